@@ -1,0 +1,63 @@
+"""People who sign in to the admin UI, and their sessions."""
+
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+from moorage_ports.operations import Role
+from moorage_ports.values import is_aware
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """Somebody who may sign in for one org."""
+
+    id: str
+    org_id: str
+    email: str = attrs.field(repr=False)
+    password_hash: str = attrs.field(repr=False)
+    role: Role
+
+
+@attrs.frozen(kw_only=True)
+class Session:
+    """A signed-in browser. `token_hash` is what the store keeps of its cookie."""
+
+    id: str
+    token_hash: str = attrs.field(repr=False)
+    csrf_token: str = attrs.field(repr=False)
+    account_id: str
+    org_id: str
+    email: str = attrs.field(repr=False)
+    role: Role
+    created_at: datetime = attrs.field(validator=is_aware)
+    last_seen_at: datetime = attrs.field(validator=is_aware)
+
+
+class Accounts(Protocol):
+    """Accounts and sessions. Not bound to an org: a sign-in does not know one before it looks here."""
+
+    async def save(self, account: Account) -> None:
+        """Insert or replace (one per e-mail)."""
+        ...
+
+    async def by_email(self, email: str) -> Account | None:
+        """The account, whatever the case of `email`."""
+        ...
+
+    async def open_session(self, session: Session) -> None:
+        """Keep a new session."""
+        ...
+
+    async def session(self, token_hash: str) -> Session | None:
+        """The session of a cookie, if any."""
+        ...
+
+    async def touch(self, session_id: str, at: datetime) -> None:
+        """Record that the session was used."""
+        ...
+
+    async def close_session(self, session_id: str) -> None:
+        """Sign out."""
+        ...

@@ -1,0 +1,208 @@
+"""The whole error tree, named for the caller's next move.
+
+`code` is stable and what programs branch on; texts may change. `remedy` is one sentence that tells
+a person what to do. The host's table of HTTP statuses is complete over this file (a test says so).
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import ClassVar
+
+
+class Hits(Enum):
+    """What a failure says something about."""
+
+    INTEGRATION = "integration"  # every call of this grant will fail alike
+    CHANNEL = "channel"  # this channel only; the others of the same grant still work
+    CALL = "call"  # this one request
+
+
+class MoorageError(Exception):
+    """Anything that we know how to explain."""
+
+    code: ClassVar[str] = "internal"
+    default_remedy: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy or self.default_remedy
+
+
+# What the caller got wrong -------------------------------------------------------------------
+
+
+class InvalidRequestError(MoorageError):
+    """The request does not fit: change `fields`, then send it again."""
+
+    code = "invalid_request"
+    default_remedy = "Correct the fields named here and send the request again."
+
+    def __init__(self, message: str, *, fields: Mapping[str, str] | None = None, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.fields = dict(fields or {})
+
+
+class MalformedError(MoorageError):
+    """The bytes are not the JSON that was expected (or nest too deep)."""
+
+    code = "malformed_json"
+    default_remedy = "Send one JSON object, encoded as UTF-8."
+
+
+class NotFoundError(MoorageError):
+    """There is no such thing, or it is not yours to know about."""
+
+    code = "not_found"
+    default_remedy = "Check the id; it may belong to another organisation or be gone."
+
+
+class UnknownVendorError(NotFoundError):
+    """No installed plugin answers to that slug."""
+
+    code = "unknown_vendor"
+    default_remedy = "See GET /upstream/integration-types for the vendors that are installed."
+
+
+class UnknownOperationError(NotFoundError):
+    """The vendor is there, but has no operation of that name."""
+
+    code = "unknown_operation"
+    default_remedy = "See GET /upstream/integration-types/{vendor} for the operations it has."
+
+
+class ConflictError(MoorageError):
+    """Something else is in the way right now: read the state, then decide."""
+
+    code = "conflict"
+    default_remedy = "Read the current state, then decide whether to send the request again."
+
+
+class IdempotencyMismatchError(ConflictError):
+    """The idempotency key was used before, for another body."""
+
+    code = "idempotency_mismatch"
+    default_remedy = "Use a new Idempotency-Key for a new request."
+
+
+class InvalidStateError(MoorageError):
+    """An OAuth state (or ticket) that we did not hand out, or that was used or ran out."""
+
+    code = "invalid_state"
+    default_remedy = "Start connecting again; a connect link works once and for ten minutes."
+
+
+class ReturnUrlError(MoorageError):
+    """The return target is not on the organisation's list."""
+
+    code = "return_url_not_allowed"
+    default_remedy = "Ask the operator to allow this return URL for your organisation."
+
+
+class SignatureError(MoorageError):
+    """Nobody who holds the app's secret signed exactly these bytes."""
+
+    code = "invalid_signature"
+    default_remedy = "Check that the app secret configured here is the app's current one."
+
+
+class NotConnectedError(MoorageError):
+    """The organisation has no integration with this vendor yet."""
+
+    code = "not_connected"
+    default_remedy = "Connect the vendor first."
+
+
+class UnsupportedError(MoorageError):
+    """The vendor cannot do this, or we have not written it; asking again will not help."""
+
+    code = "unsupported"
+    default_remedy = "See the vendor's capabilities in GET /upstream/integration-types."
+
+
+class UnavailableError(MoorageError):
+    """Nothing happened: our side or the vendor is out of reach; the same request may be sent again."""
+
+    code = "unavailable"
+    default_remedy = "Try again in a moment."
+
+
+# What the vendor said ------------------------------------------------------------------------
+
+
+class VendorError(MoorageError):
+    """The vendor refused or failed; `trace_id` is what their support will ask for."""
+
+    code = "vendor_error"
+    default_remedy = "Try again later; if it stays, give the trace id to the vendor's support."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        vendor: str,
+        vendor_code: str = "",
+        vendor_subcode: str = "",
+        trace_id: str = "",
+        hits: Hits = Hits.CALL,
+        retry_after: timedelta | None = None,
+        fields: Mapping[str, str] | None = None,
+        remedy: str = "",
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.vendor = vendor
+        self.vendor_code = vendor_code
+        self.vendor_subcode = vendor_subcode
+        self.trace_id = trace_id
+        self.hits = hits
+        self.retry_after = retry_after
+        self.fields = dict(fields or {})
+
+
+class ReauthorizationError(VendorError):
+    """The grant is gone (`hits` says for all of it or for one channel): connect again."""
+
+    code = "reconnect_required"
+    default_remedy = "Connect the vendor again; channels, mappings and schedules are kept."
+
+
+class MissingScopeError(VendorError):
+    """The grant stands, but was given without what this call needs."""
+
+    code = "missing_scope"
+    default_remedy = "Connect again and allow the missing permission."
+
+
+class RateLimitError(VendorError):
+    """Nothing happened: wait `retry_after`, then send the same request."""
+
+    code = "rate_limited"
+    default_remedy = "Wait, then send the same request again."
+
+
+class RejectedError(VendorError):
+    """The vendor understood and said no: change the content before trying again."""
+
+    code = "vendor_rejected"
+    default_remedy = "Change what the vendor objects to, then send it again."
+
+
+class VendorNotFoundError(VendorError):
+    """The vendor knows no such object, or this grant may not see it (some vendors say only that)."""
+
+    code = "not_found"
+    default_remedy = "Check that it still exists and that the person who connected may see it."
+
+
+class VendorUnavailableError(VendorError):
+    """Nothing happened: the vendor is out of reach or asks to come back later."""
+
+    code = "unavailable"
+    default_remedy = "Try again in a moment."
+
+
+class OutcomeUnknownError(VendorError):
+    """A write left us and no answer came back: look before writing again."""
+
+    code = "outcome_unknown"
+    default_remedy = "Look at the vendor whether it happened before sending it again."

@@ -1,0 +1,123 @@
+"""The webhook inbox: kept before it is understood.
+
+`Intake` is the door (no org known yet, durable when it returns); `Inbox` is one org's side of it, in a
+unit of work, for the worker.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+import attrs
+
+from moorage_ports.values import is_aware
+from moorage_ports.webhooks import Change
+
+
+@attrs.frozen(kw_only=True)
+class Arrival:
+    """A verified delivery, split. `narrow_to` (an org id) can only take owners away, never add one."""
+
+    vendor: str
+    app_id: str
+    received_at: datetime = attrs.field(validator=is_aware)
+    changes: tuple[Change, ...]
+    narrow_to: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Unreadable:
+    """A verified delivery that could not be split: kept aside whole, sealed under the host's key."""
+
+    vendor: str
+    app_id: str
+    received_at: datetime = attrs.field(validator=is_aware)
+    reason: str
+    body: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """What became of a delivery's changes: rows written, seen before, nobody's (kept aside for 7 days)."""
+
+    stored: int = 0
+    duplicates: int = 0
+    orphaned: int = 0
+
+
+class Intake(Protocol):
+    """Takes deliveries in. Owners are found by content: channel rows that carry one of a change's owner keys."""
+
+    async def keep(self, arrival: Arrival) -> Kept:
+        """One row per owning org and change; returns only when all of them are durable.
+
+        A change whose (org, vendor, business key) is known is a duplicate and changes nothing.
+        A change that no org owns is kept aside.
+
+        Raises:
+            UnavailableError: Not stored, nothing half-written: answer 503 and let the vendor come back.
+        """
+        ...
+
+    async def keep_aside(self, unreadable: Unreadable) -> None:
+        """Keep what cannot be split; durable when this returns.
+
+        Raises:
+            UnavailableError: Not stored.
+        """
+        ...
+
+
+class ItemState(Enum):
+    """Where an inbox row stands. `parked`: waits for the integration to be connected again."""
+
+    PENDING = "pending"
+    PARKED = "parked"
+    DONE = "done"
+    DEAD = "dead"
+
+
+@attrs.frozen(kw_only=True)
+class InboxItem:
+    """One kept change, claimed for work. `lease` fences: a settle with an older one is refused."""
+
+    id: str
+    vendor: str
+    kind: str
+    partition: str
+    body: bytes = attrs.field(repr=False)
+    received_at: datetime = attrs.field(validator=is_aware)
+    tries: int
+    lease: int
+
+
+class Inbox(Protocol):
+    """One org's kept changes."""
+
+    async def claim(self, bucket: int, *, limit: int, now: datetime) -> tuple[InboxItem, ...]:
+        """The oldest pending items of a bucket that are due, leased to the caller. Never two of one partition
+        out of order: a partition whose oldest item waits for a retry is left out."""
+        ...
+
+    async def settle(
+        self, item: InboxItem, state: ItemState, *, now: datetime, error: str = "", retry_at: datetime | None = None
+    ) -> bool:
+        """Record an outcome (`PENDING` with `retry_at` for a retry); false if the lease was lost meanwhile."""
+        ...
+
+    async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
+        """Make parked items of `vendor` pending again; answers the buckets that have work now."""
+        ...
+
+
+class Backlog(Protocol):
+    """What is waiting, over all orgs; for the sweep, for metrics and for readiness."""
+
+    async def pending_groups(self, now: datetime) -> Sequence[tuple[str, int]]:
+        """Every (org, bucket) that has items due."""
+        ...
+
+    async def oldest_pending_at(self) -> datetime | None:
+        """When the oldest unprocessed item was received."""
+        ...

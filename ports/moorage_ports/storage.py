@@ -1,0 +1,72 @@
+"""`Storage`: the one choke point through which the host reaches its data.
+
+Everything of an org goes through `unit_of_work(org_id)`: one transaction, one tenant. What knows no org
+yet (a delivery, an OAuth return, a sign-in) has a named door of its own.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from moorage_ports.accounts import Accounts
+from moorage_ports.crm import Leads
+from moorage_ports.inbox import Backlog, Inbox, Intake
+from moorage_ports.integrations import ConnectAttempts, Integrations
+from moorage_ports.jobs import Nudges
+from moorage_ports.publications import Publications, RememberedCalls
+from moorage_ports.secret_store import SecretStore
+
+
+class UnitOfWork(Protocol):
+    """One transaction of one org: all of it becomes true together, or nothing does.
+
+    Await nothing but the database inside one: on a single-writer database everybody else waits.
+    """
+
+    @property
+    def org_id(self) -> str: ...
+    @property
+    def integrations(self) -> Integrations: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def leads(self) -> Leads: ...
+    @property
+    def publications(self) -> Publications: ...
+    @property
+    def remembered_calls(self) -> RememberedCalls: ...
+    @property
+    def jobs(self) -> Nudges: ...
+    def secrets(self, vendor: str) -> SecretStore: ...
+
+
+class Storage(Protocol):
+    """The host's data, whatever database holds it."""
+
+    def unit_of_work(self, org_id: str, *, reads_only: bool = False) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Commits on leaving, rolls back on an exception.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; nothing was written.
+        """
+        ...
+
+    def secrets(self, org_id: str, vendor: str) -> SecretStore:
+        """The same secrets outside a unit of work: each call its own transaction."""
+        ...
+
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def backlog(self) -> Backlog: ...
+    @property
+    def connect_attempts(self) -> ConnectAttempts: ...
+    @property
+    def accounts(self) -> Accounts: ...
+
+    async def ping(self) -> None:
+        """Raises UnavailableError unless the database answers and its schema is current."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of every connection."""
+        ...
