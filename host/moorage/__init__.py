@@ -1,0 +1,1 @@
+"""The integration host: a Litestar application and its command line."""

@@ -1,0 +1,1 @@
+"""The embedded CRM: what events become."""

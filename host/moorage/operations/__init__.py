@@ -1,0 +1,1 @@
+"""What each neutral operation does, over vendor ports and storage: one module per theme."""
