@@ -1,0 +1,1 @@
+"""The host's own technology, behind the ports."""

@@ -1,0 +1,1 @@
+"""Facebook's side of the ports; `plugin` is the only public face."""
