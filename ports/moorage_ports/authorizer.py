@@ -54,7 +54,7 @@ class ChannelGrant:
 
 @attrs.frozen(kw_only=True)
 class RedeemedGrant:
-    """What a code was worth. `subject` and `profile` are the connecting person's own: they go nowhere but the vault."""
+    """What a code was worth. `subject` and `profile` are the person's own: they go nowhere but the vault."""
 
     subject: Secret  # the vendor's id of the person, as this app sees it
     profile: Mapping[str, str] = attrs.field(repr=False)

@@ -14,4 +14,3 @@ class Clock(Protocol):
     async def sleep(self, duration: timedelta) -> None:
         """Return after `duration` has passed on this clock."""
         ...
-

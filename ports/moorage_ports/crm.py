@@ -62,6 +62,8 @@ class Leads(Protocol):
         """One lead by the vendor's id."""
         ...
 
-    async def page(self, *, page: int, page_size: int, search: str = "", status: str = "", form_id: str = "") -> LeadPage:
+    async def page(
+        self, *, page: int, page_size: int, search: str = "", status: str = "", form_id: str = ""
+    ) -> LeadPage:
         """Newest first; `search` matches names, e-mail, phone and company literally, whatever the case."""
         ...

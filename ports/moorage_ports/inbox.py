@@ -47,7 +47,7 @@ class Kept:
 
 
 class Intake(Protocol):
-    """Takes deliveries in. Owners are found by content: channel rows that carry one of a change's owner keys."""
+    """Takes deliveries in. Owners are found by content: channel rows with one of a change's owner keys."""
 
     async def keep(self, arrival: Arrival) -> Kept:
         """One row per owning org and change; returns only when all of them are durable.
@@ -96,14 +96,22 @@ class Inbox(Protocol):
     """One org's kept changes."""
 
     async def claim(self, bucket: int, *, limit: int, now: datetime) -> tuple[InboxItem, ...]:
-        """The oldest pending items of a bucket that are due, leased to the caller. Never two of one partition
-        out of order: a partition whose oldest item waits for a retry is left out."""
+        """The oldest pending items of a bucket that are due, leased to the caller.
+
+        Order holds within a partition: one whose oldest item waits for a retry is left out.
+        """
         ...
 
     async def settle(
-        self, item: InboxItem, state: ItemState, *, now: datetime, error: str = "", retry_at: datetime | None = None
+        self,
+        item: InboxItem,
+        state: ItemState,
+        *,
+        now: datetime,
+        error: str = "",
+        retry_at: datetime | None = None,
     ) -> bool:
-        """Record an outcome (`PENDING` with `retry_at` for a retry); false if the lease was lost meanwhile."""
+        """Record an outcome (`PENDING` and `retry_at`: a retry); false if the lease was lost meanwhile."""
         ...
 
     async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:

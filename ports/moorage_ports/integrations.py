@@ -38,7 +38,7 @@ class Integration:
 
 @attrs.frozen(kw_only=True)
 class GrantRecord:
-    """One person's consent beneath an integration. `subject_index` is a keyed hash: it finds, it does not tell."""
+    """One person's consent beneath an integration. `subject_index` is a keyed hash: it finds, never tells."""
 
     id: str
     integration_id: str
@@ -146,8 +146,10 @@ class ConnectAttempts(Protocol):
         ...
 
     async def consume(self, attempt_id: str, *, vendor: str, now: datetime) -> ConnectAttempt | None:
-        """Atomically use it up: of any number of callers at most one gets it. `None`: unknown, used, expired
-        or another vendor's."""
+        """Use it up atomically: of any number of callers at most one gets it.
+
+        `None`: unknown, used, expired, or another vendor's.
+        """
         ...
 
     async def forget_expired(self, now: datetime) -> int:

@@ -236,7 +236,7 @@ SELECT_CHANNELS = Operation(
 
 
 class PublicationStatus(Enum):
-    """How far a post has come. `unconfirmed`: it left us and no answer came; it is looked for, never re-sent."""
+    """How far a post has come. `unconfirmed`: it left us, no answer came; looked for, never re-sent."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T]):
-    """Some of the items; `next_cursor` is opaque and `None` at the end. A page may be empty and have a next."""
+    """Some of the items; `next_cursor` is opaque, `None` at the end. An empty page may have a next."""
 
     items: tuple[T, ...]
     next_cursor: str | None = None
@@ -20,7 +20,9 @@ class PagingLoopError(Exception):
     """The same cursor came twice: the list would never end."""
 
 
-async def iterate(fetch: Callable[[str | None], Awaitable[Page[T]]], *, max_pages: int = 10_000) -> AsyncIterator[T]:
+async def iterate(
+    fetch: Callable[[str | None], Awaitable[Page[T]]], *, max_pages: int = 10_000
+) -> AsyncIterator[T]:
     """Every item of every page, in order.
 
     Raises:

@@ -31,10 +31,11 @@ ENTRY_POINT_GROUP = "moorage.vendors"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-# ASGI's own signature (https://asgi.readthedocs.io/en/latest/specs/main.html): scope and messages are open maps.
+# ASGI's own signature (https://asgi.readthedocs.io/en/latest/specs/main.html): messages are open maps.
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
 AsgiApp: TypeAlias = Callable[
-    [AsgiMessage, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]], Awaitable[None]
+    [AsgiMessage, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]],
+    Awaitable[None],
 ]
 
 
@@ -48,7 +49,7 @@ class VendorSettings(Protocol):
 
 @attrs.frozen(kw_only=True)
 class VendorContext:
-    """What the host lends a vendor's ports for one org. A plugin opens no database and reads no environment."""
+    """What the host lends a vendor's ports for one org: a plugin opens no database, reads no environment."""
 
     org_id: str
     app: VendorApp
@@ -69,7 +70,7 @@ class SandboxPlan:
 
 @attrs.frozen(kw_only=True)
 class Sandbox:
-    """A stand-in for the vendor: an ASGI app, the settings that point the plugin at it, and facts for scripts."""
+    """A stand-in for the vendor: an ASGI app, the settings that lead to it, and facts for scripts."""
 
     app: AsgiApp
     settings: Mapping[str, str]

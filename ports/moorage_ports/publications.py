@@ -62,7 +62,9 @@ class RememberedCall:
 class RememberedCalls(Protocol):
     """Idempotency keys of the org; they live 7 days, per operation."""
 
-    async def begin(self, operation: str, key: str, call: RememberedCall, *, now: datetime) -> RememberedCall | None:
+    async def begin(
+        self, operation: str, key: str, call: RememberedCall, *, now: datetime
+    ) -> RememberedCall | None:
         """Claim `key`; `None` means it is new and now taken, else what it already stands for."""
         ...
 

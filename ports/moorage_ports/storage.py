@@ -42,7 +42,9 @@ class UnitOfWork(Protocol):
 class Storage(Protocol):
     """The host's data, whatever database holds it."""
 
-    def unit_of_work(self, org_id: str, *, reads_only: bool = False) -> AbstractAsyncContextManager[UnitOfWork]:
+    def unit_of_work(
+        self, org_id: str, *, reads_only: bool = False
+    ) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commits on leaving, rolls back on an exception.
 
         Raises:

@@ -1,4 +1,4 @@
-"""`TokenVault`: the life of a grant on top of the host's `SecretStore`. Vendor logic here, sealed bytes below."""
+"""`TokenVault`: the life of a grant, built on the host's `SecretStore`."""
 
 from typing import Protocol
 
