@@ -126,6 +126,10 @@ class Backlog(Protocol):
         """Every (org, bucket) that has items due."""
         ...
 
+    async def unsettled_publications(self, before: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, publication) that is `publishing` or `unconfirmed` and not changed since `before`."""
+        ...
+
     async def oldest_pending_at(self) -> datetime | None:
         """When the oldest unprocessed item was received."""
         ...

@@ -4,6 +4,7 @@ Everything of an org goes through `unit_of_work(org_id)`: one transaction, one t
 yet (a delivery, an OAuth return, a sign-in) has a named door of its own.
 """
 
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -64,6 +65,15 @@ class Storage(Protocol):
     def connect_attempts(self) -> ConnectAttempts: ...
     @property
     def accounts(self) -> Accounts: ...
+
+    async def channel_holders(
+        self, vendor: str, app_id: str, external_ids: Collection[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """Which orgs have each of these channels selected, in an integration with this app that is not inactive.
+
+        Over all orgs, for counting only: a channel's news is switched off when nobody is left.
+        """
+        ...
 
     async def ping(self) -> None:
         """Raises UnavailableError unless the database answers and its schema is current."""
