@@ -1,0 +1,72 @@
+"""The host without any vendor: built as wheels, installed without the plugin, started."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def vendorless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment with every dependency, the three host distributions as wheels, and no plugin."""
+    folder = tmp_path_factory.mktemp("wheels")
+    wheels, installed, libraries = folder / "built", folder / "installed", folder / "libraries"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    sources = [str(ROOT / name) for name in ("ports", "adapters", "host")]
+    subprocess.run(
+        [
+            *pip,
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--wheel-dir",
+            str(wheels),
+            *sources,
+        ],
+        check=True,
+    )
+    built = [str(wheel) for wheel in wheels.glob("*.whl")]
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", "--target", str(installed), *built], check=True
+    )
+    libraries.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "moorage" not in entry.name.lower() and not entry.name.endswith(".pth"):
+            (libraries / entry.name).symlink_to(entry)
+    yield {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, libraries)))}
+
+
+def _moorage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as somebody without our checkout would run it (no site-packages of ours)."""
+    return subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "moorage", *arguments],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_wheels_carry_everything_but_a_vendor(vendorless: dict[str, str]) -> None:
+    """`moorage vendors` runs from the wheels and says that none is installed."""
+    answer = _moorage(vendorless, "vendors")
+    assert answer.returncode == 0, answer.stderr
+    assert "no vendor is installed" in answer.stdout.lower()
+
+
+def test_the_plugin_is_really_absent(vendorless: dict[str, str]) -> None:
+    """The check above could not fail if the plugin were importable after all."""
+    probe = [sys.executable, "-S", "-P", "-c", "import moorage_facebook"]
+    answer = subprocess.run(probe, env=vendorless, cwd="/", capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError" in answer.stderr

@@ -1,0 +1,1 @@
+"""What several suites need: a running demo, a browser, a proxy, wheels."""
