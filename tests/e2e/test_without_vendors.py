@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def vendorless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def vendorless(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment with every dependency, the three host distributions as wheels, and no plugin."""
     folder = tmp_path_factory.mktemp("wheels")
     wheels, installed, libraries = folder / "built", folder / "installed", folder / "libraries"
@@ -42,7 +41,7 @@ def vendorless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if "moorage" not in entry.name.lower() and not entry.name.endswith(".pth"):
             (libraries / entry.name).symlink_to(entry)
-    yield {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, libraries)))}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (installed, libraries)))}
 
 
 def _moorage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
