@@ -85,6 +85,7 @@ class OperationCall:
     caller: Caller
     vendor: Vendor
     idempotency_key: str | None = None
+    subject_id: str = ""  # the id that what this call makes has to bear, when dispatch remembers the call
     dry_run: bool = False
 
 

@@ -39,7 +39,10 @@ class Nudges(Protocol):
     """The enqueueing side, inside a unit of work: nudges become visible when it commits, or never."""
 
     async def nudge(self, *nudges: Nudge) -> None:
-        """Queue a look at each group; one that is queued stays where it is, one that runs runs again."""
+        """Queue a look at each group; one that is queued stays where it is, one that runs runs again.
+
+        One that waits for a later moment comes forward to the earlier of the two.
+        """
         ...
 
 

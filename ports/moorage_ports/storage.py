@@ -14,6 +14,7 @@ from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
 from moorage_ports.publications import Publications, RememberedCalls
+from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretStore
 
 
@@ -57,6 +58,13 @@ class Storage(Protocol):
         """The same secrets outside a unit of work: each call its own transaction."""
         ...
 
+    async def blind_index(self, label: str, value: Secret) -> str:
+        """A keyed hash of `value`: the same for equal values under one `label`, in every org; it tells nothing.
+
+        What finds a row by something that may not be stored in the clear. The key is the host's.
+        """
+        ...
+
     @property
     def intake(self) -> Intake: ...
     @property
@@ -69,7 +77,7 @@ class Storage(Protocol):
     async def channel_holders(
         self, vendor: str, app_id: str, external_ids: Collection[str]
     ) -> Mapping[str, frozenset[str]]:
-        """Which orgs have each of these channels selected, in an integration with this app that is not inactive.
+        """Which orgs have each of these channels selected, in an integration with this app not inactive.
 
         Over all orgs, for counting only: a channel's news is switched off when nobody is left.
         """
