@@ -1,0 +1,87 @@
+"""`make test`: the checks, then every test, then one line that counts them.
+
+The last line is always `N passed, N failed, N skipped`. A failed `make check`, a missing browser
+(in CI) and a pytest that died each count as one failure, so that line and exit code never disagree.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from scripts.browser import VARIABLES, BrowserMissingError, ensure_chromium
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Tally(NamedTuple):
+    """How many tests ended in which way; errors are failures."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+    def plus_failures(self, count: int) -> "Tally":
+        """The same run with `count` more failures."""
+        return self._replace(failed=self.failed + count)
+
+
+def tally_from_junit(report: Path) -> Tally:
+    """Count what pytest wrote; a report that is missing or broken off is no test at all."""
+    try:
+        suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 (pytest wrote it a second ago)
+    except (OSError, ET.ParseError):
+        return Tally()
+    total, failures, errors, skipped = (
+        sum(int(suite.get(name, 0)) for suite in suites)
+        for name in ("tests", "failures", "errors", "skipped")
+    )
+    return Tally(total - failures - errors - skipped, failures + errors, skipped)
+
+
+def judge(tally: Tally, pytest_code: int, other_failures: int) -> Tally:
+    """Add what no test counted: other failures, a pytest that broke, a run in which nothing ran."""
+    if not tally.failed and (pytest_code or not tally.passed):
+        print(f"pytest ended with code {pytest_code} after {tally}: that is a failure", flush=True)
+        tally = tally.plus_failures(1)
+    return tally.plus_failures(other_failures)
+
+
+def main(pytest_args: list[str]) -> int:
+    """Check, test, count."""
+    problems = [problem for problem in (_check(), _browser()) if problem]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *pytest_args]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        tally = judge(tally_from_junit(report), code, len(problems))
+    for problem in problems:
+        print(f"FAILED, counted as one failure: {problem}")
+    print(tally, flush=True)
+    return 1 if tally.failed else 0
+
+
+def _check() -> str | None:
+    """Run all of `make check`, also past its first failure."""
+    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "--keep-going", "check"]
+    return "make check" if subprocess.run(command, cwd=ROOT, check=False).returncode else None
+
+
+def _browser() -> str | None:
+    """Hand the tests a Chromium; without one CI fails, a person is told."""
+    try:
+        os.environ[VARIABLES[0]] = ensure_chromium()
+    except BrowserMissingError as missing:
+        print(f"\n*** NO BROWSER: {missing}.\n*** The end-to-end tests cannot run.\n", flush=True)
+        return str(missing) if os.environ.get("CI") == "true" else None
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
