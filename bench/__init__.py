@@ -1,1 +1,1 @@
-"""Side-by-side benchmarks; `python -m bench` lists them."""
+"""Side-by-side measurements: every figure that we claim, and the command that makes it."""
