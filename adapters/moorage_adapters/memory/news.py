@@ -1,0 +1,43 @@
+"""How the memory vendor writes to its apps: one JSON body with several pieces of news, signed whole."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+import msgspec
+
+from moorage_adapters.memory.things import Slip
+from moorage_ports.secret import Secret
+from moorage_ports.webhooks import Delivery
+
+SIGNATURE_HEADER = "x-memory-signature"
+
+
+def signature(body: bytes, secret: Secret) -> str:
+    """HMAC-SHA256 over exactly these bytes, in hex."""
+    return hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
+
+
+def signed(body: bytes, secret: Secret) -> Delivery:
+    """`body` as it goes out."""
+    return Delivery(
+        headers=(("content-type", "application/json"), (SIGNATURE_HEADER, signature(body, secret))), body=body
+    )
+
+
+def news_of_slips(slips: Sequence[Slip]) -> bytes:
+    """Says that forms were filled in, and where: never with what answers."""
+    return msgspec.json.encode(
+        {
+            "news": [
+                {
+                    "what": "slip",
+                    "slip": slip.id,
+                    "form": slip.form_id,
+                    "board": slip.board_id,
+                    "at": slip.handed_in_at,
+                }
+                for slip in slips
+            ]
+        }
+    )

@@ -1,0 +1,75 @@
+"""What the memory vendor is made of: people, boards, notes, forms, and the permits it gives out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+# What a person can allow an app to do.
+READ_BOARDS = "read_boards"
+WRITE_NOTES = "write_notes"
+READ_FORMS = "read_forms"
+SEND_NEWS = "send_news"
+SCOPES = (READ_BOARDS, WRITE_NOTES, READ_FORMS, SEND_NEWS)
+
+LONGEST_NOTE = 500
+
+
+@attrs.frozen(kw_only=True)
+class Person:
+    """Somebody with an account at the vendor."""
+
+    id: str
+    name: str
+
+
+@attrs.frozen(kw_only=True)
+class Board:
+    """A board where notes hang. Its keepers may act for it; everybody else only reads."""
+
+    id: str
+    name: str
+    keepers: frozenset[str]
+
+
+@attrs.frozen(kw_only=True)
+class Note:
+    """Something that was pinned on a board."""
+
+    id: str
+    board_id: str
+    text: str
+    link: str | None
+    images: tuple[str, ...]
+    pinned_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Form:
+    """A form that hangs on a board: what it asks, by key."""
+
+    id: str
+    board_id: str
+    name: str
+    asks: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class Slip:
+    """A form that somebody filled in."""
+
+    id: str
+    form_id: str
+    board_id: str
+    answers: Mapping[str, tuple[str, ...]]
+    handed_in_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Permit:
+    """What a token stands for: a person (and, for a board's own token, that board) and what was allowed."""
+
+    person_id: str
+    board_id: str | None
+    scopes: frozenset[str]
+    expires_at: datetime

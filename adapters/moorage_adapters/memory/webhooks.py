@@ -1,0 +1,101 @@
+"""`MemoryWebhooks`: proves a delivery, cuts it into changes, and says what each of them means."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from moorage_adapters.memory.news import SIGNATURE_HEADER, signature
+from moorage_ports.errors import MalformedError, SignatureError
+from moorage_ports.events import Event, LeadArrived, Unmapped
+from moorage_ports.webhooks import Change, Delivery, VendorApp
+
+LONGEST_CHALLENGE = 64
+
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,16}-[0-9]{1,12}\Z")]
+
+
+class _Envelope(msgspec.Struct):
+    """A delivery: the pieces of news, still as they were written."""
+
+    news: list[msgspec.Raw]
+
+
+class _SlipNews(msgspec.Struct, tag_field="what", tag="slip"):
+    """A form was filled in."""
+
+    slip: _Id
+    form: _Id
+    board: _Id
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class MemoryWebhooks:
+    """A `WebhookSource`. It needs nothing but what it is handed."""
+
+    def answer_handshake(self, query: Mapping[str, str], apps: Sequence[VendorApp]) -> str:
+        token = query.get("token", "").encode(errors="replace")
+        challenge = query.get("challenge", "")
+        is_ours = any(hmac.compare_digest(token, app.verify_token.reveal().encode()) for app in apps)
+        is_plain = challenge.isascii() and challenge.isdigit() and len(challenge) <= LONGEST_CHALLENGE
+        if not (is_ours and token and is_plain):
+            msg = "the handshake does not carry our token and a plain number"
+            raise SignatureError(msg)
+        return challenge
+
+    def verify(self, delivery: Delivery, apps: Sequence[VendorApp]) -> VendorApp:
+        values = delivery.header_values(SIGNATURE_HEADER)
+        if len(values) == 1:
+            given = values[0].encode(errors="replace")
+            for app in apps:
+                for secret in app.secrets:
+                    if hmac.compare_digest(signature(delivery.body, secret).encode(), given):
+                        return app
+        msg = "nobody who holds a secret of ours signed these bytes"
+        raise SignatureError(msg)
+
+    def split(self, body: bytes) -> tuple[Change, ...]:
+        try:
+            envelope = msgspec.json.decode(body, type=_Envelope)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+            msg = "this is no delivery of ours"
+            raise MalformedError(msg) from failure
+        return tuple(_change(bytes(piece)) for piece in envelope.news)
+
+    def events(self, change: bytes) -> tuple[Event, ...]:
+        news = _slip_news(change)
+        if news is None:
+            return (Unmapped(kind="unknown", raw={"text": change.decode(errors="replace")}),)
+        return (
+            LeadArrived(
+                lead_external_id=news.slip,
+                channel_external_id=news.board,
+                form_external_id=news.form,
+                occurred_at=news.at,
+            ),
+        )
+
+
+def _slip_news(piece: bytes) -> _SlipNews | None:
+    try:
+        return msgspec.json.decode(piece, type=_SlipNews)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _change(piece: bytes) -> Change:
+    """One piece of news. What we do not know belongs to nobody, and is recognised by its own bytes."""
+    news = _slip_news(piece)
+    if news is None:
+        digest = hashlib.sha256(piece).hexdigest()
+        return Change(kind="unknown", owner_keys=(), business_key=digest, partition=digest, body=piece)
+    return Change(
+        kind="slip",
+        owner_keys=(news.board,),
+        business_key=f"slip:{news.slip}",
+        partition=news.board,
+        body=piece,
+    )

@@ -1,0 +1,315 @@
+"""`MemoryWorld`: the vendor itself, with its people and its weather, in place of servers somewhere else.
+
+The first half is what an app may ask of it, with a token in hand. The second half is what people do
+there, and what a test can do to it.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import attrs
+
+from moorage_adapters.memory.news import news_of_slips, signed
+from moorage_adapters.memory.things import (
+    LONGEST_NOTE,
+    READ_BOARDS,
+    READ_FORMS,
+    SEND_NEWS,
+    WRITE_NOTES,
+    Board,
+    Form,
+    Note,
+    Permit,
+    Person,
+    Slip,
+)
+from moorage_adapters.memory.weather import Trouble, TroubleError, Weather
+from moorage_ports.secret import Secret
+from moorage_ports.webhooks import Delivery, VendorApp
+
+T = TypeVar("T")
+
+CONSENT_PAGE: Final = "https://memory.invalid/consent"
+PERMIT_LASTS: Final = timedelta(days=60)
+SLIPS_PER_PAGE: Final = 2  # so few that whoever forgets the second page notices
+
+ADA = Person(id="person-1", name="Ada Reed")
+CAFE = Board(id="board-1", name="Harbour Café", keepers=frozenset({ADA.id}))
+BOOKS = Board(id="board-2", name="Lighthouse Books", keepers=frozenset({ADA.id}))
+TOWN_HALL = Board(id="board-3", name="Town Hall", keepers=frozenset())
+NEWSLETTER = Form(
+    id="form-1",
+    board_id=CAFE.id,
+    name="Newsletter",
+    asks={"email": "Your e-mail", "full_name": "Your name", "roast": "Light or dark roast?"},
+)
+
+
+def _this_moment() -> datetime:
+    return datetime.now(UTC)
+
+
+def _registered_app() -> VendorApp:
+    return VendorApp(
+        vendor="memory",
+        app_id="memory-app",
+        secrets=(Secret(secrets.token_urlsafe(32)),),
+        verify_token=Secret(secrets.token_urlsafe(32)),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Code:
+    """One consent, until an app redeems it."""
+
+    person_id: str
+    scopes: frozenset[str]
+    redirect_uri: str
+
+
+@attrs.define(kw_only=True)
+class MemoryWorld:
+    """One vendor: a town with three boards, a form, and Ada, who keeps two of the boards."""
+
+    now: Callable[[], datetime] = _this_moment
+    app: VendorApp = attrs.field(factory=_registered_app)
+    weather: Weather = attrs.field(factory=Weather)
+    people: dict[str, Person] = attrs.field(factory=lambda: {ADA.id: ADA})
+    boards: dict[str, Board] = attrs.field(factory=lambda: {b.id: b for b in (CAFE, BOOKS, TOWN_HALL)})
+    forms: dict[str, Form] = attrs.field(factory=lambda: {NEWSLETTER.id: NEWSLETTER})
+    notes: dict[str, Note] = attrs.field(factory=dict)
+    slips: dict[str, Slip] = attrs.field(factory=dict)
+    sending: set[str] = attrs.field(factory=set)  # boards whose news goes to the app
+    outbox: list[Delivery] = attrs.field(factory=list)  # deliveries nobody has taken to the host yet
+    calls: int = 0
+    _codes: dict[str, _Code] = attrs.field(factory=dict, init=False)
+    _permits: dict[str, Permit] = attrs.field(factory=dict, init=False)
+    _taken: set[str] = attrs.field(factory=set, init=False)
+    _numbers: "count[int]" = attrs.field(factory=lambda: count(1), init=False)
+
+    # What an app may ask ----------------------------------------------------------------------
+
+    def redeem(self, code: str, *, app_id: str, app_secret: Secret, redirect_uri: str) -> str:
+        """A person's token for a code; the code is spent with it."""
+        self._open()
+        consent = self._codes.get(code)
+        ours = (app_id, app_secret) == (self.app.app_id, self.app.secret)
+        if consent is None or not ours or consent.redirect_uri != redirect_uri:
+            raise TroubleError(Trouble.PERMIT_GONE)
+        del self._codes[code]
+        return self._answer(self._issue(consent.person_id, None, consent.scopes))
+
+    def permit(self, token: Secret) -> Permit:
+        """What a token stands for today."""
+        return self._answer(self._admit(token))
+
+    def person(self, token: Secret) -> Person:
+        """Who the token's person is."""
+        return self._answer(self.people[self._admit(token).person_id])
+
+    def boards_of(self, token: Secret) -> tuple[Board, ...]:
+        """Every board that the person can see."""
+        self._admit(token, READ_BOARDS)
+        return self._answer(tuple(self.boards.values()))
+
+    def board_token(self, token: Secret, board_id: str) -> str:
+        """A token to act as that board, for those who keep it."""
+        permit = self._admit(token, READ_BOARDS)
+        if permit.person_id not in self._find(self.boards, board_id).keepers:
+            raise TroubleError(Trouble.NOT_ALLOWED)
+        return self._answer(self._issue(permit.person_id, board_id, permit.scopes))
+
+    def withdraw(self, token: Secret) -> None:
+        """End the person's permit, and with it the tokens of their boards."""
+        person_id = self._admit(token).person_id
+        self._permits = {key: held for key, held in self._permits.items() if held.person_id != person_id}
+        self._answer(None)
+
+    def pin(
+        self, token: Secret, board_id: str, *, text: str, link: str | None, images: Sequence[str]
+    ) -> Note:
+        """Hang a note on a board."""
+        self._admit(token, WRITE_NOTES, board_id)
+        if self.weather.refuses_notes or len(text) > LONGEST_NOTE:
+            raise TroubleError(Trouble.NOT_WANTED)
+        note = Note(
+            id=self._number("note"),
+            board_id=board_id,
+            text=text,
+            link=link,
+            images=tuple(images),
+            pinned_at=self.now(),
+        )
+        self.notes[note.id] = note
+        return self._answer(note)
+
+    def notes_on(self, token: Secret, board_id: str) -> tuple[Note, ...]:
+        """What hangs on a board, newest first."""
+        self._admit(token, READ_BOARDS, board_id)
+        return self._answer(tuple(n for n in reversed(self.notes.values()) if n.board_id == board_id))
+
+    def unpin(self, token: Secret, board_id: str, note_id: str) -> None:
+        """Take a note down."""
+        self._admit(token, WRITE_NOTES, board_id)
+        if self._find(self.notes, note_id).board_id != board_id:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        del self.notes[note_id]
+        self._answer(None)
+
+    def forms_on(self, token: Secret, board_id: str) -> tuple[Form, ...]:
+        """The forms of a board."""
+        self._admit(token, READ_FORMS, board_id)
+        return self._answer(tuple(form for form in self.forms.values() if form.board_id == board_id))
+
+    def slip(self, token: Secret, board_id: str, slip_id: str) -> Slip:
+        """One filled-in form."""
+        self._admit(token, READ_FORMS, board_id)
+        slip = self._find(self.slips, slip_id)
+        if slip.board_id != board_id:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        return self._answer(slip)
+
+    def slips_since(
+        self, token: Secret, board_id: str, form_id: str, since: datetime, start: int
+    ) -> tuple[tuple[Slip, ...], int | None]:
+        """A page of filled-in forms, oldest first, and where the next page starts."""
+        self._admit(token, READ_FORMS, board_id)
+        if self._find(self.forms, form_id).board_id != board_id:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        fitting = [s for s in self.slips.values() if s.form_id == form_id and s.handed_in_at >= since]
+        end = start + SLIPS_PER_PAGE
+        return self._answer((tuple(fitting[start:end]), end if end < len(fitting) else None))
+
+    def send_news(self, token: Secret, board_id: str, *, wanted: bool) -> None:
+        """Send the board's news to the app from now on, or stop it."""
+        self._admit(token, SEND_NEWS, board_id)
+        (self.sending.add if wanted else self.sending.discard)(board_id)
+        self._answer(None)
+
+    def sends_news(self, token: Secret, board_id: str) -> bool:
+        """Whether the board's news goes to the app."""
+        self._admit(token, SEND_NEWS, board_id)
+        return self._answer(board_id in self.sending)
+
+    # What people do there ---------------------------------------------------------------------
+
+    def consent(self, auth_url: str, *, scopes: Sequence[str] | None = None, person: Person = ADA) -> str:
+        """Say yes on the consent page (to `scopes` only, when given); answers where the browser goes next."""
+        asked = _query(auth_url)
+        code = secrets.token_urlsafe(16)
+        allowed = frozenset(asked["scopes"].split()).intersection(
+            asked["scopes"].split() if scopes is None else scopes
+        )
+        self._codes[code] = _Code(person_id=person.id, scopes=allowed, redirect_uri=asked["redirect_uri"])
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def refuse(self, auth_url: str) -> str:
+        """Say no on the consent page; answers where the browser goes next."""
+        asked = _query(auth_url)
+        return f"{asked['redirect_uri']}?{urlencode({'error': 'said_no', 'state': asked['state']})}"
+
+    def fill_in(self, form_id: str, answers: Mapping[str, tuple[str, ...]]) -> Slip:
+        """Hand in a form; if the board sends its news, a signed delivery lies in the outbox."""
+        form = self.forms[form_id]
+        slip = Slip(
+            id=self._number("slip"),
+            form_id=form_id,
+            board_id=form.board_id,
+            answers=answers,
+            handed_in_at=self.now(),
+        )
+        self.slips[slip.id] = slip
+        if form.board_id in self.sending:
+            self.outbox.append(self.delivery_of(slip))
+        return slip
+
+    def delivery_of(self, *slips: Slip) -> Delivery:
+        """One delivery that tells of all these slips."""
+        return signed(news_of_slips(slips), self.app.secret)
+
+    # Weather ----------------------------------------------------------------------------------
+
+    def revoke_grant(self) -> None:
+        """Every person removes the app: all tokens end."""
+        self._permits.clear()
+
+    def take_board(self, board_id: str) -> None:
+        """This board's tokens end; those of the person and of other boards do not."""
+        self._taken.add(board_id)
+
+    def drop_scope(self, *scopes: str) -> None:
+        """The permits stand, but no longer cover `scopes`."""
+        self._permits = {
+            token: attrs.evolve(permit, scopes=permit.scopes - set(scopes))
+            for token, permit in self._permits.items()
+        }
+
+    def drop_answers(self) -> None:
+        """Do what is asked, but let every answer get lost."""
+        self.weather.loses_answers = True
+
+    def limit(self, wait: timedelta) -> None:
+        """Turn every call away, asking to come back after `wait`."""
+        self.weather.wait = wait
+
+    def go_down(self) -> None:
+        """Be out of reach."""
+        self.weather.is_closed = True
+
+    def refuse_notes(self) -> None:
+        """Want no note, whatever it says."""
+        self.weather.refuses_notes = True
+
+    def clear_up(self) -> None:
+        """Fine weather again. What was revoked or dropped stays so."""
+        self.weather = Weather()
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.calls += 1
+        if self.weather.is_closed:
+            raise TroubleError(Trouble.CLOSED)
+        if self.weather.wait is not None:
+            raise TroubleError(Trouble.TOO_MUCH, wait=self.weather.wait)
+
+    def _admit(self, token: Secret, scope: str | None = None, board_id: str | None = None) -> Permit:
+        self._open()
+        permit = self._permits.get(token.reveal())
+        if permit is None or permit.expires_at <= self.now():
+            raise TroubleError(Trouble.PERMIT_GONE)
+        if permit.board_id in self._taken:
+            raise TroubleError(Trouble.BOARD_TAKEN)
+        if (scope and scope not in permit.scopes) or (board_id and permit.board_id != board_id):
+            raise TroubleError(Trouble.NOT_ALLOWED)
+        return permit
+
+    def _answer(self, answer: T) -> T:
+        if self.weather.loses_answers:
+            raise TroubleError(Trouble.SILENCE)
+        return answer
+
+    def _issue(self, person_id: str, board_id: str | None, scopes: frozenset[str]) -> str:
+        token = secrets.token_urlsafe(24)
+        self._permits[token] = Permit(
+            person_id=person_id, board_id=board_id, scopes=scopes, expires_at=self.now() + PERMIT_LASTS
+        )
+        return token
+
+    def _number(self, kind: str) -> str:
+        return f"{kind}-{next(self._numbers)}"
+
+    @staticmethod
+    def _find(things: Mapping[str, T], key: str) -> T:
+        thing = things.get(key)
+        if thing is None:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        return thing
+
+
+def _query(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
