@@ -62,7 +62,7 @@ chaos: $(DEV) ## kill -9 and worse, counting what is lost [MINUTES=]
 pins: $(DEV) ## write requirements/*.txt anew from the pyprojects and *.in [UPGRADE=1]
 	@for set in runtime dev; do \
 		$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-			--no-emit-index-url --no-emit-find-links --no-annotate --no-header $(NO_EMIT) \
+			--no-annotate --no-header $(NO_EMIT) \
 			$(if $(UPGRADE),--upgrade) requirements/$$set.in --output-file requirements/$$set.txt && \
 		{ echo "# Made by \`make pins\` from $$set.in; Python 3.11 to 3.13. Hashes, no index: yours decides."; \
 			grep -v '^#' requirements/$$set.txt; } > $(VENV)/pins.tmp && \
