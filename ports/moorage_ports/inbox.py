@@ -80,7 +80,10 @@ class ItemState(Enum):
 
 @attrs.frozen(kw_only=True)
 class InboxItem:
-    """One kept change, claimed for work. `lease` fences: a settle with an older one is refused."""
+    """One kept change, claimed for work. `lease` fences: a settle with an older one is refused.
+
+    `tries` counts claims, this one included.
+    """
 
     id: str
     vendor: str

@@ -59,7 +59,7 @@ class Storage(Protocol):
         ...
 
     async def blind_index(self, label: str, value: Secret) -> str:
-        """A keyed hash of `value`: the same for equal values under one `label`, in every org; it tells nothing.
+        """A keyed hash: equal values have equal ones under one `label`, in every org; it tells nothing.
 
         What finds a row by something that may not be stored in the clear. The key is the host's.
         """

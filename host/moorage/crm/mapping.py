@@ -1,0 +1,111 @@
+"""The default mapping: from a vendor's lead to a lead of the CRM.
+
+Answers whose meaning the vendor names fill the columns; every other answer, and every value that a
+column has no room for, is kept under its question's name. Total: whatever a stranger typed into a form
+becomes a lead.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import phonenumbers
+
+from moorage_ports.crm import CrmLead
+from moorage_ports.lead_source import Lead, Meaning
+
+_COLUMNS = {
+    Meaning.EMAIL: "email",
+    Meaning.FIRST_NAME: "first_name",
+    Meaning.LAST_NAME: "last_name",
+    Meaning.PHONE: "phone",
+    Meaning.COMPANY: "company",
+}
+
+
+def crm_lead(lead: Lead, *, lead_id: str, vendor: str, now: datetime) -> CrmLead:
+    """`lead` as the CRM keeps it, new and untouched by anyone."""
+    columns: dict[str, str] = {}
+    properties: dict[str, tuple[str, ...]] = {}
+    full_name: tuple[str, tuple[str, ...]] | None = None
+    for answer in lead.answers:
+        name, values = storable(answer.name), tuple(storable(value) for value in answer.values)
+        given = _given(values)
+        column = _COLUMNS.get(answer.meaning) if answer.meaning else None
+        if answer.meaning is Meaning.FULL_NAME and given and full_name is None:
+            full_name = (name, values)
+        elif column and given and column not in columns:
+            columns[column] = given[0]
+            if len(given) > 1:
+                _keep(properties, name, values)
+        else:
+            _keep(properties, name, values)
+    if full_name and not _split_name(full_name[1], columns):
+        _keep(properties, *full_name)
+    if "phone" in columns:
+        columns["phone"] = international(columns["phone"])
+    return CrmLead(
+        id=lead_id,
+        external_id=lead.external_id,
+        vendor=vendor,
+        channel_external_id=lead.channel_external_id,
+        email=columns.get("email", ""),
+        first_name=columns.get("first_name", ""),
+        last_name=columns.get("last_name", ""),
+        phone=columns.get("phone", ""),
+        company=columns.get("company", ""),
+        source=vendor,
+        form_id=storable(lead.form_external_id),
+        campaign_id=storable(lead.campaign_external_id),
+        ad_set_id=storable(lead.ad_set_external_id),
+        ad_id=storable(lead.ad_external_id),
+        platform=storable(lead.platform),
+        is_organic=lead.is_organic,
+        properties=properties,
+        submitted_at=lead.submitted_at,
+        created_at=now,
+    )
+
+
+def storable(text: str) -> str:
+    """`text` without what databases and JSON refuse: NUL and lone surrogates become the replacement mark."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def international(phone: str) -> str:
+    """`phone` in E.164 if it says its country and can be a number there, else as it was given."""
+    if not phone.lstrip().startswith("+"):
+        return phone
+    try:
+        number = phonenumbers.parse(phone, None)
+    except phonenumbers.NumberParseException:
+        return phone
+    if number.extension or not phonenumbers.is_possible_number(number):
+        return phone  # an extension does not fit into E.164 and would be lost
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _given(values: Iterable[str]) -> tuple[str, ...]:
+    """The values that say something, without blanks around them, each once."""
+    return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def _split_name(values: tuple[str, ...], columns: dict[str, str]) -> bool:
+    """Fill the name columns from a full name; false if not all of it is in them now.
+
+    A form that asks for the parts as well is believed about the parts.
+
+    Everything after the first word is the last name: wrong for some, but nothing is lost and it can be
+    put together again.
+    """
+    if "first_name" in columns or "last_name" in columns:
+        return False
+    given = _given(values)
+    first, _, last = given[0].partition(" ")
+    columns["first_name"], columns["last_name"] = first, last.strip()
+    return len(given) == 1
+
+
+def _keep(properties: dict[str, tuple[str, ...]], name: str, values: tuple[str, ...]) -> None:
+    properties[name] = (*properties.get(name, ()), *values)

@@ -1,0 +1,264 @@
+"""From the inbox to the CRM: what happens to a delivery after it was acknowledged.
+
+The truth is in the inbox rows. A nudge makes a worker look at one group (an org's bucket): it claims a few
+rows, fetches what they only announce, and writes the effect together with the row's outcome. A sweep nudges
+every group that has rows due, so a lost nudge costs seconds and nothing else.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+import structlog
+
+from moorage.crm.mapping import crm_lead
+from moorage.ids import new_id
+from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
+from moorage.operations import connecting, publishing
+from moorage.operations.standing import act_on_vendor_error
+from moorage.services import Services, port
+from moorage_ports.crm import CrmLead
+from moorage_ports.errors import (
+    MoorageError,
+    NotConnectedError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ReauthorizationError,
+    UnavailableError,
+    VendorError,
+    VendorUnavailableError,
+)
+from moorage_ports.events import Event, LeadArrived
+from moorage_ports.failpoints import fail_point
+from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.integrations import Integration, IntegrationStatus
+from moorage_ports.jobs import LookAgain, Nudge
+from moorage_ports.lead_source import Lead
+from moorage_ports.plugin import Vendor
+
+log = structlog.get_logger(__name__)
+
+QUEUE: Final = "inbox"
+BATCH: Final = 32
+AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
+GROUPS_AT_ONCE: Final = 16
+MOST_TRIES: Final = 8
+ITEM_DEADLINE: Final = timedelta(seconds=45)  # one that hangs must not hold up its group
+FIRST_RETRY: Final = timedelta(seconds=5)
+LONGEST_RETRY: Final = timedelta(minutes=15)
+SWEEP_EVERY: Final = timedelta(seconds=5)
+# The vendor is the trouble, not the item: wait as long as it takes.
+_WEATHER: Final = (RateLimitError, VendorUnavailableError, UnavailableError, OutcomeUnknownError)
+
+
+def register_workers(services: Services) -> None:
+    """Tell the jobs what the host does by itself. Before `Jobs.run`."""
+    jobs = services.jobs
+
+    async def settle_publication(nudge: Nudge) -> LookAgain | None:
+        return await publishing.look_for_publication(services, nudge)
+
+    async def shred_ticket(nudge: Nudge) -> None:
+        await connecting.shred_ticket(services, nudge)
+
+    async def forget_attempts() -> None:
+        await services.storage.connect_attempts.forget_expired(services.clock.now())
+
+    jobs.handle(QUEUE, Intaker(services).look, concurrency=GROUPS_AT_ONCE)
+    jobs.handle(publishing.QUEUE, settle_publication)
+    jobs.handle(connecting.TICKETS, shred_ticket)
+    jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
+    jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
+    jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
+
+
+def _bound(
+    action: Callable[[Services], Awaitable[None]], services: Services
+) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        await action(services)
+
+    return run
+
+
+async def sweep(services: Services) -> None:
+    """Nudge every group that has rows due: after a crash, after a wait, or because a nudge was lost."""
+    for org_id, bucket in await services.storage.backlog.pending_groups(services.clock.now()):
+        async with services.storage.unit_of_work(org_id) as uow:
+            await uow.jobs.nudge(Nudge(queue=QUEUE, group=f"{org_id}:{bucket}", org_id=org_id))
+
+
+class LeaseLostError(Exception):
+    """Another worker has the row by now: whatever this one found out must not be written."""
+
+
+@attrs.frozen(kw_only=True)
+class _Outcome:
+    """What became of one row, and the leads that come of it."""
+
+    state: ItemState
+    error: str = ""
+    retry_at: datetime | None = None
+    leads: tuple[CrmLead, ...] = ()
+    parked_since: datetime | None = None  # when the call began that found the grant gone
+
+
+@attrs.frozen
+class Intaker:
+    """Works on one group at a time, as often as it is told to look."""
+
+    services: Services
+
+    async def look(self, nudge: Nudge) -> LookAgain | None:
+        """Work on the oldest rows of a group; look again while there are more, or when one has to wait."""
+        org_id, _, bucket = nudge.group.rpartition(":")
+        async with self.services.storage.unit_of_work(org_id) as uow:
+            items = await uow.inbox.claim(int(bucket), limit=BATCH, now=self.services.clock.now())
+        if not items:
+            return None
+        fail_point("P8")
+        gate = asyncio.Semaphore(AT_ONCE)
+        partitions: dict[str, list[InboxItem]] = {}
+        for item in items:
+            partitions.setdefault(item.partition, []).append(item)
+        retries = await asyncio.gather(
+            *(self._work_in_order(org_id, partition, gate) for partition in partitions.values())
+        )
+        if len(items) == BATCH:
+            return LookAgain()
+        waiting = [retry_at for retry_at in retries if retry_at is not None]
+        return LookAgain(at=min(waiting)) if waiting else None
+
+    async def _work_in_order(
+        self, org_id: str, items: Iterable[InboxItem], gate: asyncio.Semaphore
+    ) -> datetime | None:
+        """One partition's rows, each after the one before; when to come back if one has to wait."""
+        wait_until: datetime | None = None
+        for item in items:
+            try:
+                if wait_until is not None:
+                    # Its predecessor waits, so it does too; given back without having been tried.
+                    await self._write(org_id, item, _Outcome(state=ItemState.PENDING, retry_at=wait_until))
+                    continue
+                async with gate:
+                    outcome = await self._outcome(org_id, item)
+                    wait_until = await self._write(org_id, item, outcome)
+            except (LeaseLostError, UnavailableError) as lost:
+                # The rows stand as they stood; their lease runs out and they are claimed again.
+                log.warning("inbox_item_not_settled", item=item.id, org=org_id, reason=type(lost).__name__)
+                return self.services.clock.now() + FIRST_RETRY
+        return wait_until
+
+    async def _outcome(self, org_id: str, item: InboxItem) -> _Outcome:
+        """What is to become of a row. Never raises: one bad row must not stop the others."""
+        started_at = self.services.clock.now()
+        try:
+            async with asyncio.timeout(ITEM_DEADLINE.total_seconds()):
+                return await self._understand(org_id, item)
+        except ReauthorizationError as gone:
+            return _Outcome(state=ItemState.PARKED, error=gone.code, parked_since=started_at)
+        except NotConnectedError as switched_off:
+            return _Outcome(state=ItemState.DEAD, error=switched_off.code)
+        except _WEATHER as weather:
+            return _Outcome(
+                state=ItemState.PENDING, error=weather.code, retry_at=started_at + _wait(item.tries, weather)
+            )
+        except MoorageError as failure:
+            return self._retry_or_bury(item, failure.code, failure)
+        except Exception as failure:
+            log.exception("inbox_item_broke", item=item.id, org=org_id, vendor=item.vendor, kind=item.kind)
+            return self._retry_or_bury(item, "internal", failure)
+
+    def _retry_or_bury(self, item: InboxItem, code: str, failure: Exception) -> _Outcome:
+        if item.tries >= MOST_TRIES:
+            log.error("inbox_item_dead", item=item.id, vendor=item.vendor, kind=item.kind, code=code)
+            return _Outcome(state=ItemState.DEAD, error=code)
+        retry_at = self.services.clock.now() + _wait(item.tries, failure)
+        return _Outcome(state=ItemState.PENDING, error=code, retry_at=retry_at)
+
+    async def _understand(self, org_id: str, item: InboxItem) -> _Outcome:
+        """Translate the row, and fetch what it announces. No transaction is open meanwhile."""
+        vendor = self.services.vendors.get(item.vendor)
+        if vendor.webhooks is None:
+            return _Outcome(state=ItemState.DEAD, error="unsupported")
+        leads = []
+        for event in vendor.webhooks.events(item.body):
+            lead = await self._lead_of(org_id, vendor, event)
+            if lead is not None:
+                leads.append(lead)
+        return _Outcome(state=ItemState.DONE, leads=tuple(leads))
+
+    async def _lead_of(self, org_id: str, vendor: Vendor, event: Event) -> CrmLead | None:
+        """The lead that an event announces, unless the CRM has it already."""
+        if not isinstance(event, LeadArrived):
+            UNMAPPED_EVENTS.labels(vendor.slug).inc()
+            return None
+        async with self.services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            integration = await uow.integrations.of_vendor(vendor.slug)
+            known = await uow.leads.by_external_id(vendor.slug, event.lead_external_id)
+        if known is not None:
+            return None
+        if integration is None or integration.status is IntegrationStatus.INACTIVE:
+            msg = "the organisation is no longer connected"
+            raise NotConnectedError(msg)
+        if integration.status is IntegrationStatus.EXPIRED:
+            msg = "the grant is gone"
+            raise ReauthorizationError(msg, vendor=vendor.slug)
+        lead = await self._fetch(org_id, vendor, event)
+        return crm_lead(lead, lead_id=new_id(), vendor=vendor.slug, now=self.services.clock.now())
+
+    async def _fetch(self, org_id: str, vendor: Vendor, event: LeadArrived) -> Lead:
+        asked_at = self.services.clock.now()
+        source = port(vendor.lead_source, "lead source")(await self.services.context(vendor, org_id))
+        try:
+            return await source.lead(event.channel_external_id, event.lead_external_id)
+        except VendorError as failure:
+            await act_on_vendor_error(
+                self.services,
+                org_id,
+                vendor.slug,
+                failure,
+                asked_at=asked_at,
+                channel_external_id=event.channel_external_id,
+            )
+            raise
+
+    async def _write(self, org_id: str, item: InboxItem, outcome: _Outcome) -> datetime | None:
+        """The effect and the mark that it happened, in one transaction; when the row is due again, if it is.
+
+        Raises:
+            LeaseLostError: The row is somebody else's by now; nothing was written.
+            UnavailableError: The database is out of reach; nothing was written.
+        """
+        now = self.services.clock.now()
+        state, retry_at = outcome.state, outcome.retry_at
+        async with self.services.storage.unit_of_work(org_id) as uow:
+            added = [await uow.leads.add(lead) for lead in outcome.leads]
+            fail_point("P9")
+            if outcome.parked_since is not None:
+                integration = await uow.integrations.of_vendor(item.vendor)
+                if integration is not None and _came_back(integration, outcome.parked_since):
+                    state, retry_at = ItemState.PENDING, now
+            settled = await uow.inbox.settle(item, state, now=now, error=outcome.error, retry_at=retry_at)
+            if not settled:
+                raise LeaseLostError
+        if outcome.error or state is ItemState.DONE:
+            INBOX_OUTCOMES.labels(item.vendor, state.value).inc()
+        LEADS_STORED.labels(item.vendor).inc(sum(added))
+        return retry_at
+
+
+def _came_back(integration: Integration, since: datetime) -> bool:
+    """Whether somebody connected again after `since`: then nobody would come to unpark what is parked now."""
+    return integration.status is IntegrationStatus.ACTIVE and integration.updated_at > since
+
+
+def _wait(tries: int, failure: Exception) -> timedelta:
+    """What the vendor asks for, else longer from try to try; spread, so that not all come back at once."""
+    asked = failure.retry_after if isinstance(failure, VendorError) else None
+    doubled = min(FIRST_RETRY * (1 << min(max(tries - 1, 0), 10)), LONGEST_RETRY)
+    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return asked + doubled * 0.1 * jitter if asked else doubled * jitter

@@ -1,0 +1,212 @@
+"""Channels: what the grants cover, and which of it the org manages."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import attrs
+import structlog
+
+from moorage.operations.grants import note_subscribed, subscribe_channels
+from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_integration
+from moorage.operations.views import channel_view
+from moorage.services import OperationCall, port
+from moorage_ports.directory import ChannelOffer
+from moorage_ports.errors import InvalidRequestError, MoorageError, ReauthorizationError
+from moorage_ports.integrations import Channel, Integration
+from moorage_ports.operations import (
+    ChannelList,
+    ChannelProblem,
+    ChannelView,
+    ListChannels,
+    SelectChannels,
+    Selection,
+)
+
+log = structlog.get_logger(__name__)
+
+NOT_GRANTED = "Not among the channels that were allowed; connect again to include it."
+NOT_LISTED = "The vendor no longer lists this channel for those who connected."
+
+
+async def list_channels(call: OperationCall, request: ListChannels) -> ChannelList:
+    """The org's channels as they are kept, and what the vendor says about them now.
+
+    Raises:
+        NotConnectedError: There is no integration.
+        ReauthorizationError: Its grant is gone.
+    """
+    services, org_id, vendor = call.services, call.caller.org_id, call.vendor
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        integration = await usable_integration(uow, vendor.slug)
+        rows = await uow.integrations.channels(integration.id)
+    directory = port(vendor.directory, "directory")(await services.context(vendor, org_id))
+    asked_at = services.clock.now()
+    try:
+        offers = await directory.channels(request.business_id)
+    except ReauthorizationError as gone:
+        await act_on_vendor_error(services, org_id, vendor.slug, gone, asked_at=asked_at)
+        raise
+    return ChannelList(channels=merged_views(rows, offers, is_whole=request.business_id is None))
+
+
+def merged_views(
+    rows: Iterable[Channel], offers: Iterable[ChannelOffer], *, is_whole: bool
+) -> tuple[ChannelView, ...]:
+    """What is kept and what the vendor lists, as one list. Pure.
+
+    `is_whole`: the vendor was asked for everything, so that a channel it does not list is gone.
+    """
+    offered = {offer.external_id: offer for offer in offers}
+    views = [
+        _view(row, offered.pop(row.external_id, None))
+        for row in rows
+        if is_whole or row.external_id in offered
+    ]
+    return (*views, *(_unknown(offer) for offer in offered.values()))
+
+
+def _view(row: Channel, offer: ChannelOffer | None) -> ChannelView:
+    """What is kept says whether we hold a token; the vendor says whether it would still do."""
+    view = channel_view(row)
+    if offer is None:
+        return attrs.evolve(view, selectable=False, reason=view.reason or NOT_LISTED)
+    view = attrs.evolve(view, name=offer.name, type=offer.type, missing_scopes=offer.missing_scopes)
+    if offer.selectable:
+        return view
+    return attrs.evolve(view, selectable=False, reason=offer.reason or view.reason or BROKEN)
+
+
+def _unknown(offer: ChannelOffer) -> ChannelView:
+    """A channel that came after the consent: there is no token for it, so it can only be pointed out."""
+    return ChannelView(
+        id=offer.external_id,
+        external_id=offer.external_id,
+        type=offer.type,
+        name=offer.name,
+        selected=False,
+        selectable=False,
+        reason=offer.reason or NOT_GRANTED,
+        missing_scopes=offer.missing_scopes,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Choice:
+    """What a request to select means for the rows as they stand."""
+
+    selected: tuple[Channel, ...]
+    added: tuple[Channel, ...]  # to be subscribed: new ones, and those whose news does not come yet
+    removed: tuple[Channel, ...]
+    problems: tuple[ChannelProblem, ...]
+
+
+async def select_channels(call: OperationCall, request: SelectChannels) -> Selection:
+    """Replace the set of channels that the org manages; then have their news sent here, and no others'.
+
+    What was chosen is kept also when the vendor refuses a subscription: the problems say so.
+
+    Raises:
+        NotConnectedError: There is no integration.
+        ReauthorizationError: Its grant is gone.
+        InvalidRequestError: One of the ids is no channel of the org.
+    """
+    services, org_id, vendor = call.services, call.caller.org_id, call.vendor
+    async with services.storage.unit_of_work(org_id, reads_only=call.dry_run) as uow:
+        integration = await usable_integration(uow, vendor.slug)
+        choice = choose(await uow.integrations.channels(integration.id), request.channels)
+        if not call.dry_run:
+            await uow.integrations.save_channels(
+                [
+                    *(attrs.evolve(row, selected=True) for row in choice.selected if not row.selected),
+                    *(attrs.evolve(row, selected=False) for row in choice.removed),
+                ]
+            )
+    if call.dry_run:
+        return _selection(choice, {}, ())
+    outcomes = await subscribe_channels(services, vendor, org_id, choice.added)
+    problems = [_problem(row, outcomes.get(row.id)) for row in choice.added]
+    await _stop_news(call, integration, choice.removed)
+    return _selection(choice, outcomes, [problem for problem in problems if problem])
+
+
+def choose(rows: Sequence[Channel], wanted: Sequence[str]) -> _Choice:
+    """Read `wanted` (our ids or the vendor's) against the org's rows. Pure.
+
+    A channel that can't be acted as is not newly selected; one that was selected before stays so, because
+    its news waits for the next connection.
+
+    Raises:
+        InvalidRequestError: An id is no channel of the org.
+    """
+    by_id = {row.external_id: row for row in rows} | {row.id: row for row in rows}
+    unknown = {
+        f"channels[{number}]": "no channel of this organisation"
+        for number, channel_id in enumerate(wanted)
+        if channel_id not in by_id
+    }
+    if unknown:
+        msg = "some of these are no channels of this organisation"
+        raise InvalidRequestError(msg, fields=unknown)
+    asked = {by_id[channel_id].id: by_id[channel_id] for channel_id in wanted}
+    selected = tuple(row for row in asked.values() if row.selectable or row.selected)
+    return _Choice(
+        selected=selected,
+        added=tuple(row for row in selected if row.selectable and not (row.selected and row.subscribed)),
+        removed=tuple(row for row in rows if row.selected and row.id not in asked),
+        problems=tuple(_unselectable(row) for row in asked.values() if not row.selectable),
+    )
+
+
+def _unselectable(row: Channel) -> ChannelProblem:
+    return ChannelProblem(
+        id=row.id,
+        code="missing_scope" if row.missing_scopes else "reconnect_required",
+        detail=row.reason or BROKEN,
+        remedy="Connect again and allow what is missing.",
+    )
+
+
+def _problem(row: Channel, failure: MoorageError | None) -> ChannelProblem | None:
+    if failure is None:
+        return None
+    return ChannelProblem(id=row.id, code=failure.code, detail=str(failure), remedy=failure.remedy)
+
+
+def _selection(
+    choice: _Choice, outcomes: dict[str, MoorageError | None], failed: Collection[ChannelProblem]
+) -> Selection:
+    selected = tuple(row.id for row in choice.selected)
+    subscribed = {row.id for row in choice.selected if row.subscribed and row.selectable}
+    subscribed |= {channel_id for channel_id, failure in outcomes.items() if failure is None}
+    subscribed -= {problem.id for problem in failed}
+    return Selection(
+        selected=selected,
+        subscribed=tuple(channel_id for channel_id in selected if channel_id in subscribed),
+        problems=(*choice.problems, *failed),
+    )
+
+
+async def _stop_news(call: OperationCall, integration: Integration, removed: Sequence[Channel]) -> None:
+    """Unsubscribe channels that no org with this app has selected any more."""
+    services, org_id, vendor = call.services, call.caller.org_id, call.vendor
+    if vendor.subscriptions is None or not removed:
+        return
+    subscriptions = vendor.subscriptions(await services.context(vendor, org_id))
+    for row in removed:
+        if await _is_held(call, integration, row):
+            continue
+        try:
+            await subscriptions.unsubscribe(row.external_id)
+            if await _is_held(call, integration, row):
+                # Somebody selected it while we switched it off: their news must not stop.
+                await subscriptions.subscribe(row.external_id)
+        except MoorageError as failure:
+            # News of a channel that nobody owns is kept aside on arrival, so this costs little.
+            log.warning("not_unsubscribed", vendor=vendor.slug, org=org_id, code=failure.code)
+    await note_subscribed(services, org_id, {row.id: False for row in removed}, removed)
+
+
+async def _is_held(call: OperationCall, integration: Integration, row: Channel) -> bool:
+    holders = await call.services.storage.channel_holders(
+        call.vendor.slug, integration.app_id, (row.external_id,)
+    )
+    return bool(holders.get(row.external_id))

@@ -1,0 +1,18 @@
+"""The neutral operations and what does each of them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moorage.operations import channels, connecting, publishing
+from moorage.services import OperationHandler
+from moorage_ports import operations
+
+# `Any`: the table holds handlers of different types; the declaration beside each name checks the bodies.
+HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
+    operations.BEGIN_CONNECT.name: connecting.begin_connect,
+    operations.COMPLETE_CONNECT.name: connecting.complete_connect,
+    operations.LIST_CHANNELS.name: channels.list_channels,
+    operations.SELECT_CHANNELS.name: channels.select_channels,
+    operations.PUBLISH.name: publishing.publish,
+    operations.GET_PUBLICATION.name: publishing.get_publication,
+}
