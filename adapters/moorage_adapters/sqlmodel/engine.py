@@ -1,0 +1,427 @@
+"""Connections and transactions. SQLite here: one writer, a few readers, each on a thread of its own.
+
+Stores hand synchronous work to `Transaction.run`: one hop to the connection's thread for a whole step, where
+an async driver hops several times per statement. The signature is that of SQLAlchemy's
+`AsyncConnection.run_sync`, so the same stores work over an async driver for PostgreSQL.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from moorage_ports.errors import UnavailableError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 5.0  # how long a writer waits for its turn, and SQLite for another process's lock
+READERS: Final = 4
+
+PRAGMAS: Final = {
+    # What a connection is set to, and what reading the pragma must answer then.
+    "journal_mode": ("WAL", "wal"),
+    "synchronous": ("FULL", 2),
+    "busy_timeout": ("5000", 5000),
+    "foreign_keys": ("ON", 1),
+}
+
+
+class UnsafeDatabaseError(Exception):
+    """The database cannot promise what an acknowledgement stands for; the host does not start on it."""
+
+
+# What went wrong -----------------------------------------------------------------------------
+
+_TRY_AGAIN: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_INTERRUPT,
+}
+_BROKEN: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FULL_IN_DISGUISE: Final = {  # a full disk stopped the shared memory file: heals like SQLITE_FULL
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_NOMEM,
+}
+
+
+def _sqlite_code(error: BaseException) -> int:
+    """SQLite's extended error code, 0 if the error is not one of SQLite's."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "sqlite_errorcode", 0) if isinstance(original, sqlite3.Error) else 0
+    return code if isinstance(code, int) else 0
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether the disk broke a promise: nothing after this may be acknowledged.
+
+    After a failed fsync the kernel may have dropped the pages and report success next time, so it is never
+    tried again (https://www.postgresql.org/docs/current/runtime-config-error-handling.html, data_sync_retry).
+    """
+    code = _sqlite_code(error)
+    return code & 0xFF in _BROKEN and code not in _FULL_IN_DISGUISE
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database was out of reach, locked, full or broken, rather than misused."""
+    code = _sqlite_code(error)
+    return code & 0xFF in _TRY_AGAIN | _BROKEN or code == sqlite3.SQLITE_READONLY_DBMOVED
+
+
+def unavailable(why: str) -> UnavailableError:
+    """The error of the port."""
+    return UnavailableError(f"the database is {why}; nothing was written")
+
+
+# Whose turn it is ----------------------------------------------------------------------------
+
+
+class Turns:
+    """Who writes next: one at a time, in order of arrival, except that the intake alternates with the others.
+
+    An acknowledgement must not wait behind a line of workers, and workers must not starve behind a stream of
+    deliveries.
+    """
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._hot: deque[asyncio.Future[None]] = deque()
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._hot_was_last = False
+
+    async def take(self, *, hot: bool = False) -> None:
+        """Return when it is this caller's turn.
+
+        Raises:
+            UnavailableError: That took too long.
+        """
+        if not self._taken:
+            self._taken = True
+            self._hot_was_last = hot
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._hot if hot else self._line).append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await turn
+        except BaseException as failure:
+            if turn.done() and not turn.cancelled():
+                self.give()  # it came just as the wait ended
+            else:
+                turn.cancel()
+            if isinstance(failure, TimeoutError):
+                raise unavailable("busy") from None
+            raise
+
+    def give(self) -> None:
+        """Pass the turn on."""
+        lines = (self._line, self._hot) if self._hot_was_last else (self._hot, self._line)
+        for line in lines:
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    self._hot_was_last = line is self._hot
+                    turn.set_result(None)
+                    return
+        self._taken = False
+
+
+# Transactions --------------------------------------------------------------------------------
+
+
+class Lane:
+    """One connection and the one thread that uses it: work is done in the order in which it was handed in."""
+
+    def __init__(self, engine: Engine, executor: Executor) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._connection: Connection | None = None
+
+    def submit(self, work: Callable[[Connection], T]) -> "asyncio.Future[T]":
+        """Do `work` on the connection, soon."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._do, work)
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return work(self._connection)
+
+    def commit(self) -> None:
+        """End the transaction; on this lane's thread. Rolls back and raises if that fails."""
+        if self._connection is None or not self._connection.in_transaction():
+            return
+        try:
+            self._connection.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Undo the transaction; on this lane's thread. A connection that cannot even do that is replaced."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+            raw = self._connection.connection.driver_connection
+            if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
+                raw.rollback()
+        except Exception:  # noqa: BLE001 - whatever it is, this connection is not used again
+            broken, self._connection = self._connection, None
+            try:
+                broken.invalidate()
+                broken.close()
+            except Exception as failure:  # noqa: BLE001 - it is thrown away
+                log.warning("connection_not_closed", error=type(failure).__name__)
+
+    def end(self, *, commit: bool) -> "asyncio.Future[None]":
+        """Commit or roll back after everything that was handed in before."""
+        return asyncio.get_running_loop().run_in_executor(
+            self._executor, self.commit if commit else self.rollback
+        )
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+
+        def close() -> None:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+        await asyncio.get_running_loop().run_in_executor(self._executor, close)
+
+
+class Transaction:
+    """Work on one connection, all of it true together or not at all."""
+
+    def __init__(self, database: "SqliteDatabase", lane: Lane, *, writes: bool) -> None:
+        self._database = database
+        self._lane = lane
+        self._failed = False
+        self.writes = writes
+        self.after_commit: list[Callable[[], None]] = []  # called on the event loop, once it is durable
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` on the connection's thread.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; or an earlier step failed.
+        """
+        self.refuse_if_failed()
+        # The thread finishes what it began even if nobody waits any more; what follows stands in line there.
+        with self._database.mapping_errors(writes=self.writes):
+            try:
+                return await asyncio.shield(self._lane.submit(work))
+            except (DBAPIError, sqlite3.Error):
+                self._failed = True
+                raise
+
+    def refuse_if_failed(self) -> None:
+        """Raises UnavailableError after a failed statement.
+
+        The database may have rolled back by itself (a full disk): what came next would be committed alone.
+        """
+        if self._failed:
+            raise unavailable("unable to go on after a failed statement")
+
+
+class SqliteDatabase:
+    """One SQLite file: one writer connection, `READERS` reading ones.
+
+    `on_fatal` is called once when the disk broke a promise; after that nothing is written any more.
+    """
+
+    dialect_name: Final = "sqlite"
+
+    def __init__(self, path: Path, on_fatal: Callable[[], None] | None = None) -> None:
+        self.path = path
+        self.is_broken = False
+        self._on_fatal = on_fatal
+        self._turns = Turns()
+        self._executors = [
+            ThreadPoolExecutor(1, thread_name_prefix=f"moorage-db-{number}") for number in range(READERS + 1)
+        ]
+        self._writer = Lane(_engine(path, "BEGIN IMMEDIATE"), self._executors[0])
+        reading = _engine(path, "BEGIN", "PRAGMA query_only = ON")
+        self._reader_lanes = [Lane(reading, executor) for executor in self._executors[1:]]
+        self._readers: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
+
+    @classmethod
+    async def open(cls, path: Path, on_fatal: Callable[[], None] | None = None) -> "SqliteDatabase":
+        """Open the file (made if there is none, for its owner only) and check every connection.
+
+        Raises:
+            UnsafeDatabaseError: A connection does not take a setting that durability depends on.
+            UnavailableError: The file cannot be opened.
+        """
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError:
+            raise unavailable("out of reach") from None
+        self = cls(path, on_fatal)
+        with self.mapping_errors(writes=False):
+            for lane in [self._writer, *self._reader_lanes]:
+                await lane.submit(_nothing)
+        for lane in self._reader_lanes:
+            self._readers.put_nowait(lane)
+        return self
+
+    @asynccontextmanager
+    async def write(self, *, hot: bool = False) -> AsyncIterator[Transaction]:
+        """A writing transaction; `hot` is the intake's.
+
+        Raises:
+            UnavailableError: Nothing was written.
+        """
+        self.refuse_if_broken()
+        await self._turns.take(hot=hot)
+        transaction = Transaction(self, self._writer, writes=True)
+        try:
+            yield transaction
+            transaction.refuse_if_failed()
+            self.refuse_if_broken()
+        except BaseException:
+            self._end(self._writer, self._turns.give, commit=False)
+            raise
+        with self.mapping_errors(writes=True):
+            ended = self._end(self._writer, self._turns.give, commit=True, after=transaction.after_commit)
+            await asyncio.shield(ended)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """A reading transaction: one moment of the database, whatever is written meanwhile.
+
+        Raises:
+            UnavailableError: The database is out of reach, or all readers are busy for too long.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                lane = await self._readers.get()
+        except TimeoutError:
+            raise unavailable("busy") from None
+        try:
+            yield Transaction(self, lane, writes=False)
+        finally:
+            self._end(lane, lambda: self._readers.put_nowait(lane), commit=False)
+
+    def _end(
+        self,
+        lane: Lane,
+        give_back: Callable[[], None],
+        *,
+        commit: bool,
+        after: list[Callable[[], None]] | None = None,
+    ) -> "asyncio.Future[None]":
+        """End the transaction; the lane is given back when that is done, even if nobody waits for it."""
+        ended = lane.end(commit=commit)
+
+        def done(future: "asyncio.Future[None]") -> None:
+            failure = None if future.cancelled() else future.exception()
+            if failure is not None and commit and is_fatal(failure):
+                self.break_down(failure)
+            give_back()
+            if failure is None and not future.cancelled():
+                for callback in after or ():
+                    callback()
+
+        ended.add_done_callback(done)
+        return ended
+
+    @contextmanager
+    def mapping_errors(self, *, writes: bool) -> Iterator[None]:
+        """Turn what the database says into the port's words."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as failure:
+            if writes and is_fatal(failure):
+                self.break_down(failure)
+            if is_unavailable(failure):
+                raise unavailable("out of reach, locked or full") from failure
+            raise
+
+    def refuse_if_broken(self) -> None:
+        """Raises UnavailableError once the disk broke a promise."""
+        if self.is_broken:
+            raise unavailable("broken: its disk failed, the process must be restarted")
+
+    def break_down(self, failure: BaseException) -> None:
+        """Write nothing from now on, and say so once."""
+        if self.is_broken:
+            return
+        self.is_broken = True
+        log.critical("database_broken", error=type(failure).__name__, code=_sqlite_code(failure))
+        if self._on_fatal is not None:
+            self._on_fatal()
+
+    async def aclose(self) -> None:
+        """Close every connection after what is under way."""
+        for lane in [self._writer, *self._reader_lanes]:
+            await lane.aclose()
+        for executor in self._executors:
+            executor.shutdown(wait=False)
+
+
+def _nothing(_: Connection) -> None:
+    """Only connect."""
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that an URL like `sqlite:///data/moorage.db` names.
+
+    Raises:
+        UnsafeDatabaseError: It names no SQLite file; a database in memory would forget what it acknowledged.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        msg = "the database URL must be sqlite:///PATH"
+        raise UnsafeDatabaseError(msg)
+    return Path(parsed.database)
+
+
+def _engine(path: Path, begin: str, *more: str) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        hide_parameters=True,
+        echo=False,
+        connect_args={
+            "check_same_thread": False,
+            "timeout": PATIENCE_SECONDS,
+            "isolation_level": None,  # Python's driver must not begin transactions of its own
+            "cached_statements": 256,
+        },
+    )
+
+    def set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        for name, (setting, expected) in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name} = {setting}")
+            found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+            if found != expected:
+                msg = f"SQLite's {name} is {found!r} and must be {expected!r}"
+                raise UnsafeDatabaseError(msg)
+        for statement in more:
+            connection.execute(statement)
+
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", begin_transaction)
+    return engine

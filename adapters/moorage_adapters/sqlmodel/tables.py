@@ -1,0 +1,388 @@
+"""Every table. Declarations only: nothing here is queried through the ORM, stores use the Core tables below.
+
+Every table of a tenant begins its primary key with `org_id`, so that `tenant.Tenant` can bind it and orgs can
+be spread over databases later. Index columns hold no personal data: what must be found by such a value is
+found by a keyed hash. Columns named `…_sealed` hold what `cipher.OrgKeys.seal` made.
+"""
+
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from moorage_adapters.sqlmodel.types import DIGEST, CleanText, EnumValue, TextLists, Texts, UtcDateTime
+from moorage_ports.inbox import ItemState
+from moorage_ports.integrations import ConnectMode, IntegrationStatus
+from moorage_ports.operations import PublicationStatus, Role
+
+BIG_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+
+class Base(SQLModel, registry=registry()):
+    """The tables' own registry: whatever else uses SQLModel in this process is not ours to migrate."""
+
+
+metadata = Base.metadata
+
+
+# Keys and secrets ----------------------------------------------------------------------------
+
+
+class OrgKeyRow(Base, table=True):
+    """A data key, wrapped by the keyring's key `kek_id`. Deleting an org's rows makes all it sealed unreadable."""
+
+    __tablename__ = "org_key"
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    key_no: int = Field(primary_key=True)
+    kek_id: str = Field(sa_type=Text, index=True)
+    wrapped: bytes = Field(sa_type=LargeBinary)
+    seals: int = 0  # how often it was used, roughly: counted in blocks
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SecretRow(Base, table=True):
+    """One secret of one org and vendor."""
+
+    __tablename__ = "secret"
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(primary_key=True, sa_type=Text)
+    owner_type: str = Field(primary_key=True, sa_type=Text)
+    owner_id: str = Field(primary_key=True, sa_type=Text)
+    field: str = Field(primary_key=True, sa_type=Text)
+    version: int
+    value_sealed: bytes = Field(sa_type=LargeBinary)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+# Integrations --------------------------------------------------------------------------------
+
+
+class IntegrationRow(Base, table=True):
+    """One org's link to one vendor."""
+
+    __tablename__ = "integration"
+    __table_args__ = (UniqueConstraint("org_id", "vendor"),)
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    status: IntegrationStatus = Field(sa_type=EnumValue(IntegrationStatus))
+    app_id: str = Field(sa_type=Text)
+    granted_scopes: tuple[str, ...] = Field(sa_type=Texts)
+    missing_scopes: tuple[str, ...] = Field(sa_type=Texts)
+    notify_emails_sealed: bytes = Field(sa_type=LargeBinary)
+    expires_at: datetime | None = Field(sa_type=UtcDateTime)
+    data_access_expires_at: datetime | None = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class GrantRow(Base, table=True):
+    """One person's consent beneath an integration."""
+
+    __tablename__ = "grant_record"
+    __table_args__ = (
+        UniqueConstraint("org_id", "integration_id", "subject_index"),
+        ForeignKeyConstraint(["org_id", "integration_id"], ["integration.org_id", "integration.id"]),
+        Index("ix_grant_record_subject", "subject_index"),
+    )
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    integration_id: str = Field(sa_type=Text)
+    subject_index: str = Field(sa_type=Text)
+    connected_by: str = Field(sa_type=Text)
+    scopes: tuple[str, ...] = Field(sa_type=Texts)
+    expires_at: datetime | None = Field(sa_type=UtcDateTime)
+    data_access_expires_at: datetime | None = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ChannelRow(Base, table=True):
+    """A place to publish or listen. `vendor` and `external_id` are what decides whose a delivery is."""
+
+    __tablename__ = "channel"
+    __table_args__ = (
+        UniqueConstraint("org_id", "vendor", "external_id"),
+        ForeignKeyConstraint(["org_id", "integration_id"], ["integration.org_id", "integration.id"]),
+        Index("ix_channel_owner", "vendor", "external_id"),
+    )
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    integration_id: str = Field(sa_type=Text)
+    grant_id: str = Field(sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    external_id: str = Field(sa_type=Text)
+    type: str = Field(sa_type=Text)
+    name: str = Field(sa_type=CleanText)
+    selected: bool
+    subscribed: bool
+    selectable: bool
+    reason: str = Field(sa_type=CleanText)
+    missing_scopes: tuple[str, ...] = Field(sa_type=Texts)
+
+
+class ConnectAttemptRow(Base, table=True):
+    """A connection under way. Neither the id nor the e-mail address can be read from it."""
+
+    __tablename__ = "connect_attempt"
+
+    id_hash: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    org_id: str = Field(sa_type=Text)
+    user_id: str = Field(sa_type=Text)
+    email_sealed: bytes = Field(sa_type=LargeBinary)
+    vendor: str = Field(sa_type=Text)
+    app_id: str = Field(sa_type=Text)
+    redirect_uri: str = Field(sa_type=Text)
+    return_url: str = Field(sa_type=Text)
+    scopes: tuple[str, ...] = Field(sa_type=Texts)
+    mode: ConnectMode = Field(sa_type=EnumValue(ConnectMode))
+    session_id: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    used_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
+# Inbox ---------------------------------------------------------------------------------------
+
+_PENDING = text("state = 'pending'")
+
+
+class InboxRow(Base, table=True):
+    """One kept change of one org. `key_digest` is its business key, `partition_digest` its partition."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("org_id", "vendor", "key_digest"),
+        Index(
+            "ix_inbox_pending", "org_id", "bucket", "seq", sqlite_where=_PENDING, postgresql_where=_PENDING
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=BIG_KEY)
+    org_id: str = Field(sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    key_digest: bytes = Field(sa_type=DIGEST)
+    partition_digest: bytes = Field(sa_type=DIGEST)
+    bucket: int
+    kind: str = Field(sa_type=CleanText)
+    state: ItemState = Field(sa_type=EnumValue(ItemState))
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    next_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    tries: int = 0
+    lease: int = 0
+    last_error: str = Field(default="", sa_type=CleanText)
+    body_sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class QuarantineRow(Base, table=True):
+    """A verified delivery, or a change of one, that belongs to nobody or cannot be read. Sealed by the host."""
+
+    __tablename__ = "quarantine"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    app_id: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=CleanText)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    body_sealed: bytes = Field(sa_type=LargeBinary)
+
+
+# CRM -----------------------------------------------------------------------------------------
+
+
+class LeadRow(Base, table=True):
+    """A lead as sales people know it. Its columns are plain so that they can be searched."""
+
+    __tablename__ = "lead"
+    __table_args__ = (
+        UniqueConstraint("org_id", "vendor", "external_id"),
+        Index("ix_lead_newest", "org_id", "created_at", "id"),
+    )
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    external_id: str = Field(sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    channel_external_id: str = Field(sa_type=Text)
+    email: str = Field(sa_type=CleanText)
+    first_name: str = Field(sa_type=CleanText)
+    last_name: str = Field(sa_type=CleanText)
+    phone: str = Field(sa_type=CleanText)
+    company: str = Field(sa_type=CleanText)
+    search_text: str = Field(sa_type=CleanText)  # what `search` looks through, case folded
+    status: str = Field(sa_type=CleanText)
+    stage: str = Field(sa_type=CleanText)
+    source: str = Field(sa_type=CleanText)
+    form_id: str = Field(sa_type=Text)
+    campaign_id: str = Field(sa_type=Text)
+    ad_set_id: str = Field(sa_type=Text)
+    ad_id: str = Field(sa_type=Text)
+    platform: str = Field(sa_type=CleanText)
+    is_organic: bool | None
+    contact_id: str | None = Field(sa_type=Text)
+    properties: dict[str, tuple[str, ...]] = Field(sa_type=TextLists)
+    submitted_at: datetime | None = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+# Publishing ----------------------------------------------------------------------------------
+
+
+class PublicationRow(Base, table=True):
+    """One attempt to put a post in front of people."""
+
+    __tablename__ = "publication"
+    __table_args__ = (
+        Index("ix_publication_newest", "org_id", "created_at", "id"),
+        Index("ix_publication_status", "status", "updated_at"),
+    )
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    integration_id: str = Field(sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    post_json: str = Field(sa_type=CleanText)
+    status: PublicationStatus = Field(sa_type=EnumValue(PublicationStatus))
+    external_id: str | None = Field(sa_type=Text)
+    permalink: str | None = Field(sa_type=Text)
+    notes: tuple[str, ...] = Field(sa_type=Texts)
+    steps_json: str = Field(sa_type=CleanText)
+    error_code: str = Field(sa_type=Text)
+    created_by: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RememberedCallRow(Base, table=True):
+    """What an idempotency key stands for."""
+
+    __tablename__ = "remembered_call"
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    operation: str = Field(primary_key=True, sa_type=Text)
+    key_digest: bytes = Field(primary_key=True, sa_type=DIGEST)
+    body_hash: str = Field(sa_type=Text)
+    subject_id: str = Field(sa_type=Text)
+    status: int
+    response_sealed: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+# Accounts ------------------------------------------------------------------------------------
+
+
+class AccountRow(Base, table=True):
+    """Somebody who may sign in, found by a keyed hash of their e-mail address."""
+
+    __tablename__ = "account"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    org_id: str = Field(sa_type=Text)
+    email_digest: bytes = Field(sa_type=DIGEST, unique=True)
+    email_sealed: bytes = Field(sa_type=LargeBinary)
+    password_hash: str = Field(sa_type=Text)
+    role: Role = Field(sa_type=EnumValue(Role))
+
+
+class SessionRow(Base, table=True):
+    """A signed-in browser."""
+
+    __tablename__ = "session"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    token_hash: str = Field(sa_type=Text, unique=True)
+    account_id: str = Field(sa_type=Text, index=True)
+    org_id: str = Field(sa_type=Text)
+    csrf_token_sealed: bytes = Field(sa_type=LargeBinary)
+    email_sealed: bytes = Field(sa_type=LargeBinary)
+    role: Role = Field(sa_type=EnumValue(Role))
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    last_seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+# Jobs ----------------------------------------------------------------------------------------
+
+
+class JobRow(Base, table=True):
+    """A group in line. `version` counts its nudges, `place` is where it stands, `due_at` delays it after a crash."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_line", "queue", "place"),)
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    group_key: str = Field(primary_key=True, sa_type=Text)
+    org_id: str = Field(sa_type=Text)
+    version: int = 0
+    place: int = Field(sa_type=BigInteger)
+    failures: int = 0
+    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class JobTimerRow(Base, table=True):
+    """A look that must not happen before its time; it becomes a nudge when that comes."""
+
+    __tablename__ = "job_timer"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+    group_key: str = Field(primary_key=True, sa_type=Text)
+    at: datetime = Field(primary_key=True, sa_type=UtcDateTime, index=True)
+    org_id: str = Field(sa_type=Text)
+
+
+class JobQueueRow(Base, table=True):
+    """A queue that somebody paused."""
+
+    __tablename__ = "job_pause"
+
+    queue: str = Field(primary_key=True, sa_type=Text)
+
+
+class JobScheduleRow(Base, table=True):
+    """When a schedule runs next."""
+
+    __tablename__ = "job_schedule"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    next_at: datetime = Field(sa_type=UtcDateTime)
+
+
+def _core(row: type[Base]) -> Table:
+    return cast("Table", row.__table__)  # type: ignore[attr-defined]
+
+
+ORG_KEY = _core(OrgKeyRow)
+SECRET = _core(SecretRow)
+INTEGRATION = _core(IntegrationRow)
+GRANT = _core(GrantRow)
+CHANNEL = _core(ChannelRow)
+CONNECT_ATTEMPT = _core(ConnectAttemptRow)
+INBOX = _core(InboxRow)
+QUARANTINE = _core(QuarantineRow)
+LEAD = _core(LeadRow)
+PUBLICATION = _core(PublicationRow)
+REMEMBERED_CALL = _core(RememberedCallRow)
+ACCOUNT = _core(AccountRow)
+SESSION = _core(SessionRow)
+JOB = _core(JobRow)
+JOB_TIMER = _core(JobTimerRow)
+JOB_PAUSE = _core(JobQueueRow)
+JOB_SCHEDULE = _core(JobScheduleRow)

@@ -1,0 +1,157 @@
+"""The choke point: every statement about an org's rows is built here, and every one of them names the org."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    UnaryExpression,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from moorage_adapters.sqlmodel.engine import Transaction
+from moorage_adapters.sqlmodel.keys import TransactionKeys
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+Condition: TypeAlias = ColumnElement[bool]
+Order: TypeAlias = UnaryExpression[Any] | ColumnElement[Any]  # a column's type is its own business
+Values: TypeAlias = Mapping[str, object]
+
+
+class Tenant:
+    """One org's rows on one connection. Synchronous; `OrgGate.run` hands it out."""
+
+    def __init__(self, connection: Connection, org_id: str, keys: TransactionKeys) -> None:
+        self.org_id = org_id
+        self._connection = connection
+        self._keys = keys
+
+    def rows(
+        self,
+        table: Table,
+        *where: Condition,
+        order_by: Iterable[Order] = (),
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Sequence[RowMapping]:
+        """The org's rows that fit."""
+        statement = select(table).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
+        return self._connection.execute(statement.limit(limit).offset(offset)).mappings().all()
+
+    def one(self, table: Table, *where: Condition) -> RowMapping | None:
+        """The org's row that fits, if there is one."""
+        statement = select(table).where(table.c.org_id == self.org_id, *where)
+        return self._connection.execute(statement).mappings().one_or_none()
+
+    def count(self, table: Table, *where: Condition) -> int:
+        """How many of the org's rows fit."""
+        statement = select(func.count()).select_from(table).where(table.c.org_id == self.org_id, *where)
+        return int(self._connection.execute(statement).scalar_one())
+
+    def insert(self, table: Table, values: Values) -> bool:
+        """Insert; false if a row with one of its unique keys is there already."""
+        statement = insert_into(self._connection, table).values(self._own(values)).on_conflict_do_nothing()
+        return self._connection.execute(statement).rowcount == 1
+
+    def upsert(self, table: Table, values: Values, key: Sequence[str]) -> None:
+        """Insert, or replace the org's row with the same `key`."""
+        own = self._own(values)
+        statement = insert_into(self._connection, table).values(own)
+        replaced = {name: statement.excluded[name] for name in own if name not in key}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=replaced))
+
+    def update(self, table: Table, values: Values, *where: Condition) -> int:
+        """Change the org's rows that fit; answers how many they were."""
+        statement = update(table).where(table.c.org_id == self.org_id, *where).values(dict(values))
+        return self._connection.execute(statement).rowcount
+
+    def update_returning(self, table: Table, values: Values, *where: Condition) -> Sequence[RowMapping]:
+        """Change the org's rows that fit; answers them as they are now, in no order."""
+        statement = update(table).where(table.c.org_id == self.org_id, *where).values(dict(values))
+        return self._connection.execute(statement.returning(table)).mappings().all()
+
+    def delete(self, table: Table, *where: Condition) -> int:
+        """Delete the org's rows that fit; answers how many they were."""
+        statement = delete(table).where(table.c.org_id == self.org_id, *where)
+        return self._connection.execute(statement).rowcount
+
+    def seal(self, plaintext: bytes, *context: str) -> bytes:
+        """Seal under the org's key; `context` says what the value is: table, record, field."""
+        return self._keys.sealing(self._connection, self.org_id).seal(plaintext, *context)
+
+    def open(self, sealed: bytes, *context: str) -> bytes:
+        """The plaintext.
+
+        Raises:
+            SealError: It does not open as that.
+        """
+        return self._keys.opening(self._connection, self.org_id).open(sealed, *context)
+
+    def digest(self, label: str, value: str) -> bytes:
+        """A hash under the org's own key, to store a new value under."""
+        return self._keys.sealing(self._connection, self.org_id).digest(label, value)
+
+    def _own(self, values: Values) -> dict[str, object]:
+        return {**values, "org_id": self.org_id}
+
+
+class OrgGate:
+    """How stores reach their org's rows within one transaction."""
+
+    def __init__(self, transaction: Transaction, org_id: str, keys: TransactionKeys) -> None:
+        self.org_id = org_id
+        self._transaction = transaction
+        self._keys = keys
+
+    async def run(self, work: Callable[[Tenant], T]) -> T:
+        """Do `work` on the org's rows, in one step.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full.
+        """
+        return await self._transaction.run(
+            lambda connection: work(Tenant(connection, self.org_id, self._keys))
+        )
+
+    async def run_raw(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` on tables that are no org's (jobs), in the same transaction."""
+        return await self._transaction.run(work)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the event loop once all of it is durable."""
+        if callback not in self._transaction.after_commit:
+            self._transaction.after_commit.append(callback)
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the words of the connection's database."""
+    if connection.dialect.name == "postgresql":
+        return postgresql_insert(table)
+    return sqlite_insert(table)
+
+
+def fields_of(value: attrs.AttrsInstance, *, without: Iterable[str] = ()) -> dict[str, object]:
+    """The value's fields by name, as they are."""
+    left_out = set(without)
+    return {
+        field.name: getattr(value, field.name)
+        for field in attrs.fields(type(value))
+        if field.name not in left_out
+    }
+
+
+def value_of(kind: Callable[..., V], row: RowMapping, **instead: object) -> V:
+    """The attrs value of a row whose columns bear its fields' names; `instead` overrides or adds."""
+    names = [field.name for field in attrs.fields(kind)]  # type: ignore[arg-type]  # kind is an attrs class
+    return kind(**{name: instead[name] if name in instead else row[name] for name in names})
