@@ -57,6 +57,7 @@ class VendorContext:
     http: HttpClient
     clock: Clock
     secrets: SecretStore
+    grant_ids: tuple[str, ...] = ()  # the org's grants with this vendor, oldest first; what a directory asks with
 
 
 @attrs.frozen(kw_only=True)
