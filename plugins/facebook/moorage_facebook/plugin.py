@@ -1,0 +1,57 @@
+"""Facebook's calling card. No I/O here: a host asks for it once, at its start."""
+
+from collections.abc import Mapping
+
+from moorage_facebook.authorizer import authorizer
+from moorage_facebook.directory import directory
+from moorage_facebook.lead_source import lead_source
+from moorage_facebook.operations import OPERATIONS
+from moorage_facebook.publisher import publisher
+from moorage_facebook.settings import VENDOR, GraphSettings
+from moorage_facebook.subscriptions import subscriptions
+from moorage_facebook.token_vault import token_vault
+from moorage_facebook.webhooks import GraphWebhooks
+from moorage_ports.capabilities import Capability, Support
+from moorage_ports.plugin import Sandbox, SandboxPlan, Vendor, hookimpl
+
+CAPABILITIES: Mapping[Capability, Support] = {
+    Capability.PUBLISH_POSTS: Support.FULL,
+    Capability.PUBLISH_IMAGES: Support.FULL,
+    Capability.RECEIVE_LEADS: Support.FULL,
+    Capability.PUBLISH_VIDEOS: Support.NOT_YET,
+    Capability.SCHEDULE_POSTS: Support.NOT_YET,
+    Capability.SYNC_ACTIVITY: Support.NOT_YET,
+    Capability.ANSWER_COMMENTS: Support.NOT_YET,
+    Capability.DIRECT_MESSAGES: Support.NOT_YET,
+    Capability.MANAGE_ADS: Support.NOT_YET,
+    Capability.MANAGE_BUSINESSES: Support.NOT_YET,
+}
+
+
+def _sandbox(plan: SandboxPlan) -> Sandbox:
+    # It needs a web framework, which comes with the extra `sandbox` and not with the plugin.
+    from moorage_facebook.sandbox.app import facebook_sandbox  # noqa: PLC0415
+
+    return facebook_sandbox(plan)
+
+
+@hookimpl
+def moorage_vendor() -> Vendor:
+    """Facebook: Pages and their leads."""
+    return Vendor(
+        slug=VENDOR,
+        title="Facebook",
+        categories=("social", "ads"),
+        icon="f",
+        settings=GraphSettings,
+        operations=OPERATIONS,
+        capabilities=CAPABILITIES,
+        authorizer=authorizer,
+        token_vault=token_vault,
+        directory=directory,
+        subscriptions=subscriptions,
+        publisher=publisher,
+        lead_source=lead_source,
+        webhooks=GraphWebhooks(),
+        sandbox=_sandbox,
+    )
