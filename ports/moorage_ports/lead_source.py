@@ -27,7 +27,7 @@ class Answer:
     """What a person wrote below one question; some questions take several values."""
 
     name: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = attrs.field(repr=False)
     meaning: Meaning | None = None
 
 

@@ -30,12 +30,13 @@ class MemoryDirectory:
 
     world: MemoryWorld
     vault: MemoryTokenVault
+    grant_ids: tuple[str, ...]
 
     async def channels(self, business_id: str | None = None) -> tuple[ChannelOffer, ...]:
         offers: dict[str, ChannelOffer] = {}
         gone: ReauthorizationError | None = None
         answered = False
-        for grant_id in await self.vault.grant_ids():
+        for grant_id in self.grant_ids:
             try:
                 found = await self._offers(grant_id)
             except ReauthorizationError as failure:

@@ -73,7 +73,7 @@ def _authorizer(world: MemoryWorld, context: VendorContext) -> MemoryAuthorizer:
 
 
 def _directory(world: MemoryWorld, context: VendorContext) -> MemoryDirectory:
-    return MemoryDirectory(world, _vault(context))
+    return MemoryDirectory(world, _vault(context), context.grant_ids)
 
 
 def _subscriptions(world: MemoryWorld, context: VendorContext) -> MemorySubscriptions:

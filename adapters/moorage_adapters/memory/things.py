@@ -61,7 +61,7 @@ class Slip:
     id: str
     form_id: str
     board_id: str
-    answers: Mapping[str, tuple[str, ...]]
+    answers: Mapping[str, tuple[str, ...]] = attrs.field(repr=False)
     handed_in_at: datetime
 
 

@@ -86,8 +86,8 @@ class MemoryWorld:
     sending: set[str] = attrs.field(factory=set)  # boards whose news goes to the app
     outbox: list[Delivery] = attrs.field(factory=list)  # deliveries nobody has taken to the host yet
     calls: int = 0
-    _codes: dict[str, _Code] = attrs.field(factory=dict, init=False)
-    _permits: dict[str, Permit] = attrs.field(factory=dict, init=False)
+    _codes: dict[str, _Code] = attrs.field(factory=dict, init=False, repr=False)
+    _permits: dict[str, Permit] = attrs.field(factory=dict, init=False, repr=False)
     _taken: set[str] = attrs.field(factory=set, init=False)
     _numbers: "count[int]" = attrs.field(factory=lambda: count(1), init=False)
 

@@ -1,0 +1,119 @@
+"""What a test must be able to do to a vendor: consent there, look at it, and make the weather.
+
+A vendor's own tests write one class that satisfies these Protocols, over a sandbox, a fake transport or
+plain dictionaries; the promises drive it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import attrs
+
+from moorage_ports.events import LeadArrived
+from moorage_ports.secret import Secret
+from moorage_ports.webhooks import Delivery, VendorApp
+
+
+class World(Protocol):
+    """The vendor, with one person who may connect `channel_external_id`."""
+
+    @property
+    def app(self) -> VendorApp:
+        """The app that the vendor knows."""
+        ...
+
+    @property
+    def channel_external_id(self) -> str:
+        """A channel that the person may choose."""
+        ...
+
+    async def consent(self, authorization_url: str, *, without: Collection[str] = ()) -> Mapping[str, str]:
+        """Be the person: say yes to everything but the scopes `without`. Answers the redirect's query."""
+        ...
+
+    async def decline(self, authorization_url: str) -> Mapping[str, str]:
+        """Be the person: say no. Answers the redirect's query."""
+        ...
+
+    async def revoke_grant(self) -> None:
+        """The person removes the app: every token ends."""
+        ...
+
+    async def withdraw_scopes(self) -> None:
+        """The grant stands, but covers nothing any more."""
+        ...
+
+    async def limit(self, wait: timedelta) -> None:
+        """Every call is refused, to be sent again after `wait`."""
+        ...
+
+    async def go_down(self) -> None:
+        """No call gets through."""
+        ...
+
+    async def drop_answers(self) -> None:
+        """Every call is carried out, and its answer is lost."""
+        ...
+
+    async def clear_up(self) -> None:
+        """`limit`, `go_down`, `drop_answers` and `refuse_content` are over."""
+        ...
+
+
+class PublisherWorld(World, Protocol):
+    """A vendor where people read posts."""
+
+    async def texts_on(self, channel_external_id: str) -> Sequence[str]:
+        """What people can read on the channel now."""
+        ...
+
+    async def refuse_content(self) -> None:
+        """The vendor objects to whatever is posted."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class FilledIn:
+    """A form that a person submitted, as the person knows it. `answers` by question key."""
+
+    form_external_id: str
+    lead_external_id: str
+    answers: Mapping[str, tuple[str, ...]] = attrs.field(repr=False)
+
+
+class LeadWorld(World, Protocol):
+    """A vendor where people fill in forms."""
+
+    async def fill_in(self) -> FilledIn:
+        """Be a person: submit a form of `channel_external_id`, always the same one, with several answers."""
+        ...
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let time pass at the vendor, and on the clock that the vendor's ports were lent."""
+        ...
+
+
+class WebhookWorld(Protocol):
+    """A vendor that sends deliveries. Nothing here needs a connection."""
+
+    @property
+    def app(self) -> VendorApp:
+        """The app that deliveries are signed for."""
+        ...
+
+    def handshake(self, verify_token: str, challenge: str) -> Mapping[str, str]:
+        """The query of a subscription handshake."""
+        ...
+
+    def some_leads(self) -> Sequence[LeadArrived]:
+        """Three leads or more, on two channels or more, with ids as this vendor writes them."""
+        ...
+
+    def delivery_body(self, leads: Sequence[LeadArrived]) -> bytes:
+        """One delivery that tells of all these leads, unsigned."""
+        ...
+
+    def signed(self, body: bytes, secret: Secret) -> Delivery:
+        """`body` as the vendor would send it."""
+        ...
