@@ -10,6 +10,7 @@ from datetime import datetime
 
 import phonenumbers
 
+from moorage.codec import clean_text
 from moorage_ports.crm import CrmLead
 from moorage_ports.lead_source import Lead, Meaning
 
@@ -28,7 +29,7 @@ def crm_lead(lead: Lead, *, lead_id: str, vendor: str, now: datetime) -> CrmLead
     properties: dict[str, tuple[str, ...]] = {}
     full_name: tuple[str, tuple[str, ...]] | None = None
     for answer in lead.answers:
-        name, values = storable(answer.name), tuple(storable(value) for value in answer.values)
+        name, values = clean_text(answer.name), tuple(clean_text(value) for value in answer.values)
         given = _given(values)
         column = _COLUMNS.get(answer.meaning) if answer.meaning else None
         if answer.meaning is Meaning.FULL_NAME and given and full_name is None:
@@ -54,23 +55,16 @@ def crm_lead(lead: Lead, *, lead_id: str, vendor: str, now: datetime) -> CrmLead
         phone=columns.get("phone", ""),
         company=columns.get("company", ""),
         source=vendor,
-        form_id=storable(lead.form_external_id),
-        campaign_id=storable(lead.campaign_external_id),
-        ad_set_id=storable(lead.ad_set_external_id),
-        ad_id=storable(lead.ad_external_id),
-        platform=storable(lead.platform),
+        form_id=clean_text(lead.form_external_id),
+        campaign_id=clean_text(lead.campaign_external_id),
+        ad_set_id=clean_text(lead.ad_set_external_id),
+        ad_id=clean_text(lead.ad_external_id),
+        platform=clean_text(lead.platform),
         is_organic=lead.is_organic,
         properties=properties,
         submitted_at=lead.submitted_at,
         created_at=now,
     )
-
-
-def storable(text: str) -> str:
-    """`text` without what databases and JSON refuse: NUL and lone surrogates become the replacement mark."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def international(phone: str) -> str:
