@@ -47,7 +47,8 @@ def test_import_contracts_hold() -> None:
         ("moorage_facebook", "import moorage_adapters", "Dependencies point inwards"),
         ("moorage", "import moorage_facebook", "The host meets vendors only through pluggy"),
         ("moorage_ports", "import httpx", "Ports know no framework"),
-        ("moorage_ports", "import pytest", "Of the ports, only the conformance kit knows pytest"),
+        ("moorage_ports", "import pytest", "Of the ports, only the conformance kit knows test tools"),
+        ("moorage_ports", "import hypothesis", "Of the ports, only the conformance kit knows test tools"),
         ("moorage_adapters", "import moorage_ports.testing", "The conformance kit stays out of production"),
     ],
 )
