@@ -77,9 +77,7 @@ def _why_not(node: Mapping[str, object]) -> str:
         return ""  # older answers have none
     names = {text(task).removeprefix(_NEW_PAGE_PREFIX) for task in items(tasks)}
     if names.isdisjoint(_USEFUL_TASKS):
-        return (
-            "The person who connected may only look at this Page: have a Page admin give them a larger role."
-        )
+        return "The person who connected may only look at this Page: have its admin give them a larger role."
     return ""
 
 

@@ -5,6 +5,7 @@ https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import attrs
@@ -12,6 +13,7 @@ import attrs
 from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all, fetch_page
 from moorage_facebook.graph.values import canonical, moment, node_id, record, records, text, truth
+from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_ports.errors import MissingScopeError, RejectedError, VendorError, VendorNotFoundError
 from moorage_ports.lead_source import Answer, Lead, LeadForm, Meaning, Question
@@ -42,7 +44,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "work_phone_number": Meaning.PHONE,
     "company_name": Meaning.COMPANY,
 }
-# With one of these a person can be reached; a lead with none is worth asking the form what its questions mean.
+# With one of these a person can be reached; for a lead with none, the form is asked what its questions mean.
 _REACHES: Final = frozenset({Meaning.EMAIL, Meaning.PHONE})
 
 
@@ -101,7 +103,7 @@ def _answer(entry: Mapping[str, object], meanings: Mapping[str, Meaning]) -> Ans
 
 
 def _said(value: object) -> str:
-    """What a person answered; a truth in Graph's spelling, anything nested as JSON, so that nothing is lost."""
+    """What a person answered; anything that is no text or number as JSON, so that nothing is lost."""
     if isinstance(value, (bool, dict, list)):
         return canonical(value).decode()
     return text(value)
@@ -156,11 +158,13 @@ class GraphLeadSource:
         try:
             node = await self._read(lead_external_id, token)
         except (VendorNotFoundError, RejectedError) as refused:
+            if not _says_no_such_lead(refused):
+                raise
             raise _not_visible(refused) from refused
         lead = lead_from_graph(node, page_id=channel_external_id)
         if lead is None:
             msg = "Facebook sent a lead without an id"
-            raise VendorNotFoundError(msg, vendor="facebook")
+            raise VendorNotFoundError(msg, vendor=VENDOR)
         if lead.form_external_id and not _can_be_reached(lead):
             meanings = await self._meanings(lead.form_external_id, token)
             lead = lead_from_graph(node, page_id=channel_external_id, meanings=meanings) or lead
@@ -176,21 +180,12 @@ class GraphLeadSource:
         except MissingScopeError:
             call = form_leads(form_external_id, since, token, _CORE_FIELDS)
             page = await fetch_page(self.client, call, cursor)
-        found = [
-            lead_from_graph(node, page_id=channel_external_id, form_id=form_external_id)
-            for node in page.items
-        ]
-        leads = [lead for lead in found if lead]
+        read = partial(lead_from_graph, page_id=channel_external_id, form_id=form_external_id)
+        leads = tuple(filter(None, map(read, page.items)))
         if not all(map(_can_be_reached, leads)):
-            meanings = await self._meanings(form_external_id, token)
-            found = [
-                lead_from_graph(
-                    node, page_id=channel_external_id, form_id=form_external_id, meanings=meanings
-                )
-                for node in page.items
-            ]
-            leads = [lead for lead in found if lead]
-        return Page(items=tuple(leads), next_cursor=page.next_cursor)
+            read = partial(read, meanings=await self._meanings(form_external_id, token))
+            leads = tuple(filter(None, map(read, page.items)))
+        return Page(items=leads, next_cursor=page.next_cursor)
 
     async def _read(self, lead_id: str, token: Secret) -> Mapping[str, object]:
         """The lead with its ad; without the permissions for ads, the answers alone: they are what counts."""
@@ -200,7 +195,7 @@ class GraphLeadSource:
             return await self.client.send(read_lead(lead_id, token, _CORE_FIELDS))
 
     async def _meanings(self, form_id: str, token: Secret) -> Mapping[str, Meaning]:
-        """What the form's keys stand for; empty if the form can't be read: the lead is worth more than that."""
+        """What the form's keys stand for; nothing if it can't be read: the lead is worth more than that."""
         try:
             call = GraphCall(path=(form_id,), query={"fields": FORM_FIELDS}, token=token)
             form = form_from_graph(await self.client.send(call), page_id="")
@@ -214,13 +209,13 @@ def _can_be_reached(lead: Lead) -> bool:
     return any(answer.meaning in _REACHES and any(answer.values) for answer in lead.answers)
 
 
-def _not_visible(refused: VendorError) -> VendorError:
-    """Graph says "no such object" for a lead that the app may not see, with subcode 33 or with none."""
-    if not isinstance(refused, VendorNotFoundError) and (refused.vendor_code, refused.vendor_subcode) != (
-        "100",
-        "",
-    ):
-        return refused
+def _says_no_such_lead(refused: VendorError) -> bool:
+    """Graph says so, with code 100 and subcode 33 or none, also for a lead that may only not be seen."""
+    is_bare = refused.vendor_code == "100" and not refused.vendor_subcode
+    return is_bare or isinstance(refused, VendorNotFoundError)
+
+
+def _not_visible(refused: VendorError) -> VendorNotFoundError:
     return VendorNotFoundError(
         str(refused),
         vendor=refused.vendor,

@@ -1,9 +1,7 @@
-"""What callers may ask of Facebook by name: the platform's own names and bodies, bound to neutral operations."""
-
-from typing import Any
+"""What callers may ask of Facebook by name: the platform's names and bodies, bound to neutral operations."""
 
 import attrs
-from attrs.validators import deep_iterable, max_len, min_len, optional
+from attrs.validators import deep_iterable, matches_re, max_len, optional
 
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.operations import (
@@ -22,17 +20,11 @@ from moorage_ports.values import is_web_url
 _MOST_PHOTOS = 10
 
 
-def _is_page_id(_: object, __: "attrs.Attribute[Any]", value: str) -> None:
-    if not value.isascii() or not value.isdigit():
-        msg = "pageId must be a Page's id: digits only"
-        raise ValueError(msg)
-
-
 @attrs.frozen(kw_only=True)
 class PostToPage:
     """A post on a Page. Facebook shows photos or a link card: a link beside photos moves into the text."""
 
-    page_id: str = attrs.field(validator=[min_len(1), max_len(64), _is_page_id])
+    page_id: str = attrs.field(validator=matches_re(r"[0-9]{1,64}"))
     message: str = attrs.field(default="", validator=max_len(63_206))
     link: str | None = attrs.field(default=None, validator=optional(is_web_url))
     image: str | None = attrs.field(default=None, validator=optional(is_web_url))

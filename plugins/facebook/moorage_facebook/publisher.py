@@ -121,19 +121,19 @@ class GraphPublisher:
     vault: GraphTokenVault
 
     async def preflight(self, post: PublishPost) -> Preflight:
-        """Ask whether the Page's token still works, and look at what we know about its scopes and the text."""
+        """Ask whether the Page's token still works; look at what we know about its scopes and at the text."""
         page_id = post.channel_external_id
         token = await self.vault.channel_token(page_id)
         scopes = await self.vault.channel_scopes(page_id)
-        problems = [f"The permission {scope} is missing: connect again and allow it." for scope in _SCOPES]
-        problems = [problem for scope, problem in zip(_SCOPES, problems, strict=True) if scope not in scopes]
+        missing = [scope for scope in _SCOPES if scope not in scopes]
+        problems = [f"The permission {scope} is missing: connect again and allow it." for scope in missing]
         if len(post_text(post)) > LONGEST_TEXT:
             problems.append("With the link at its end the text is longer than Facebook takes.")
         await self.client.send(GraphCall(path=(page_id,), query={"fields": "id"}, token=token))
         return Preflight(problems=tuple(problems), notes=notes_on(post))
 
     async def publish(self, post: PublishPost) -> PublishedPost:
-        """One call for texts, links and single photos; several photos are uploaded unseen, then posted at once."""
+        """One call for a text, a link or a photo; several photos are uploaded unseen, then posted at once."""
         token = await self.vault.channel_token(post.channel_external_id)
         if len(post.images) > 1:
             photo_ids = [await self._upload(post.channel_external_id, url, token) for url in post.images]

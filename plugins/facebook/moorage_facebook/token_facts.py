@@ -36,7 +36,7 @@ class TokenFacts:
 
 
 def debug_token(token: Secret) -> GraphCall:
-    """`GET /debug_token`, asked as the app. The one call with a token in its query: Graph takes it nowhere else."""
+    """`GET /debug_token`, asked as the app. The one call with a token in its query: Graph wants it there."""
     return GraphCall(
         path=("debug_token",),
         query={"input_token": token.reveal()},
