@@ -1,0 +1,258 @@
+"""What people and the world do to the sandbox, for the control routes and the pages alike."""
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import attrs
+
+from moorage_facebook.sandbox import bodies, oauth
+from moorage_facebook.sandbox.entities import (
+    ALL_TASKS,
+    Attribution,
+    Consent,
+    Delivery,
+    Lead,
+    LeadForm,
+    Option,
+    Page,
+    Question,
+    User,
+)
+from moorage_facebook.sandbox.graph import split_version
+from moorage_facebook.sandbox.jsontext import Json
+from moorage_facebook.sandbox.seed import default_questions
+from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.webhooks import WebhookSender, leadgen_change, page_body, signed_request
+
+_shuffler = random.SystemRandom()
+
+
+class UnworkableError(Exception):
+    """A control call that makes no sense; the text says why."""
+
+
+def consent(world: World, body: bodies.ConsentBody) -> str:
+    """Click through the dialog without a browser; answers the redirect.
+
+    Raises:
+        UnworkableError: The dialog would not open, or the choice names what it does not offer.
+    """
+    try:
+        url = urlsplit(body.auth_url)
+        ask = oauth.read_ask(world, dict(parse_qsl(url.query, keep_blank_values=True)))
+    except (ValueError, oauth.DialogProblemError) as problem:
+        raise UnworkableError(str(problem)) from problem
+    if split_version(url.path)[1] != ("dialog", "oauth"):
+        raise UnworkableError("authUrl is not the address of the dialog")
+    if body.decision == "deny":
+        return oauth.deny(ask)
+    user = _person(world, body.user_id)
+    own = {page.id for page in oauth.own_pages(world, user)}
+    pages = own if body.pages is None else set(body.pages)
+    scopes = set(ask.scopes) if body.scopes is None else set(body.scopes)
+    if not pages <= own:
+        raise UnworkableError(f"{user.name} has no role on {', '.join(sorted(pages - own))}")
+    if not scopes <= set(ask.scopes):
+        raise UnworkableError(f"the dialog does not ask for {', '.join(sorted(scopes - set(ask.scopes)))}")
+    return oauth.grant(world, ask, user, scopes=scopes, page_ids=pages)
+
+
+def submit_leads(world: World, sender: WebhookSender, body: bodies.LeadsBody) -> dict[str, Json]:
+    """Fill in a form `count` times; the webhooks travel as `delivery` says.
+
+    Raises:
+        UnworkableError: An unknown form, another Page's form, or an id that is taken.
+    """
+    form = world.forms.get(body.form_id)
+    if form is None or body.page_id not in {None, form.page_id}:
+        raise UnworkableError("there is no such form on this page")
+    if body.id is not None and (body.count > 1 or world.node(body.id) is not None):
+        raise UnworkableError("id needs count 1 and an id that nothing has yet")
+    leads = [_put_lead(world, form, body, number) for number in range(1, body.count + 1)]
+    answer: dict[str, Json] = {"leads": [{"id": lead.id, "createdTime": lead.created_at} for lead in leads]}
+    deliveries, skipped = _announce(world, sender, form, leads, body)
+    answer["deliveries"] = [delivery.id for delivery in deliveries]
+    return {**answer, "skipped": skipped} if skipped else answer
+
+
+def answer_form(world: World, sender: WebhookSender, form: LeadForm, given: Mapping[str, str]) -> Lead:
+    """A person pressed the button under a lead form."""
+    answers = {question.key: given[question.key] for question in form.questions if given.get(question.key)}
+    body = bodies.LeadsBody(form_id=form.id, answers=dict(answers))
+    lead = _put_lead(world, form, body, 1)
+    _announce(world, sender, form, [lead], body)
+    return lead
+
+
+def put_pages(world: World, body: bodies.PagesBody) -> list[Page]:
+    """Make Pages, or claim those that exist.
+
+    Raises:
+        UnworkableError: An id that names something else.
+    """
+    user = _person(world, body.user_id)
+    pages = [_put_page(world, wanted, user) for wanted in body.pages]
+    if body.granted:
+        for known in world.consents:
+            if known.user_id == user.id and not known.removed:
+                ids = dict.fromkeys([*known.page_ids, *(page.id for page in pages)])
+                world.consents.put(attrs.evolve(known, page_ids=tuple(ids)))
+    return pages
+
+
+def revoke(world: World, sender: WebhookSender, body: bodies.RevokeBody) -> list[str]:
+    """The person removes the app: every token dies, and the app's deauthorize callback is told.
+
+    https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow#deauth-callback
+    """
+    user = _person(world, body.user_id)
+    told: list[str] = []
+    for known in world.consents:
+        if known.user_id != user.id or known.removed:
+            continue
+        world.consents.put(attrs.evolve(known, scopes=(), declined=(), page_ids=(), removed=True))
+        if body.notify:
+            told.append(_deauthorize(world, sender, known).id)
+    return told
+
+
+def _deauthorize(world: World, sender: WebhookSender, known: Consent) -> Delivery:
+    app = world.apps.get(known.app_id) or world.app()
+    now = world.now()
+    payload: dict[str, Json] = {"algorithm": "HMAC-SHA256", "issued_at": int(now), "user_id": known.user_id}
+    return sender.submit(
+        Delivery(
+            id=world.new_id(),
+            url=app.deauthorize_url,
+            topic="deauthorize",
+            body=urlencode({"signed_request": signed_request(app.secret, payload)}),
+            content_type="application/x-www-form-urlencoded",
+            signing="none",
+            retry=False,
+            created_at=now,
+            due_at=now,
+        )
+    )
+
+
+def _announce(
+    world: World, sender: WebhookSender, form: LeadForm, leads: Sequence[Lead], body: bodies.LeadsBody
+) -> tuple[list[Delivery], str]:
+    page = world.pages.get(form.page_id)
+    heard = sender.listener(page, "leadgen") if page else None
+    if heard is None:
+        return [], "the page is not subscribed to leadgen for this app"
+    ordered = list(leads)
+    if body.delivery == "shuffle":
+        _shuffler.shuffle(ordered)
+    size = body.per_delivery
+    texts = [
+        page_body(
+            form.page_id, [leadgen_change(lead) for lead in ordered[start : start + size]], world.seconds()
+        )
+        for start in range(0, len(ordered), size)
+    ]
+    times = 2 if body.delivery == "double" else 1
+    delay = body.delay_seconds if body.delivery == "late" else 0.0
+    lost = body.delivery == "lose"
+    url = heard[1].callback_url
+    sent = [
+        sender.queue(url, "page/leadgen", text, delay=delay, lost=lost)
+        for text in texts
+        for _ in range(times)
+    ]
+    return sent, ""
+
+
+def _put_lead(world: World, form: LeadForm, body: bodies.LeadsBody, number: int) -> Lead:
+    answers = []
+    for name, value in body.answers.items():
+        values = value if isinstance(value, list) else [value]
+        answers.append((name, tuple(item.replace("{n}", str(number)) for item in values)))
+    organic = not body.ad_id if body.is_organic is None else body.is_organic
+    return world.leads.put(
+        Lead(
+            id=body.id or world.new_id(),
+            form_id=form.id,
+            page_id=form.page_id,
+            created_at=_moment(body.created_time, world.seconds()),
+            answers=tuple(answers),
+            is_organic=organic,
+            attribution=Attribution(
+                ad_id=body.ad_id,
+                ad_name=body.ad_name,
+                adset_id=body.adset_id,
+                adset_name=body.adset_name,
+                campaign_id=body.campaign_id,
+                campaign_name=body.campaign_name,
+                platform=body.platform,
+            ),
+        )
+    )
+
+
+def _put_page(world: World, wanted: bodies.PageBody, user: User) -> Page:
+    known = world.node(wanted.id) if wanted.id else None
+    if known is not None and not isinstance(known, Page):
+        raise UnworkableError(f"{wanted.id} is not a page")
+    page = known or Page(id=wanted.id or world.new_id(), name="A page", tasks={})
+    tasks = tuple(wanted.tasks) if wanted.tasks is not None else page.tasks.get(user.id, ALL_TASKS)
+    roles = {person: given for person, given in {**page.tasks, user.id: tasks}.items() if given}
+    page = attrs.evolve(
+        page, name=wanted.name or page.name, category=wanted.category or page.category, tasks=roles
+    )
+    world.pages.put(page)
+    for form in wanted.forms:
+        _put_form(world, page, form)
+    return page
+
+
+def _put_form(world: World, page: Page, wanted: bodies.FormBody) -> LeadForm:
+    known = world.node(wanted.id) if wanted.id else None
+    if known is not None and not isinstance(known, LeadForm):
+        raise UnworkableError(f"{wanted.id} is not a form")
+    questions = tuple(_question(world, question) for question in wanted.questions)
+    if known is not None and known.page_id != page.id:
+        raise UnworkableError(f"form {wanted.id} belongs to another page")
+    return world.forms.put(
+        LeadForm(
+            id=wanted.id or world.new_id(),
+            page_id=page.id,
+            name=wanted.name or (known.name if known else "A form"),
+            locale=wanted.locale,
+            questions=questions or (known.questions if known else default_questions(world)),
+            created_at=known.created_at if known else world.seconds(),
+        )
+    )
+
+
+def _question(world: World, wanted: bodies.QuestionBody) -> Question:
+    return Question(
+        id=world.new_id(),
+        key=wanted.key,
+        label=wanted.label or wanted.key,
+        type=wanted.type,
+        required=wanted.required,
+        options=tuple(Option(key=value, value=value) for value in wanted.options),
+    )
+
+
+def _person(world: World, user_id: str | None) -> User:
+    user = world.users.get(user_id) if user_id else next(iter(world.users), None)
+    if user is None:
+        raise UnworkableError("there is no such user")
+    return user
+
+
+def _moment(given: int | str | None, now: int) -> int:
+    if given is None:
+        return now
+    if isinstance(given, int):
+        return given
+    try:
+        moment = datetime.fromisoformat(given)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise UnworkableError("createdTime must be UNIX seconds or an ISO 8601 time") from error

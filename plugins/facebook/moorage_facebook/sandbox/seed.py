@@ -1,0 +1,220 @@
+"""What a fresh sandbox holds: one invented person, her business, three Pages and their lead forms."""
+
+import secrets
+
+from moorage_facebook.sandbox.entities import (
+    ALL_TASKS,
+    App,
+    AppSubscription,
+    Business,
+    LeadForm,
+    Option,
+    Page,
+    Question,
+    User,
+)
+from moorage_facebook.sandbox.scopes import WEBHOOK_FIELDS
+from moorage_facebook.sandbox.state import World
+
+APP_ID = "1067432189054321"
+USER_ID = "10206266332119368"
+BUSINESS_ID = "90817263544536271"
+
+
+def seed(world: World) -> None:
+    """Fill what is missing. The app keeps its random secrets for as long as the state file lives."""
+    host = world.plan.host_url.rstrip("/")
+    if not len(world.apps):
+        world.apps.put(
+            App(
+                id=APP_ID,
+                name="Moorage",
+                secret=secrets.token_hex(16),
+                verify_token=secrets.token_urlsafe(24),
+                deauthorize_url=f"{host}/connect/deauthorize/facebook",
+            )
+        )
+    if not len(world.users):
+        _people(world)
+        _pages(world)
+    if not len(world.app_subscriptions):
+        subscribe_app(world)
+    world.flush()
+
+
+def subscribe_app(world: World) -> None:
+    """The App Dashboard as it looks once somebody has set it up: every object, every field, one callback."""
+    callback = world.plan.host_url.rstrip("/") + "/connect/webhook/facebook"
+    for app in world.apps:
+        for name, fields in WEBHOOK_FIELDS.items():
+            world.app_subscriptions.put(
+                AppSubscription(
+                    id=f"{app.id}:{name}", app_id=app.id, object=name, callback_url=callback, fields=fields
+                )
+            )
+
+
+def default_questions(world: World) -> tuple[Question, ...]:
+    """For a form that somebody made without saying what it asks."""
+    return (_name(world.new_id()), _email(world.new_id()), _phone(world.new_id()))
+
+
+def _people(world: World) -> None:
+    world.users.put(
+        User(
+            id=USER_ID,
+            name="Dana Demo",
+            first_name="Dana",
+            last_name="Demo",
+            email="dana.demo@mail.example",
+        )
+    )
+    world.businesses.put(
+        Business(id=BUSINESS_ID, name="Demo Group", user_ids=(USER_ID,), created_at=world.seconds())
+    )
+
+
+def _pages(world: World) -> None:
+    everyone = {USER_ID: ALL_TASKS}
+    shop = "1234567890"
+    garden = "61558812340917265"
+    salon = "104857600012345"
+    for page in (
+        Page(
+            id=shop,
+            name="Harbour Street Shop",
+            category="Shopping & retail",
+            category_id="200600219953504",
+            about="Clothes and household things, a few steps from the quay.",
+            business_id=BUSINESS_ID,
+            tasks=everyone,
+        ),
+        Page(
+            id=garden,
+            name="Willow & Fern Gardens",
+            category="Gardener",
+            category_id="2540",
+            about="We plan, plant and look after gardens.",
+            business_id=BUSINESS_ID,
+            tasks=everyone,
+        ),
+        Page(
+            id=salon,
+            name="Salon Lumière",
+            category="Hair salon",
+            category_id="2231",
+            about="Coupes, couleurs et un bon café.",
+            tasks=everyone,
+        ),
+    ):
+        world.pages.put(page)
+    for form in (
+        _newsletter(world, shop),
+        _wholesale(world, shop),
+        _visit(world, garden),
+        _appointment(world, salon),
+    ):
+        world.forms.put(form)
+
+
+def _newsletter(world: World, page_id: str) -> LeadForm:
+    return LeadForm(
+        id="920180045512345",
+        page_id=page_id,
+        name="Spring catalogue",
+        intro="Leave your address and we send you the spring catalogue.",
+        questions=(
+            _name("920180045500001"),
+            _email("920180045500002"),
+            _phone("920180045500003", required=False),
+        ),
+        created_at=world.seconds(),
+    )
+
+
+def _wholesale(world: World, page_id: str) -> LeadForm:
+    return LeadForm(
+        id="24810773660987651",
+        page_id=page_id,
+        name="Wholesale enquiry",
+        intro="You run a shop? Tell us what you need.",
+        questions=(
+            _name("24810773660900001"),
+            Question(id="24810773660900002", key="company_name", label="Company name", type="COMPANY_NAME"),
+            _email("24810773660900003"),
+            Question(
+                id="24810773660900004",
+                key="how_many_pieces_a_month?",
+                label="How many pieces a month?",
+                options=(
+                    Option(key="up_to_50", value="up_to_50"),
+                    Option(key="50_to_500", value="50_to_500"),
+                    Option(key="more_than_500", value="more_than_500"),
+                ),
+            ),
+        ),
+        created_at=world.seconds(),
+    )
+
+
+def _visit(world: World, page_id: str) -> LeadForm:
+    return LeadForm(
+        id="735519902244668",
+        page_id=page_id,
+        name="Free garden visit",
+        intro="We come, look around and tell you what your garden could be.",
+        questions=(
+            _name("735519902200001"),
+            _phone("735519902200002"),
+            Question(id="735519902200003", key="city", label="Town", type="CITY"),
+            Question(
+                id="735519902200004",
+                key="what_would_you_like_to_change?",
+                label="What would you like to change?",
+                required=False,
+            ),
+        ),
+        created_at=world.seconds(),
+    )
+
+
+def _appointment(world: World, page_id: str) -> LeadForm:
+    return LeadForm(
+        id="18400199387756201",
+        page_id=page_id,
+        name="Premier rendez-vous",
+        locale="fr_FR",
+        intro="Prenez rendez-vous, on vous rappelle.",
+        questions=(
+            Question(id="18400199387700001", key="nom_complet", label="Nom complet", type="FULL_NAME"),
+            Question(id="18400199387700002", key="e-mail", label="E-mail", type="EMAIL"),
+            Question(
+                id="18400199387700003",
+                key="quel_créneau_préférez-vous_?",
+                label="Quel créneau préférez-vous ?",
+                options=(
+                    Option(key="matin", value="le_matin"),
+                    Option(key="apres_midi", value="l’après-midi"),
+                ),
+            ),
+            Question(
+                id="18400199387700004",
+                key="décrivez_la_coupe_de_vos_rêves",
+                label="Décrivez la coupe de vos rêves",
+                required=False,
+            ),
+        ),
+        created_at=world.seconds(),
+    )
+
+
+def _name(question_id: str) -> Question:
+    return Question(id=question_id, key="full_name", label="Full name", type="FULL_NAME")
+
+
+def _email(question_id: str) -> Question:
+    return Question(id=question_id, key="email", label="E-mail", type="EMAIL")
+
+
+def _phone(question_id: str, *, required: bool = True) -> Question:
+    return Question(id=question_id, key="phone_number", label="Phone number", type="PHONE", required=required)

@@ -1,0 +1,144 @@
+"""The world of the sandbox: its tables, its clock and its ids."""
+
+import secrets
+import time
+from collections.abc import Callable
+
+import attrs
+
+from moorage_facebook.sandbox import entities as e
+from moorage_facebook.sandbox.store import StateFile, Table
+from moorage_ports.plugin import SandboxPlan
+
+_CLOCK = "clock_offset"
+LEAD_RETENTION = 90 * 86_400
+"""Seconds for which Graph hands out a lead."""
+
+
+@attrs.define(kw_only=True)
+class World:
+    """Everything there is. Handlers read and put rows; `flush` makes changes outlive the process."""
+
+    plan: SandboxPlan
+    file: StateFile
+    settings: Table[e.Setting] = attrs.field(factory=lambda: Table("setting", e.Setting))
+    apps: Table[e.App] = attrs.field(factory=lambda: Table("app", e.App))
+    users: Table[e.User] = attrs.field(factory=lambda: Table("user", e.User))
+    businesses: Table[e.Business] = attrs.field(factory=lambda: Table("business", e.Business))
+    pages: Table[e.Page] = attrs.field(factory=lambda: Table("page", e.Page))
+    posts: Table[e.Post] = attrs.field(factory=lambda: Table("post", e.Post, lambda row: row.page_id))
+    photos: Table[e.Photo] = attrs.field(factory=lambda: Table("photo", e.Photo, lambda row: row.page_id))
+    forms: Table[e.LeadForm] = attrs.field(factory=lambda: Table("form", e.LeadForm, lambda row: row.page_id))
+    leads: Table[e.Lead] = attrs.field(factory=lambda: Table("lead", e.Lead, lambda row: row.form_id))
+    consents: Table[e.Consent] = attrs.field(factory=lambda: Table("consent", e.Consent))
+    codes: Table[e.Code] = attrs.field(factory=lambda: Table("code", e.Code))
+    tokens: Table[e.Token] = attrs.field(factory=lambda: Table("token", e.Token, lambda row: row.user_id))
+    app_subscriptions: Table[e.AppSubscription] = attrs.field(
+        factory=lambda: Table("app_subscription", e.AppSubscription, lambda row: row.app_id)
+    )
+    page_subscriptions: Table[e.PageSubscription] = attrs.field(
+        factory=lambda: Table("page_subscription", e.PageSubscription, lambda row: row.page_id)
+    )
+    deliveries: Table[e.Delivery] = attrs.field(factory=lambda: Table("delivery", e.Delivery))
+    calls: Table[e.CallCount] = attrs.field(factory=lambda: Table("call", e.CallCount))
+    faults: Table[e.Fault] = attrs.field(factory=lambda: Table("fault", e.Fault))
+    moved: Callable[[], None] | None = None  # called when the clock jumps
+
+    def __attrs_post_init__(self) -> None:
+        for table in self.tables():
+            table.load(self.file.read(table.kind))
+
+    def tables(self) -> list[Table[e.Setting]]:
+        """All tables; of what they hold only the id is used here."""
+        return [
+            row
+            for row in (getattr(self, field.name) for field in attrs.fields(World))
+            if isinstance(row, Table)
+        ]
+
+    def flush(self) -> None:
+        """Write what changed since the last time."""
+        self.file.write([(table.kind, table.changes()) for table in self.tables()])
+
+    def clear(self) -> None:
+        """Forget everything but the apps: their secrets are what the host was told."""
+        for table in self.tables():
+            if table.kind != "app":
+                table.clear()
+
+    def now(self) -> float:
+        """Seconds since 1970 on the sandbox clock."""
+        setting = self.settings.get(_CLOCK)
+        return time.time() + (float(setting.value) if setting else 0.0)
+
+    def seconds(self) -> int:
+        return int(self.now())
+
+    def advance(self, seconds: float) -> None:
+        setting = self.settings.get(_CLOCK)
+        offset = (float(setting.value) if setting else 0.0) + seconds
+        self.settings.put(e.Setting(id=_CLOCK, value=str(offset)))
+        if self.moved:
+            self.moved()
+
+    def node(self, node_id: str) -> e.Node | None:
+        """What Graph would find under this id."""
+        for find in (
+            self.pages.get,
+            self.posts.get,
+            self.leads.get,
+            self.forms.get,
+            self.photos.get,
+            self.users.get,
+            self.businesses.get,
+            self.apps.get,
+        ):
+            found = find(node_id)
+            if found is not None:
+                return found
+        return None
+
+    def new_id(self) -> str:
+        """15 to 17 digits as on Graph: a good part of them do not fit a JavaScript number."""
+        while True:
+            digits = 14 + secrets.randbelow(3)
+            candidate = str(10**digits + secrets.randbelow(9 * 10**digits))
+            if self.node(candidate) is None:
+                return candidate
+
+    def app(self) -> e.App:
+        """The app that the plan's host uses."""
+        return next(iter(self.apps))
+
+    def page_of(self, node: e.Node) -> e.Page | None:
+        """The Page that a node belongs to, if it belongs to one."""
+        if isinstance(node, e.Page):
+            return node
+        if isinstance(node, (e.Post, e.Photo, e.LeadForm, e.Lead)):
+            return self.pages.get(node.page_id)
+        return None
+
+    def is_live(self, post: e.Post) -> bool:
+        """Published, or scheduled for a time that has come."""
+        return post.published or bool(post.scheduled_at and post.scheduled_at <= self.now())
+
+    def posts_on(self, page: e.Page) -> list[e.Post]:
+        """Live posts, newest first."""
+        live = [post for post in self.posts.of(page.id) if self.is_live(post)]
+        return sorted(live, key=lambda post: (posted_at(post), post.id), reverse=True)
+
+    def leads_of(self, form: e.LeadForm) -> list[e.Lead]:
+        """Leads that Graph still hands out, newest first."""
+        oldest = self.now() - LEAD_RETENTION
+        kept = [lead for lead in self.leads.of(form.id) if lead.created_at >= oldest]
+        return sorted(kept, key=lambda lead: (lead.created_at, lead.id), reverse=True)
+
+
+def posted_at(post: e.Post) -> int:
+    """A scheduled post is dated by its schedule."""
+    return post.scheduled_at or post.created_at
+
+
+def open_world(plan: SandboxPlan) -> World:
+    """The world as the state file remembers it, or an empty one."""
+    return World(plan=plan, file=StateFile(plan.state_file))
