@@ -16,7 +16,7 @@ from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import TokenFacts, inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_ports.directory import ChannelOffer
-from moorage_ports.errors import Hits, ReauthorizationError, VendorError
+from moorage_ports.errors import Hits, ReauthorizationError, VendorError, VendorNotFoundError
 from moorage_ports.plugin import VendorContext
 from moorage_ports.secret import Secret
 
@@ -118,8 +118,14 @@ class GraphDirectory:
         return tuple(offer for offer in offers if offer.external_id in wanted)
 
     async def _business_page_ids(self, business_id: str, token: Secret) -> Collection[str]:
-        """A business's own Pages, and (where it may be seen) those it works on for others."""
-        owned = await fetch_all(self.client, business_pages(business_id, "owned_pages", token))
+        """A business's own Pages, and (where it may be seen) those it works on for others.
+
+        A business that this person knows nothing of has none: somebody else of the org may know it.
+        """
+        try:
+            owned = await fetch_all(self.client, business_pages(business_id, "owned_pages", token))
+        except VendorNotFoundError:
+            return ()
         try:
             clients = await fetch_all(self.client, business_pages(business_id, "client_pages", token))
         except ReauthorizationError:

@@ -13,7 +13,9 @@ import attrs
 from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all, fetch_page
 from moorage_facebook.graph.values import canonical, moment, node_id, record, records, text, truth
+from moorage_facebook.scopes import LEADS
 from moorage_facebook.settings import VENDOR
+from moorage_facebook.token_facts import inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_ports.errors import MissingScopeError, RejectedError, VendorError, VendorNotFoundError
 from moorage_ports.lead_source import Answer, Lead, LeadForm, Meaning, Question
@@ -148,7 +150,12 @@ class GraphLeadSource:
     async def forms(self, channel_external_id: str) -> tuple[LeadForm, ...]:
         """Every form of the Page, archived ones too."""
         token = await self.vault.channel_token(channel_external_id)
-        nodes = await fetch_all(self.client, page_forms(channel_external_id, token))
+        try:
+            nodes = await fetch_all(self.client, page_forms(channel_external_id, token))
+        except (VendorNotFoundError, RejectedError) as refused:
+            if not _says_no_such_object(refused):
+                raise
+            raise await self._hidden_or_gone(refused, token) from refused
         found = (form_from_graph(node, page_id=channel_external_id) for node in nodes)
         return tuple(form for form in found if form)
 
@@ -158,9 +165,9 @@ class GraphLeadSource:
         try:
             node = await self._read(lead_external_id, token)
         except (VendorNotFoundError, RejectedError) as refused:
-            if not _says_no_such_lead(refused):
+            if not _says_no_such_object(refused):
                 raise
-            raise _not_visible(refused) from refused
+            raise await self._hidden_or_gone(refused, token) from refused
         lead = lead_from_graph(node, page_id=channel_external_id)
         if lead is None:
             msg = "Facebook sent a lead without an id"
@@ -194,6 +201,13 @@ class GraphLeadSource:
         except MissingScopeError:
             return await self.client.send(read_lead(lead_id, token, _CORE_FIELDS))
 
+    async def _hidden_or_gone(self, refused: VendorError, token: Secret) -> VendorError:
+        """Graph says "no such object" to whoever lacks a scope, too: ask which of the two it is."""
+        facts = await inspect_token(self.client, token)
+        if facts.is_valid and LEADS not in facts.scopes:
+            return _as(MissingScopeError, refused, "Connect again and allow access to leads.")
+        return _as(VendorNotFoundError, refused, _NO_ACCESS)
+
     async def _meanings(self, form_id: str, token: Secret) -> Mapping[str, Meaning]:
         """What the form's keys stand for; nothing if it can't be read: the lead is worth more than that."""
         try:
@@ -209,21 +223,21 @@ def _can_be_reached(lead: Lead) -> bool:
     return any(answer.meaning in _REACHES and any(answer.values) for answer in lead.answers)
 
 
-def _says_no_such_lead(refused: VendorError) -> bool:
-    """Graph says so, with code 100 and subcode 33 or none, also for a lead that may only not be seen."""
+def _says_no_such_object(refused: VendorError) -> bool:
+    """Graph says so, with code 100 and subcode 33 or none, also for what may only not be seen."""
     is_bare = refused.vendor_code == "100" and not refused.vendor_subcode
     return is_bare or isinstance(refused, VendorNotFoundError)
 
 
-def _not_visible(refused: VendorError) -> VendorNotFoundError:
-    return VendorNotFoundError(
+def _as(kind: type[VendorError], refused: VendorError, remedy: str) -> VendorError:
+    return kind(
         str(refused),
         vendor=refused.vendor,
         vendor_code=refused.vendor_code,
         vendor_subcode=refused.vendor_subcode,
         trace_id=refused.trace_id,
         hits=refused.hits,
-        remedy=_NO_ACCESS,
+        remedy=remedy,
     )
 
 

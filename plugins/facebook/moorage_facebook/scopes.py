@@ -10,6 +10,7 @@ from moorage_ports.capabilities import Capability
 from moorage_ports.errors import InvalidRequestError
 
 ALWAYS_GRANTED = "public_profile"
+LEADS = "leads_retrieval"
 
 KNOWN: frozenset[str] = frozenset(
     {
@@ -26,7 +27,7 @@ KNOWN: frozenset[str] = frozenset(
         "pages_manage_instant_articles",
         "pages_messaging",
         "pages_utility_messaging",
-        "leads_retrieval",
+        LEADS,
         "read_insights",
         "business_management",
         "ads_management",
@@ -46,8 +47,9 @@ KNOWN: frozenset[str] = frozenset(
     }
 )
 
-# What every use of a Page needs: to find it, and to have its news sent here.
-_PAGE = ("pages_show_list", "pages_read_engagement", "pages_manage_metadata")
+# What every use of a Page needs: to find it, and to have its news sent here. `public_profile` comes with
+# every login, asked for or not, so it is asked for.
+_PAGE = (ALWAYS_GRANTED, "pages_show_list", "pages_read_engagement", "pages_manage_metadata")
 
 NEEDED: Mapping[Capability, tuple[str, ...]] = {
     Capability.PUBLISH_POSTS: (*_PAGE, "pages_manage_posts"),
@@ -55,16 +57,16 @@ NEEDED: Mapping[Capability, tuple[str, ...]] = {
     Capability.PUBLISH_VIDEOS: (*_PAGE, "pages_manage_posts"),
     Capability.SCHEDULE_POSTS: (*_PAGE, "pages_manage_posts"),
     # https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
-    Capability.RECEIVE_LEADS: (*_PAGE, "leads_retrieval", "pages_manage_ads", "ads_management"),
+    Capability.RECEIVE_LEADS: (*_PAGE, LEADS, "pages_manage_ads", "ads_management"),
     Capability.SYNC_ACTIVITY: (*_PAGE, "pages_read_user_content"),
     Capability.ANSWER_COMMENTS: (*_PAGE, "pages_read_user_content", "pages_manage_engagement"),
     Capability.DIRECT_MESSAGES: (*_PAGE, "pages_messaging"),
     Capability.MANAGE_ADS: (*_PAGE, "pages_manage_ads", "ads_management", "ads_read"),
-    Capability.MANAGE_BUSINESSES: ("business_management",),
+    Capability.MANAGE_BUSINESSES: (ALWAYS_GRANTED, "business_management"),
 }
 
 # What a Page can't do its part without; the rest of a capability's scopes is about ads and businesses.
-PAGE_SCOPES: tuple[str, ...] = (*_PAGE, "pages_manage_posts", "leads_retrieval")
+PAGE_SCOPES: tuple[str, ...] = (*_PAGE[1:], "pages_manage_posts", LEADS)
 
 
 def plan_scopes(requested: Sequence[str] | None, capabilities: Collection[Capability]) -> ScopePlan:

@@ -1,0 +1,48 @@
+"""The Facebook plugin keeps every promise that a vendor can make, against a sandbox that speaks Graph."""
+
+import pytest
+
+from moorage_facebook.settings import GraphSettings
+from moorage_ports.testing.authorizer import AuthorizerContract
+from moorage_ports.testing.directory import DirectoryContract
+from moorage_ports.testing.lead_source import LeadSourceContract
+from moorage_ports.testing.lent import FakeClock
+from moorage_ports.testing.publisher import PublisherContract
+from moorage_ports.testing.subscriptions import SubscriptionsContract
+from moorage_ports.testing.token_vault import TokenVaultContract
+from moorage_ports.testing.vendor import VendorContract
+from moorage_ports.testing.webhooks import WebhookSourceContract
+from tests.contract.facebook_weather import FacebookSender, OnFacebook
+
+
+class TestFacebookVendor(OnFacebook, VendorContract): ...
+
+
+class TestFacebookAuthorizer(OnFacebook, AuthorizerContract): ...
+
+
+class TestFacebookTokenVault(OnFacebook, TokenVaultContract): ...
+
+
+class TestFacebookDirectory(OnFacebook, DirectoryContract): ...
+
+
+class TestFacebookSubscriptions(OnFacebook, SubscriptionsContract): ...
+
+
+class TestFacebookPublisher(OnFacebook, PublisherContract): ...
+
+
+class TestFacebookLeadSource(OnFacebook, LeadSourceContract): ...
+
+
+class TestFacebookWebhooks(OnFacebook, WebhookSourceContract):
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def world(self, settings: GraphSettings) -> FacebookSender:
+        app = settings.app()
+        assert app is not None
+        return FacebookSender(app)
