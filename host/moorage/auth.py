@@ -26,6 +26,8 @@ AUTH: Final = "auth"
 PUBLIC: Final[dict[str, str]] = {AUTH: "public"}  # nobody is asked who they are
 SESSION: Final[dict[str, str]] = {AUTH: "session"}  # the admin UI asks for its own cookie
 
+QUIET: Final[dict[str, bool]] = {"quiet": True}  # answers below 400 leave no line in the access log
+
 MAX_TOKEN_BYTES: Final = 8192
 ORG_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -303,3 +305,16 @@ def issue_token(
     if email:
         claims["email"] = email
     return jwt.encode(claims, settings.secret.reveal(), algorithm=settings.algorithm)
+
+
+def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """Who asks, as the guard found.
+
+    Raises:
+        MissingAuthorizationError: The handler is one that the guard lets pass.
+    """
+    caller = connection.scope.get("user")
+    if not isinstance(caller, Caller):
+        msg = "nobody was asked who they are"
+        raise MissingAuthorizationError(msg)
+    return caller

@@ -7,7 +7,7 @@ refused, and every mistake is reported with its path. The schemas in `schemas.py
 import math
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -96,7 +96,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
     return structure(parse_object(raw), kind)
 
 
-def structure_query(pairs: Sequence[tuple[str, str]], kind: type[T]) -> T:
+def structure_query(pairs: Iterable[tuple[str, str]], kind: type[T]) -> T:
     """Make a `kind` of query parameters: the same names, lists by repetition.
 
     Raises:

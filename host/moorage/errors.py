@@ -36,6 +36,13 @@ class TooLargeError(MoorageError):
     default_remedy = "Send a smaller body."
 
 
+class RequestTimeoutError(MoorageError):
+    """The body came too slowly."""
+
+    code = "request_timeout"
+    default_remedy = "Send the whole body at once."
+
+
 class UnsupportedEncodingError(MoorageError):
     """The body is compressed; nothing here inflates what a stranger sends."""
 
@@ -85,6 +92,7 @@ STATUS: Final[Mapping[type[MoorageError], int]] = {
     auth.InvalidOrgIdError: 400,
     auth.OrgMismatchError: 403,
     auth.ForbiddenError: 403,
+    RequestTimeoutError: 408,
     TooLargeError: 413,
     UnsupportedEncodingError: 415,
     MethodNotAllowedError: 405,

@@ -133,6 +133,8 @@ class Settings:
     log_level: str = attrs.field(
         default="INFO", validator=attrs.validators.in_(("DEBUG", "INFO", "WARNING", "ERROR"))
     )
+    open_metrics: bool = False  # whether /metrics and /schema answer without a token
+    open_schema: bool = False
     is_demo: bool = False
     vendors: Mapping[str, VendorSettings] = attrs.field(factory=dict, repr=False)
 

@@ -57,6 +57,7 @@ class RememberedCall:
     subject_id: str  # the publication (or other record) that the first call made
     status: int = 0
     response: bytes = attrs.field(default=b"", repr=False)
+    begun_at: datetime | None = attrs.field(default=None, validator=is_aware)  # filled by `begin`
 
 
 class RememberedCalls(Protocol):

@@ -1,0 +1,50 @@
+"""Request bodies: read whole, within a size and within a time."""
+
+import asyncio
+from typing import Any, Final
+
+from litestar import Request
+
+from moorage.errors import RequestTimeoutError, TooLargeError, UnsupportedEncodingError
+
+READ_DEADLINE: Final = 20.0  # seconds; servers in front of us cut earlier, uvicorn alone never does
+
+
+def refuse_encoded(request: Request[Any, Any, Any]) -> None:
+    """Nothing here inflates what a stranger sends.
+
+    Raises:
+        UnsupportedEncodingError: The body is encoded.
+    """
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            msg = "the body must not be encoded"
+            raise UnsupportedEncodingError(msg)
+
+
+async def read_body(request: Request[Any, Any, Any], *, limit: int) -> bytes:
+    """The body, however it is framed; `Content-Length` is believed only when it already says too much.
+
+    Raises:
+        UnsupportedEncodingError: It is encoded.
+        TooLargeError: It is longer than `limit`.
+        RequestTimeoutError: It did not arrive in time.
+    """
+    refuse_encoded(request)
+    msg = f"the body is larger than {limit} bytes"
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and len(declared) < 20 and int(declared) > limit:
+        raise TooLargeError(msg)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(READ_DEADLINE):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise TooLargeError(msg)
+                parts.append(part)
+    except TimeoutError:
+        late = "the body did not arrive in time"
+        raise RequestTimeoutError(late) from None
+    return b"".join(parts)
