@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import attrs
 import pluggy
 import structlog
 
 from moorage_ports.errors import UnknownVendorError
-from moorage_ports.operations import Operation
-from moorage_ports.plugin import ENTRY_POINT_GROUP, PROJECT, Binding, Vendor, VendorHooks
+from moorage_ports.operations import Binding, Operation
+from moorage_ports.plugin import ENTRY_POINT_GROUP, PROJECT, Vendor, VendorHooks
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ def binding_named(vendor: Vendor, name: str) -> Binding | None:
     return next((binding for binding in vendor.operations if binding.name == name), None)
 
 
-def binding_of(vendor: Vendor, operation: Operation[object, object]) -> Binding | None:
+def binding_of(vendor: Vendor, operation: Operation[Any, Any]) -> Binding | None:
     """The vendor's first binding of a neutral operation, if any."""
     return next((binding for binding in vendor.operations if binding.operation is operation), None)
 

@@ -1,0 +1,165 @@
+"""What every admin page has at hand: the host's services, who is signed in, a way to ask for operations."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import attrs
+from litestar import Request, Response
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from moorage.admin.accounts import Passwords
+from moorage.admin.attempts import Attempts
+from moorage.admin.forms import Form, check_token, read_form
+from moorage.admin.pages import Renderer, templates
+from moorage.admin.sessions import caller_of, session_from_request, touch
+from moorage.auth import require_role
+from moorage.operations.handlers import HANDLERS
+from moorage.services import OperationCall, Services
+from moorage.vendors import binding_of
+from moorage_ports.accounts import Session
+from moorage_ports.errors import MoorageError, UnsupportedError
+from moorage_ports.operations import Operation, Role
+from moorage_ports.plugin import Vendor
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+LIVE_HEADER = "x-moorage-live"  # our script looking for news: nobody is there, so the session is not kept up
+
+
+class SignInNeededError(MoorageError):
+    """Nobody is signed in, or no longer; `back_to` is where they wanted to be."""
+
+    code = "invalid_token"
+
+    def __init__(self, back_to: str) -> None:
+        super().__init__("sign in first")
+        self.back_to = back_to
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """The admin UI of one host."""
+
+    services: Services
+    renderer: Renderer
+    attempts: Attempts
+    passwords: Passwords
+
+    def now(self) -> datetime:
+        """The present moment, on the host's clock."""
+        return self.services.clock.now()
+
+    def nobody_page(
+        self, template: str, context: Mapping[str, object], *, status: int = 200, **more: Any
+    ) -> Response[bytes]:
+        """A page for somebody who is not signed in."""
+        return self.renderer.page(template, context, now=self.now(), status=status, **more)
+
+
+def build_desk(services: Services) -> Desk:
+    """Everything that lives as long as the app."""
+    return Desk(
+        services=services,
+        renderer=Renderer(templates(), is_https=services.settings.public_url.startswith("https://")),
+        attempts=Attempts(),
+        passwords=Passwords(),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Visit:
+    """One request of somebody who is signed in."""
+
+    desk: Desk
+    session: Session
+    path: str
+
+    @property
+    def services(self) -> Services:
+        """The host's."""
+        return self.desk.services
+
+    @property
+    def org_id(self) -> str:
+        """The one org that everything here is about."""
+        return self.session.org_id
+
+    def may(self, role: Role) -> bool:
+        """Whether the person's role reaches that far; templates show only what they may do."""
+        order = (Role.VIEWER, Role.AGENT, Role.ADMIN)
+        return order.index(self.session.role) >= order.index(role)
+
+    def page(self, template: str, context: Mapping[str, object], *, status: int = 200) -> Response[bytes]:
+        """A page inside the frame: navigation, org, sign-out."""
+        frame = {
+            "org": self.session.org_id,
+            "person": self.session.email,
+            "csrf": self.session.csrf_token,
+            "path": self.path,
+            "may_post": self.may(Role.AGENT),
+            "may_connect": self.may(Role.ADMIN),
+        }
+        return self.desk.renderer.page(template, {**frame, **context}, now=self.desk.now(), status=status)
+
+    def redirect(self, path: str) -> Response[Any]:
+        """On to another page."""
+        return self.desk.renderer.redirect(path)
+
+    async def ask(self, vendor: Vendor, operation: Operation[Q, A], request: Q, *, subject_id: str = "") -> A:
+        """Have an operation done as this person, exactly as the API would.
+
+        Raises:
+            ForbiddenError: The person's role does not reach that far.
+            UnsupportedError: The vendor does not offer the operation.
+            MoorageError: Whatever the operation raises.
+        """
+        caller = caller_of(self.session)
+        require_role(caller, operation.role)
+        if binding_of(vendor, operation) is None:
+            msg = f"{vendor.title} does not offer this"
+            raise UnsupportedError(msg)
+        call = OperationCall(services=self.services, caller=caller, vendor=vendor, subject_id=subject_id)
+        answer: A = await HANDLERS[operation.name](call, request)
+        return answer
+
+
+# Litestar checks injected values with isinstance, which none of these needs.
+DeskHere: TypeAlias = NamedDependency[SkipValidation[Desk]]
+VisitHere: TypeAlias = NamedDependency[SkipValidation[Visit]]
+FormHere: TypeAlias = NamedDependency[SkipValidation[Form]]
+
+
+async def provide_visit(request: Request[Any, Any, Any], desk: DeskHere) -> Visit:
+    """Who is here.
+
+    Raises:
+        SignInNeededError: Nobody.
+    """
+    session = await session_from_request(request, desk.services)
+    if session is None:
+        back_to = request.url.path if request.method == "GET" else ""
+        raise SignInNeededError(back_to + (f"?{request.url.query}" if back_to and request.url.query else ""))
+    if LIVE_HEADER not in request.headers:
+        await touch(session, desk.services)
+    return Visit(desk=desk, session=session, path=request.url.path)
+
+
+async def provide_form(request: Request[Any, Any, Any], visit: VisitHere) -> Form:
+    """What this session's own page posted.
+
+    Raises:
+        InvalidRequestError: It is not a form.
+        ForeignFormError: It carries another session's token, or none.
+    """
+    form = await read_form(request)
+    check_token(form, visit.session)
+    return form
+
+
+def sign_in_path(back_to: str) -> str:
+    """The sign-in page, and where to go from there."""
+    return f"/admin/sign-in?next={quote(back_to, safe='/')}" if back_to else "/admin/sign-in"

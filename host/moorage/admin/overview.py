@@ -1,0 +1,148 @@
+"""The overview: is everything connected, what arrived, what waits for somebody, what is about to end."""
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import attrs
+from litestar import get
+
+from moorage.admin import words
+from moorage.admin.desk import VisitHere
+from moorage.admin.pages import Answer
+from moorage.admin.posts import PostRow, post_rows
+from moorage.admin.standing import VendorStanding, all_standings, channel_names
+from moorage.auth import SESSION
+from moorage_ports.crm import CrmLead
+from moorage_ports.operations import PublicationStatus
+
+RECENT: Final = 5
+_DAYS: Final = 14
+_COUNTED: Final = 500  # leads looked at for the drawing; with more, it starts where they are all known
+_ATTENTION: Final = frozenset({PublicationStatus.FAILED, PublicationStatus.UNCONFIRMED})
+
+
+@attrs.frozen(kw_only=True)
+class Todo:
+    """Something that waits for a person: what, why it matters, and the button that does it."""
+
+    title: str
+    text: str
+    tone: str
+    action: str
+    href: str = ""
+    connect: str = ""  # a vendor's slug: the button connects it, in place
+
+
+@attrs.frozen(kw_only=True)
+class Day:
+    """How many leads came on one day (UTC); `height` is 0 to 100 for the drawing."""
+
+    on: date
+    count: int
+    height: float
+
+
+@get("/", opt=SESSION)
+async def overview(visit: VisitHere) -> Answer:
+    """The first page."""
+    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
+        standings = await all_standings(uow, visit.services.vendors)
+        leads = await uow.leads.page(page=1, page_size=_COUNTED)
+        publications = await uow.publications.latest(limit=50)
+    now = visit.desk.now()
+    names = channel_names(standings)
+    posts = post_rows(publications, names, visit.services.vendors)
+    days = days_of(leads.items, leads.total, now)
+    todos = [*connection_todos(standings, now), *_post_todos(posts)]
+    context = {
+        "title": "Overview",
+        "standings": standings,
+        "todos": todos,
+        "leads": leads.items[:RECENT],
+        "lead_total": leads.total,
+        "leads_today": days[-1].count,
+        "days": days,
+        "posts": posts[:RECENT],
+        "posts_today": sum(1 for row in posts if row.created_at.date() == now.date()),
+        "listening": sum(len(standing.selected) - len(standing.silent) for standing in standings),
+        "channels": sum(len(standing.selected) for standing in standings),
+        "channel_names": names,
+    }
+    return visit.page("overview.html", context)
+
+
+def connection_todos(standings: tuple[VendorStanding, ...], now: datetime) -> list[Todo]:
+    """What the connections ask of a person, the most urgent first."""
+    return [todo for standing in standings if (todo := _connection_todo(standing, now)) is not None]
+
+
+def _connection_todo(standing: VendorStanding, now: datetime) -> Todo | None:
+    href = f"/admin/integrations/{standing.slug}"
+    if standing.is_expired:
+        text = "Nothing comes in or goes out until somebody connects again. Channels and history are kept."
+        return Todo(
+            title=f"{standing.title} has to be connected again",
+            text=text,
+            tone="bad",
+            action="Reconnect",
+            connect=standing.slug,
+        )
+    if not standing.is_live or standing.integration is None:
+        return None
+    if not standing.selected:
+        text = "It is connected, but no channel is managed yet, so nothing can arrive."
+        return Todo(
+            title=f"Choose the channels of {standing.title}",
+            text=text,
+            tone="wait",
+            action="Choose channels",
+            href=href,
+        )
+    ends_at = standing.ends_at(now)
+    if ends_at is not None:
+        text = f"The permission ends {words.relative(ends_at, now)}. Connecting again renews it."
+        title = f"{standing.title} is about to expire"
+        return Todo(title=title, text=text, tone="wait", action="Renew", connect=standing.slug)
+    if standing.silent:
+        who = ", ".join(channel.name for channel in standing.silent[:3])
+        more = f" and {len(standing.silent) - 3} more" if len(standing.silent) > 3 else ""
+        return Todo(
+            title=f"{words.count(len(standing.silent), 'channel')} of {standing.title} can't be heard",
+            text=f"News from {who}{more} does not arrive here.",
+            tone="wait",
+            action="Look at the channels",
+            href=href,
+        )
+    return None
+
+
+def _post_todos(posts: tuple[PostRow, ...]) -> list[Todo]:
+    waiting = [row for row in posts if row.status in _ATTENTION][:3]
+    return [
+        Todo(
+            title="A post failed"
+            if row.status is PublicationStatus.FAILED
+            else "A post is not confirmed yet",
+            text=f"“{row.excerpt}” on {row.channel}. "
+            + (row.trouble.remedy if row.trouble else "We are looking for it; it is not sent again."),
+            tone=row.badge.tone,
+            action="Open the post",
+            href=f"/admin/posts/{row.id}",
+        )
+        for row in waiting
+    ]
+
+
+def days_of(leads: tuple[CrmLead, ...], total: int, now: datetime) -> tuple[Day, ...]:
+    """Leads per day for the last two weeks, today last; only days of which every lead was looked at."""
+    today = now.date()
+    first = today - timedelta(days=_DAYS - 1)
+    if len(leads) < total:  # older ones exist that we did not read: their day would be told wrong
+        first = max(first, min(lead.created_at.date() for lead in leads) + timedelta(days=1))
+        first = min(first, today)
+    counts = {first + timedelta(days=offset): 0 for offset in range((today - first).days + 1)}
+    for lead in leads:
+        if lead.created_at.date() in counts:
+            counts[lead.created_at.date()] += 1
+    most = max(counts.values()) or 1
+    return tuple(Day(on=on, count=number, height=100 * number / most) for on, number in counts.items())
