@@ -118,6 +118,10 @@ class OnMemory:
     """Fixtures for every contract that the memory vendor keeps."""
 
     @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
     def memory(self, clock: FakeClock) -> MemoryWorld:
         return MemoryWorld(now=clock.now)
 

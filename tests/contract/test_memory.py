@@ -1,11 +1,8 @@
 """The memory vendor keeps every promise that a vendor can make."""
 
-import pytest
-
 from moorage_ports.testing.authorizer import AuthorizerContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
-from moorage_ports.testing.lent import FakeClock
 from moorage_ports.testing.publisher import PublisherContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
@@ -35,7 +32,4 @@ class TestMemoryPublisher(OnMemory, PublisherContract): ...
 class TestMemoryLeadSource(OnMemory, LeadSourceContract): ...
 
 
-class TestMemoryWebhooks(OnMemory, WebhookSourceContract):
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        return FakeClock()
+class TestMemoryWebhooks(OnMemory, WebhookSourceContract): ...
