@@ -38,7 +38,11 @@ async def list_channels(call: OperationCall, request: ListChannels) -> ChannelLi
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         integration = await usable_integration(uow, vendor.slug)
         rows = await uow.integrations.channels(integration.id)
-    directory = port(vendor.directory, "directory")(await services.context(vendor, org_id))
+        grants = await uow.integrations.grants(integration.id)
+    context = await services.context(vendor, org_id)
+    directory = port(vendor.directory, "directory")(
+        attrs.evolve(context, grant_ids=tuple(grant.id for grant in grants))
+    )
     asked_at = services.clock.now()
     try:
         offers = await directory.channels(request.business_id)

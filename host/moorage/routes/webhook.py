@@ -14,12 +14,11 @@ from urllib.parse import parse_qsl
 
 import attrs
 import structlog
-from litestar.exceptions import ClientException
 from litestar.handlers import BaseRouteHandler, asgi
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, HTTPScope, Receive, Scope, Send
 
-from moorage.auth import PUBLIC, InvalidOrgIdError
-from moorage.errors import MethodNotAllowedError, TooLargeError, UnsupportedEncodingError
+from moorage.auth import PUBLIC, QUIET, InvalidOrgIdError
+from moorage.errors import MethodNotAllowedError, RequestTimeoutError, TooLargeError, UnsupportedEncodingError
 from moorage.metrics import DELIVERIES
 from moorage.services import Services
 from moorage_ports.errors import MalformedError, SignatureError, UnknownVendorError
@@ -43,12 +42,6 @@ _KEPT_START: Final[HTTPResponseStartEvent] = {
     "headers": [(b"content-type", b"application/json"), (b"content-length", b"2")],
 }
 _KEPT_BODY: Final[HTTPResponseBodyEvent] = {"type": "http.response.body", "body": b"{}", "more_body": False}
-
-
-class BodyTimeoutError(ClientException):
-    """The body took too long to arrive."""
-
-    status_code = 408
 
 
 @attrs.frozen
@@ -163,7 +156,7 @@ def webhook_handlers(services: Services) -> list[BaseRouteHandler]:
 
     @asgi(
         ["/connect/webhook/{vendor:str}", "/connect/webhook/{vendor:str}/{service:str}"],
-        opt=PUBLIC,
+        opt={**PUBLIC, **QUIET},
         copy_scope=False,
         name="webhook",
     )
@@ -212,7 +205,7 @@ async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> byt
 
     Raises:
         TooLargeError: It is larger than 4 MB, announced or not.
-        BodyTimeoutError: It took longer than 20 seconds.
+        RequestTimeoutError: It took longer than 20 seconds.
     """
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
@@ -221,7 +214,8 @@ async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> byt
         async with asyncio.timeout(READ_WITHIN.total_seconds()):
             return await _read(receive)
     except TimeoutError:
-        raise BodyTimeoutError from None
+        msg = "the body did not arrive in time"
+        raise RequestTimeoutError(msg) from None
 
 
 async def _read(receive: Receive) -> bytes | None:
