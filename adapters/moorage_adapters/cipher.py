@@ -75,7 +75,7 @@ class _KeyringFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Keyring:
-    """The keys that wrap data keys: the primary wraps, all of them unwrap. Lives in a file, never in a database."""
+    """The keys that wrap data keys: the primary wraps, all unwrap. Lives in a file, in no database."""
 
     def __init__(self, *, primary: str, keys: Mapping[str, bytes]) -> None:
         if primary not in keys:

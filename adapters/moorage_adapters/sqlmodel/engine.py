@@ -91,6 +91,17 @@ def unavailable(why: str) -> UnavailableError:
     return UnavailableError(f"the database is {why}; nothing was written")
 
 
+@contextmanager
+def mapping_errors() -> Iterator[None]:
+    """Turn what the database says into the port's words."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as failure:
+        if is_unavailable(failure):
+            raise unavailable("out of reach, locked or full") from failure
+        raise
+
+
 # Whose turn it is ----------------------------------------------------------------------------
 
 
@@ -258,8 +269,8 @@ class SqliteDatabase:
         self._executors = [
             ThreadPoolExecutor(1, thread_name_prefix=f"moorage-db-{number}") for number in range(READERS + 1)
         ]
-        self._writer = Lane(_engine(path, "BEGIN IMMEDIATE"), self._executors[0])
-        reading = _engine(path, "BEGIN", "PRAGMA query_only = ON")
+        self._writer = Lane(sqlite_engine(path, "BEGIN IMMEDIATE"), self._executors[0])
+        reading = sqlite_engine(path, "BEGIN", "PRAGMA query_only = ON")
         self._reader_lanes = [Lane(reading, executor) for executor in self._executors[1:]]
         self._readers: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
 
@@ -304,6 +315,40 @@ class SqliteDatabase:
             ended = self._end(self._writer, self._turns.give, commit=True, after=transaction.after_commit)
             await asyncio.shield(ended)
 
+    async def write_at_once(self, work: Callable[[Connection], T], *, hot: bool = False) -> T:
+        """A whole writing transaction in one hop, durable when this returns; `hot` is the intake's.
+
+        Raises:
+            UnavailableError: Nothing was written.
+        """
+        self.refuse_if_broken()
+        await self._turns.take(hot=hot)
+
+        def whole(connection: Connection) -> T:
+            try:
+                result = work(connection)
+                if self.is_broken:
+                    raise unavailable("broken")
+                self._writer.commit()
+            except BaseException:
+                self._writer.rollback()
+                raise
+            return result
+
+        done = self._writer.submit(whole)
+        done.add_done_callback(lambda _: self._turns.give())
+        with self.mapping_errors(writes=True):
+            return await asyncio.shield(done)
+
+    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
+        """A whole reading transaction.
+
+        Raises:
+            UnavailableError: The database is out of reach, or all readers are busy for too long.
+        """
+        async with self.read() as transaction:
+            return await transaction.run(work)
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A reading transaction: one moment of the database, whatever is written meanwhile.
@@ -346,15 +391,14 @@ class SqliteDatabase:
 
     @contextmanager
     def mapping_errors(self, *, writes: bool) -> Iterator[None]:
-        """Turn what the database says into the port's words."""
-        try:
-            yield
-        except (DBAPIError, sqlite3.Error) as failure:
-            if writes and is_fatal(failure):
-                self.break_down(failure)
-            if is_unavailable(failure):
-                raise unavailable("out of reach, locked or full") from failure
-            raise
+        """Turn what the database says into the port's words; a broken promise ends all writing."""
+        with mapping_errors():
+            try:
+                yield
+            except (DBAPIError, sqlite3.Error) as failure:
+                if writes and is_fatal(failure):
+                    self.break_down(failure)
+                raise
 
     def refuse_if_broken(self) -> None:
         """Raises UnavailableError once the disk broke a promise."""
@@ -395,7 +439,8 @@ def sqlite_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-def _engine(path: Path, begin: str, *more: str) -> Engine:
+def sqlite_engine(path: Path, begin: str, *more: str) -> Engine:
+    """An engine whose connections are set up and checked, and begin transactions with `begin`."""
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=NullPool,

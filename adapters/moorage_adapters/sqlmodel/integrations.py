@@ -20,11 +20,15 @@ class SqlIntegrations:
 
     async def of_vendor(self, vendor: str) -> Integration | None:
         """The org's integration with `vendor`, whatever its status."""
-        return await self._gate.run(lambda org: _maybe(org, org.one(INTEGRATION, INTEGRATION.c.vendor == vendor)))
+        return await self._gate.run(
+            lambda org: _maybe(org, org.one(INTEGRATION, INTEGRATION.c.vendor == vendor))
+        )
 
     async def get(self, integration_id: str) -> Integration | None:
         """One integration by our id."""
-        return await self._gate.run(lambda org: _maybe(org, org.one(INTEGRATION, INTEGRATION.c.id == integration_id)))
+        return await self._gate.run(
+            lambda org: _maybe(org, org.one(INTEGRATION, INTEGRATION.c.id == integration_id))
+        )
 
     async def all(self) -> tuple[Integration, ...]:
         """Every integration of the org, oldest first."""

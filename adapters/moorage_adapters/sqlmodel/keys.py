@@ -66,7 +66,13 @@ def store_keys(connection: Connection, org_id: str, keys: Iterable[WrappedKey], 
     """Insert wrapped keys."""
     now = clock.now()
     values = [
-        {"org_id": org_id, "key_no": key.key_no, "kek_id": key.kek_id, "wrapped": key.sealed, "created_at": now}
+        {
+            "org_id": org_id,
+            "key_no": key.key_no,
+            "kek_id": key.kek_id,
+            "wrapped": key.sealed,
+            "created_at": now,
+        }
         for key in keys
     ]
     connection.execute(insert(ORG_KEY).values(seals=0), values)
@@ -97,7 +103,9 @@ def rewrap_some(connection: Connection, cipher: EnvelopeCipher, *, limit: int) -
         new = cipher.rewrap(row.org_id, WrappedKey(key_no=row.key_no, kek_id=row.kek_id, sealed=row.wrapped))
         connection.execute(
             update(ORG_KEY)
-            .where(ORG_KEY.c.org_id == row.org_id, ORG_KEY.c.key_no == row.key_no, ORG_KEY.c.kek_id == row.kek_id)
+            .where(
+                ORG_KEY.c.org_id == row.org_id, ORG_KEY.c.key_no == row.key_no, ORG_KEY.c.kek_id == row.kek_id
+            )
             .values(kek_id=new.kek_id, wrapped=new.sealed)
         )
     return len(rows)
@@ -112,5 +120,3 @@ def counts_by_kek(connection: Connection) -> dict[str, int]:
     """How many data keys each key of the keyring wraps; one with none may be removed."""
     rows = connection.execute(select(ORG_KEY.c.kek_id, func.count()).group_by(ORG_KEY.c.kek_id))
     return {row[0]: row[1] for row in rows}
-
-

@@ -44,7 +44,9 @@ class SqlPublications:
     async def latest(self, *, limit: int) -> tuple[Publication, ...]:
         """The newest ones."""
         return await self._gate.run(
-            lambda org: tuple(_publication(row) for row in org.rows(PUBLICATION, order_by=_NEWEST, limit=limit))
+            lambda org: tuple(
+                _publication(row) for row in org.rows(PUBLICATION, order_by=_NEWEST, limit=limit)
+            )
         )
 
     async def unsettled(self, *, before: datetime) -> tuple[Publication, ...]:
@@ -114,7 +116,9 @@ class SqlRememberedCalls:
         def work(org: Tenant) -> None:
             digest = _digest(org, key)
             sealed = org.seal(response, *_context(operation, digest))
-            org.update(REMEMBERED_CALL, {"status": status, "response_sealed": sealed}, *_is(operation, digest))
+            org.update(
+                REMEMBERED_CALL, {"status": status, "response_sealed": sealed}, *_is(operation, digest)
+            )
 
         await self._gate.run(work)
 

@@ -70,7 +70,11 @@ class SqlSecretStore:
 
     async def forget(self, *, owner_type: str, owner_id: str) -> int:
         """Delete everything that this owner has; answers how many secrets that were."""
-        where = (SECRET.c.vendor == self._vendor, SECRET.c.owner_type == owner_type, SECRET.c.owner_id == owner_id)
+        where = (
+            SECRET.c.vendor == self._vendor,
+            SECRET.c.owner_type == owner_type,
+            SECRET.c.owner_id == owner_id,
+        )
         return await self._gate.run(lambda org: org.delete(SECRET, *where))
 
     def _row(self, org: Tenant, ref: SecretRef) -> RowMapping | None:
@@ -91,9 +95,7 @@ class SqlSecretStore:
 class SqlSecrets:
     """The same secrets outside a unit of work: each call is a transaction of its own."""
 
-    def __init__(
-        self, open_store: Callable[[bool], AbstractAsyncContextManager[SqlSecretStore]]
-    ) -> None:
+    def __init__(self, open_store: Callable[[bool], AbstractAsyncContextManager[SqlSecretStore]]) -> None:
         self._open_store = open_store  # its argument: whether the call only reads
 
     async def put(self, ref: SecretRef, value: Secret, *, expected_version: int | None = None) -> int:

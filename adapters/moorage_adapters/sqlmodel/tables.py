@@ -14,9 +14,12 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    MetaData,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import registry
@@ -30,7 +33,15 @@ from moorage_ports.operations import PublicationStatus, Role
 BIG_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 
-class Base(SQLModel, registry=registry()):
+_NAMES = {  # every constraint has a name, so that a later migration can drop it on every database
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+}
+
+
+class Base(SQLModel, registry=registry(metadata=MetaData(naming_convention=_NAMES))):
     """The tables' own registry: whatever else uses SQLModel in this process is not ours to migrate."""
 
 
@@ -41,7 +52,7 @@ metadata = Base.metadata
 
 
 class OrgKeyRow(Base, table=True):
-    """A data key, wrapped by the keyring's key `kek_id`. Deleting an org's rows makes all it sealed unreadable."""
+    """A data key, wrapped by the keyring's key `kek_id`; without it what it sealed cannot be read."""
 
     __tablename__ = "org_key"
 
@@ -161,6 +172,11 @@ class ConnectAttemptRow(Base, table=True):
 # Inbox ---------------------------------------------------------------------------------------
 
 _PENDING = text("state = 'pending'")
+_WAITING = text("state = 'pending' AND next_at IS NOT NULL")
+
+
+def _partial(name: str, where: TextClause, *columns: str) -> Index:
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 class InboxRow(Base, table=True):
@@ -169,9 +185,9 @@ class InboxRow(Base, table=True):
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("org_id", "vendor", "key_digest"),
-        Index(
-            "ix_inbox_pending", "org_id", "bucket", "seq", sqlite_where=_PENDING, postgresql_where=_PENDING
-        ),
+        _partial("ix_inbox_pending", _PENDING, "org_id", "bucket", "seq", "next_at"),
+        _partial("ix_inbox_waiting", _WAITING, "org_id", "bucket", "next_at"),
+        _partial("ix_inbox_parked", text("state = 'parked'"), "org_id", "vendor", "bucket"),
         {"sqlite_autoincrement": True},
     )
 
@@ -193,7 +209,7 @@ class InboxRow(Base, table=True):
 
 
 class QuarantineRow(Base, table=True):
-    """A verified delivery, or a change of one, that belongs to nobody or cannot be read. Sealed by the host."""
+    """A verified delivery or change that is nobody's or cannot be read, sealed under the host's key."""
 
     __tablename__ = "quarantine"
 
@@ -323,10 +339,13 @@ class SessionRow(Base, table=True):
 
 
 class JobRow(Base, table=True):
-    """A group in line. `version` counts its nudges, `place` is where it stands, `due_at` delays it after a crash."""
+    """A group in line at `place`. `version` counts its nudges; `due_at` delays it after a failure."""
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_line", "queue", "place"),)
+    __table_args__ = (
+        Index("ix_job_line", "queue", "place"),
+        _partial("ix_job_retry", text("due_at IS NOT NULL"), "due_at"),
+    )
 
     queue: str = Field(primary_key=True, sa_type=Text)
     group_key: str = Field(primary_key=True, sa_type=Text)
@@ -386,3 +405,7 @@ JOB = _core(JobRow)
 JOB_TIMER = _core(JobTimerRow)
 JOB_PAUSE = _core(JobQueueRow)
 JOB_SCHEDULE = _core(JobScheduleRow)
+
+# A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
+IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
+IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)

@@ -1,7 +1,7 @@
 """The choke point: every statement about an org's rows is built here, and every one of them names the org."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from moorage_adapters.sqlmodel.engine import Transaction
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 
 T = TypeVar("T")
-V = TypeVar("V")
+V = TypeVar("V", bound=attrs.AttrsInstance)
 
 Condition: TypeAlias = ColumnElement[bool]
 Order: TypeAlias = UnaryExpression[Any] | ColumnElement[Any]  # a column's type is its own business
@@ -58,6 +58,11 @@ class Tenant:
         """How many of the org's rows fit."""
         statement = select(func.count()).select_from(table).where(table.c.org_id == self.org_id, *where)
         return int(self._connection.execute(statement).scalar_one())
+
+    def distinct(self, table: Table, column: str, *where: Condition) -> Sequence[Any]:
+        """The different values of one column among the org's rows that fit."""
+        statement = select(table.c[column]).where(table.c.org_id == self.org_id, *where).distinct()
+        return self._connection.execute(statement).scalars().all()
 
     def insert(self, table: Table, values: Values) -> bool:
         """Insert; false if a row with one of its unique keys is there already."""
@@ -151,7 +156,8 @@ def fields_of(value: attrs.AttrsInstance, *, without: Iterable[str] = ()) -> dic
     }
 
 
-def value_of(kind: Callable[..., V], row: RowMapping, **instead: object) -> V:
+def value_of(kind: type[V], row: RowMapping, **instead: object) -> V:
     """The attrs value of a row whose columns bear its fields' names; `instead` overrides or adds."""
-    names = [field.name for field in attrs.fields(kind)]  # type: ignore[arg-type]  # kind is an attrs class
-    return kind(**{name: instead[name] if name in instead else row[name] for name in names})
+    names = [field.name for field in attrs.fields(kind)]
+    values = {name: instead[name] if name in instead else row[name] for name in names}
+    return cast("Callable[..., V]", kind)(**values)

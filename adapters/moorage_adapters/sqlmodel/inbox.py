@@ -1,0 +1,150 @@
+"""The worker's side of the inbox: one org's kept changes, claimed and settled."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, func, or_, select
+
+from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
+from moorage_ports.inbox import InboxItem, ItemState
+
+MAX_ERROR_CHARACTERS = 500
+
+
+class SqlInbox:
+    """`moorage_ports.inbox.Inbox` over one unit of work.
+
+    A lease has no time of its own: a later claim takes a row over, and the earlier claimer's settle is
+    refused. `Jobs` sees to it that a group has one worker at a time; the lease covers the case that it fails.
+    """
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def claim(self, bucket: int, *, limit: int, now: datetime) -> tuple[InboxItem, ...]:
+        """The oldest pending items of a bucket that are due, in order."""
+
+        def work(org: Tenant) -> tuple[InboxItem, ...]:
+            pending = _pending_of(org, bucket)
+            waiting = select(INBOX.c.partition_digest).where(*pending, INBOX.c.next_at > now)
+            due = (
+                select(INBOX.c.seq)
+                .where(*pending, _is_due(now), INBOX.c.partition_digest.not_in(waiting))
+                .order_by(INBOX.c.seq)
+                .limit(limit)
+            )
+            leased = {"lease": INBOX.c.lease + 1, "tries": INBOX.c.tries + 1}
+            rows = org.update_returning(INBOX, leased, INBOX.c.seq.in_(due))
+            return tuple(_item(org, row) for row in sorted(rows, key=lambda row: int(row["seq"])))
+
+        return await self._gate.run(work)
+
+    async def settle(
+        self,
+        item: InboxItem,
+        state: ItemState,
+        *,
+        now: datetime,
+        error: str = "",
+        retry_at: datetime | None = None,
+    ) -> bool:
+        """Record an outcome; false if the lease was lost meanwhile.
+
+        `PENDING` without an error gives the row back unworked: that was no try.
+        """
+        is_pending = state is ItemState.PENDING
+        values = {
+            "state": state,
+            "last_error": error[:MAX_ERROR_CHARACTERS],
+            "next_at": retry_at if is_pending else None,
+            "settled_at": None if is_pending else now,
+            "tries": item.tries - 1 if is_pending and not error else item.tries,
+            "lease": INBOX.c.lease + 1,  # what was settled cannot be settled again
+        }
+        where = (
+            INBOX.c.vendor == item.vendor,
+            INBOX.c.key_digest == bytes.fromhex(item.id),
+            INBOX.c.lease == item.lease,
+            IS_PENDING,
+        )
+        return await self._gate.run(lambda org: org.update(INBOX, values, *where) == 1)
+
+    async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
+        """Make parked items of `vendor` pending again; answers the buckets that have work now."""
+        values = {"state": ItemState.PENDING, "next_at": None, "settled_at": None, "tries": 0}
+        where = (INBOX.c.vendor == vendor, IS_PARKED)
+
+        def work(org: Tenant) -> tuple[int, ...]:
+            buckets = org.distinct(INBOX, "bucket", *where)
+            org.update(INBOX, values, *where)
+            return tuple(sorted(int(bucket) for bucket in buckets))
+
+        return await self._gate.run(work)
+
+
+def _pending_of(org: Tenant, bucket: int) -> tuple[Condition, ...]:
+    return (INBOX.c.org_id == org.org_id, INBOX.c.bucket == bucket, IS_PENDING)
+
+
+def _is_due(now: datetime) -> Condition:
+    return or_(INBOX.c.next_at.is_(None), INBOX.c.next_at <= now)
+
+
+def _item(org: Tenant, row: RowMapping) -> InboxItem:
+    digest = bytes(row["key_digest"])
+    opened = org.open(row["body_sealed"], *body_context(row["vendor"], digest))
+    partition, body = unpack(opened)
+    return InboxItem(
+        id=digest.hex(),
+        vendor=row["vendor"],
+        kind=row["kind"],
+        partition=partition,
+        body=body,
+        received_at=row["received_at"],
+        tries=row["tries"],
+        lease=row["lease"],
+    )
+
+
+# How a change lies in its row ----------------------------------------------------------------
+
+
+def body_context(vendor: str, key_digest: bytes) -> tuple[str, ...]:
+    """What a sealed body is: the row of this vendor and business key."""
+    return ("inbox", vendor, key_digest.hex(), "body")
+
+
+def pack(partition: str, body: bytes) -> bytes:
+    """The partition's name is sealed with the body: some vendors make it of a person's id."""
+    name = partition.encode("utf-8", "surrogatepass")
+    return len(name).to_bytes(4, "big") + name + body
+
+
+def unpack(packed: bytes) -> tuple[str, bytes]:
+    """What `pack` put together."""
+    end = 4 + int.from_bytes(packed[:4], "big")
+    return packed[4:end].decode("utf-8", "surrogatepass"), packed[end:]
+
+
+# Over all orgs -------------------------------------------------------------------------------
+
+
+def pending_groups(connection: Connection, now: datetime) -> Sequence[tuple[str, int]]:
+    """Every (org, bucket) that has items due."""
+    rows = connection.execute(
+        select(INBOX.c.org_id, INBOX.c.bucket)
+        .where(IS_PENDING, _is_due(now))
+        .distinct()
+        .order_by(INBOX.c.org_id, INBOX.c.bucket)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def oldest_pending_at(connection: Connection) -> datetime | None:
+    """When the oldest unprocessed item was received."""
+    oldest = select(func.min(INBOX.c.seq)).where(IS_PENDING).scalar_subquery()
+    found: datetime | None = connection.execute(
+        select(INBOX.c.received_at).where(INBOX.c.seq == oldest)
+    ).scalar_one_or_none()
+    return found

@@ -1,0 +1,109 @@
+"""The schema's versions: bringing a database up to date, and asking where it stands.
+
+`python -m moorage_adapters.sqlmodel.migrate "what changes"` drafts the next version from `tables`.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from moorage_adapters.sqlmodel.engine import mapping_errors, sqlite_engine, sqlite_path
+from moorage_adapters.sqlmodel.tables import metadata
+
+T = TypeVar("T")
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+
+def head() -> str:
+    """The newest version that this program knows."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    if newest is None:
+        msg = "no migrations are installed"
+        raise RuntimeError(msg)
+    return newest
+
+
+async def upgrade(url: str) -> str:
+    """Bring the database that `url` names to the newest version, in one transaction; answers that version.
+
+    Raises:
+        UnavailableError: It cannot be opened or written.
+    """
+    await asyncio.to_thread(_on, url, upgrade_on)
+    return head()
+
+
+async def current(url: str) -> str | None:
+    """The version that the database is at; `None`: it is empty.
+
+    Raises:
+        UnavailableError: It cannot be opened.
+    """
+    return await asyncio.to_thread(_on, url, current_revision)
+
+
+async def check(url: str) -> list[str]:
+    """In what the database differs from what this program expects; empty when all is well.
+
+    Raises:
+        UnavailableError: It cannot be opened.
+    """
+    return await asyncio.to_thread(_on, url, differences)
+
+
+def upgrade_on(connection: Connection) -> None:
+    """Bring one connection's database up to date, within the connection's own transaction."""
+    command.upgrade(_config(connection), "head")
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The version that this connection's database is at."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def differences(connection: Connection) -> list[str]:
+    """In what this connection's tables differ from `tables`."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+    return [repr(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _on(url: str, work: Callable[[Connection], T]) -> T:
+    engine = sqlite_engine(sqlite_path(url), "BEGIN IMMEDIATE")
+    try:
+        with mapping_errors(), engine.begin() as connection:
+            return work(connection)
+    finally:
+        engine.dispose()
+
+
+def draft(message: str) -> None:
+    """Write the next version's file from how `tables` differs from the newest version."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = sqlite_engine(Path(folder) / "draft.db", "BEGIN IMMEDIATE")
+        with engine.begin() as connection:
+            upgrade_on(connection)
+            number = f"{len(list((MIGRATIONS / 'versions').glob('[0-9]*.py'))) + 1:04}"
+            command.revision(_config(connection), message=message, autogenerate=True, rev_id=number)
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    draft(" ".join(sys.argv[1:]))

@@ -1,0 +1,234 @@
+"""`SqlStorage`: the host's data over SQL, one unit of work per transaction and org."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import cached_property
+
+from moorage_adapters.cipher import HOST, EnvelopeCipher, Keyring
+from moorage_adapters.sqlmodel import inbox as inbox_rows
+from moorage_adapters.sqlmodel import keys as key_rows
+from moorage_adapters.sqlmodel import migrate
+from moorage_adapters.sqlmodel.accounts import SqlAccounts
+from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
+from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path, unavailable
+from moorage_adapters.sqlmodel.inbox import SqlInbox
+from moorage_adapters.sqlmodel.intake import SqlIntake
+from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders
+from moorage_adapters.sqlmodel.keys import TransactionKeys
+from moorage_adapters.sqlmodel.leads import SqlLeads
+from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
+from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
+from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
+from moorage_adapters.sqlmodel.tenant import OrgGate
+from moorage_ports.clock import Clock
+from moorage_ports.secret import Secret
+
+_REWRAP_AT_ONCE = 200
+
+
+class SqlUnitOfWork:
+    """`moorage_ports.storage.UnitOfWork`: one transaction of one org."""
+
+    def __init__(self, gate: OrgGate, bell: Bell, clock: Clock) -> None:
+        self._gate = gate
+        self._bell = bell
+        self._clock = clock
+
+    @property
+    def org_id(self) -> str:
+        """Whose transaction it is."""
+        return self._gate.org_id
+
+    @cached_property
+    def integrations(self) -> SqlIntegrations:
+        """The org's integrations."""
+        return SqlIntegrations(self._gate)
+
+    @cached_property
+    def inbox(self) -> SqlInbox:
+        """The org's kept changes."""
+        return SqlInbox(self._gate)
+
+    @cached_property
+    def leads(self) -> SqlLeads:
+        """The org's leads."""
+        return SqlLeads(self._gate)
+
+    @cached_property
+    def publications(self) -> SqlPublications:
+        """The org's publications."""
+        return SqlPublications(self._gate)
+
+    @cached_property
+    def remembered_calls(self) -> SqlRememberedCalls:
+        """The org's idempotency keys."""
+        return SqlRememberedCalls(self._gate)
+
+    @cached_property
+    def jobs(self) -> SqlNudges:
+        """Nudges that become visible with this transaction."""
+        return SqlNudges(self._gate, self._bell)
+
+    def secrets(self, vendor: str) -> SqlSecretStore:
+        """The org's secrets with one vendor, within this transaction."""
+        return SqlSecretStore(self._gate, vendor, self._clock)
+
+
+class SqlBacklog:
+    """`moorage_ports.inbox.Backlog`: what is waiting, over all orgs."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def pending_groups(self, now: datetime) -> Sequence[tuple[str, int]]:
+        """Every (org, bucket) that has items due."""
+        return await self._database.read_at_once(
+            lambda connection: inbox_rows.pending_groups(connection, now)
+        )
+
+    async def unsettled_publications(self, before: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, publication) that is `publishing` or `unconfirmed` and not changed since `before`."""
+        return await self._database.read_at_once(lambda connection: unsettled_everywhere(connection, before))
+
+    async def oldest_pending_at(self) -> datetime | None:
+        """When the oldest unprocessed item was received."""
+        return await self._database.read_at_once(inbox_rows.oldest_pending_at)
+
+
+class SqlStorage:
+    """`moorage_ports.storage.Storage`. Make it with `open`, after `migrate.upgrade`."""
+
+    def __init__(self, database: SqliteDatabase, keyring: Keyring, clock: Clock, *, head: str) -> None:
+        self.database = database
+        self.cipher = EnvelopeCipher(keyring)
+        self.bell = Bell()
+        self._clock = clock
+        self._head = head
+        self._host_secrets: dict[tuple[str, str], SqlSecrets] = {}
+        self.intake = SqlIntake(database, self.cipher, clock, self.bell)
+        self.backlog = SqlBacklog(database)
+        self.connect_attempts = SqlConnectAttempts(database, self.cipher, clock)
+        self.accounts = SqlAccounts(database, self.cipher, clock)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        on_fatal: Callable[[], None] | None = None,
+    ) -> "SqlStorage":
+        """Open the database that `url` (`sqlite:///PATH`) names.
+
+        `on_fatal` is called once when the disk failed to keep a promise: nothing can be acknowledged any more
+        and the process must end, so that its successor recovers from what is really there.
+
+        Raises:
+            UnsafeDatabaseError: The database cannot promise durability, or the URL names none.
+            UnavailableError: It cannot be opened.
+        """
+        database = await SqliteDatabase.open(sqlite_path(url), on_fatal)
+        return cls(database, keyring, clock, head=migrate.head())
+
+    @asynccontextmanager
+    async def unit_of_work(self, org_id: str, *, reads_only: bool = False) -> AsyncIterator[SqlUnitOfWork]:
+        """One transaction of one org: commits on leaving, rolls back on an exception.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; nothing was written.
+        """
+        async with self._gate(org_id, reads_only=reads_only) as gate:
+            yield SqlUnitOfWork(gate, self.bell, self._clock)
+
+    def secrets(self, org_id: str, vendor: str) -> SqlSecrets:
+        """One org's secrets with one vendor, each call a transaction of its own."""
+
+        @asynccontextmanager
+        async def store(reads_only: bool) -> AsyncIterator[SqlSecretStore]:  # noqa: FBT001 - a callback
+            async with self._gate(org_id, reads_only=reads_only) as gate:
+                yield SqlSecretStore(gate, vendor, self._clock)
+
+        return SqlSecrets(store)
+
+    @asynccontextmanager
+    async def _gate(self, org_id: str, *, reads_only: bool) -> AsyncIterator[OrgGate]:
+        keys = TransactionKeys(self.cipher, self._clock)
+        if reads_only:
+            async with self.database.read() as transaction:
+                yield OrgGate(transaction, org_id, keys)
+            keys.publish()
+            return
+        async with self.database.write() as transaction:
+            transaction.after_commit.append(keys.publish)
+            yield OrgGate(transaction, org_id, keys)
+
+    async def blind_index(self, label: str, value: Secret) -> str:
+        """A keyed hash: equal values have equal ones under one `label`, in every org; it tells nothing."""
+        keys = TransactionKeys(self.cipher, self._clock)
+        host = self.cipher.cached(HOST)
+        if host is None:
+            host = await self.database.write_at_once(lambda connection: keys.sealing(connection, HOST))
+            keys.publish()
+        return host.digest(label, value.reveal()).hex()
+
+    async def channel_holders(
+        self, vendor: str, app_id: str, external_ids: Collection[str]
+    ) -> Mapping[str, frozenset[str]]:
+        """Which orgs have each of these channels selected, in an integration with this app not inactive."""
+        return await self.database.read_at_once(
+            lambda connection: channel_holders(connection, vendor, app_id, external_ids)
+        )
+
+    async def ping(self) -> None:
+        """Raises UnavailableError unless the database answers, is sound, and its schema is current."""
+        self.database.refuse_if_broken()
+        current = await self.database.read_at_once(migrate.current_revision)
+        if current != self._head:
+            raise unavailable("not of this version: run `moorage migrate`")
+
+    async def aclose(self) -> None:
+        """Let go of every connection, after what is being written."""
+        await self.intake.aclose()
+        await self.database.aclose()
+
+    # Keys ------------------------------------------------------------------------------------
+
+    async def rewrap_keys(self) -> int:
+        """Wrap every data key that an old key of the keyring wraps under the primary one; answers how many.
+
+        Touches no sealed value, may run while the host works, and goes on where it was interrupted.
+
+        Raises:
+            SealError: A data key does not unwrap: the key that wraps it is not in the keyring.
+        """
+        done = 0
+        while True:
+            some = await self.database.write_at_once(
+                lambda connection: key_rows.rewrap_some(connection, self.cipher, limit=_REWRAP_AT_ONCE)
+            )
+            if not some:
+                return done
+            done += some
+
+    async def renew_key(self, org_id: str) -> int:
+        """Seal what comes from now on under a fresh data key; answers its number.
+
+        Raises:
+            SealError: The org has sealed nothing yet.
+        """
+        number = await self.database.write_at_once(
+            lambda connection: key_rows.mint_next(connection, org_id, self.cipher, self._clock)
+        )
+        self.cipher.forget(org_id)
+        return number
+
+    async def shred(self, org_id: str) -> None:
+        """Make all that the org ever sealed unreadable, also in copies of this database."""
+        await self.database.write_at_once(lambda connection: key_rows.shred(connection, org_id))
+        self.cipher.forget(org_id)
+
+    async def keys_by_kek(self) -> Mapping[str, int]:
+        """How many data keys each key of the keyring wraps; one with none may be removed from it."""
+        return await self.database.read_at_once(key_rows.counts_by_kek)
