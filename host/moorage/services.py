@@ -105,4 +105,3 @@ def port(factory: Callable[[VendorContext], P] | None, what: str) -> Callable[[V
         msg = f"this vendor has no {what}"
         raise UnsupportedError(msg)
     return factory
-
