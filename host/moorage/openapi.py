@@ -150,7 +150,7 @@ def _call(vendor: Vendor, binding: Binding) -> dict[str, object]:
         "summary": binding.summary,
         "security": [{"token": []}],
     }
-    posted = {
+    posted: dict[str, object] = {
         **common,
         "operationId": f"{vendor.slug}-{binding.name}",
         "parameters": [_ORG, _KEY] if effect is Effect.PUBLISHES else [_ORG],
@@ -159,7 +159,7 @@ def _call(vendor: Vendor, binding: Binding) -> dict[str, object]:
     }
     if effect is not Effect.READS:
         return {"post": posted}
-    asked = {
+    asked: dict[str, object] = {
         **common,
         "operationId": f"{vendor.slug}-{binding.name}-get",
         "parameters": [_ORG, *_query(binding)],
@@ -170,17 +170,16 @@ def _call(vendor: Vendor, binding: Binding) -> dict[str, object]:
 
 def _rehearsal(vendor: Vendor, binding: Binding) -> dict[str, object]:
     done = {"description": "It would do", "content": {"application/json": {"schema": REHEARSAL}}}
-    return {
-        "post": {
-            "tags": [vendor.title],
-            "summary": f"Dry run: {binding.summary}",
-            "operationId": f"{vendor.slug}-{binding.name}-test",
-            "security": [{"token": []}],
-            "parameters": [_ORG],
-            "requestBody": _body(binding),
-            "responses": {**_problems(), "200": done},
-        }
+    posted: dict[str, object] = {
+        "tags": [vendor.title],
+        "summary": f"Dry run: {binding.summary}",
+        "operationId": f"{vendor.slug}-{binding.name}-test",
+        "security": [{"token": []}],
+        "parameters": [_ORG],
+        "requestBody": _body(binding),
+        "responses": {**_problems(), "200": done},
     }
+    return {"post": posted}
 
 
 def _body(binding: Binding) -> dict[str, object]:

@@ -47,8 +47,12 @@ _PLACEHOLDER: Final = re.compile(
 _SPOKEN: Final = re.compile(r"[A-Za-z0-9 ,.!?'_-]{12,}")
 
 
-class SettingsError(Exception):
-    """The host must not start; `problems` are sentences for the operator, without any value in them."""
+class CannotStartError(Exception):
+    """The host must not start; the text tells the operator why."""
+
+
+class SettingsError(CannotStartError):
+    """Its settings do not hold; `problems` are sentences for the operator, without any value in them."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -122,7 +126,7 @@ class Settings:
     public_url: str = attrs.field(validator=_is_public_url)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8080, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
-    database_url: str = attrs.field(default="sqlite+aiosqlite:///moorage.db", repr=False)
+    database_url: str = attrs.field(default="sqlite:///moorage.sqlite3", repr=False)
     keyring_file: Path
     jwt: JwtSettings
     state_secret: Secret
@@ -133,6 +137,7 @@ class Settings:
     log_level: str = attrs.field(
         default="INFO", validator=attrs.validators.in_(("DEBUG", "INFO", "WARNING", "ERROR"))
     )
+    trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-For is believed
     open_metrics: bool = False  # whether /metrics and /schema answer without a token
     open_schema: bool = False
     is_demo: bool = False

@@ -1,0 +1,93 @@
+"""Puts the host together: the only module that names adapters."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from moorage.apps import OperatorApps
+from moorage.intake import register_workers
+from moorage.services import Services
+from moorage.settings import CannotStartError, Settings
+from moorage.vendors import Vendors
+from moorage_adapters.cipher import Keyring, KeyringError
+from moorage_adapters.clock import SystemClock
+from moorage_adapters.http import HttpxClient
+from moorage_adapters.jobs import EmbeddedJobs
+from moorage_adapters.sqlmodel import migrate as schema
+from moorage_adapters.sqlmodel.engine import UnsafeDatabaseError
+from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_ports.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_IO_ERROR = 74  # EX_IOERR of sysexits.h
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings, vendors: Vendors, *, clock: Clock | None = None
+) -> AsyncIterator[Services]:
+    """The host, open and with its workers registered, for as long as the block lasts. Nothing runs yet.
+
+    Raises:
+        CannotStartError: There is no fit keyring (nothing is ever stored in the clear), or the database
+            cannot promise durability.
+        UnavailableError: The database is out of reach, or its schema is not current (run `moorage migrate`).
+    """
+    clock = clock or SystemClock()
+    try:
+        keyring = Keyring.load(settings.keyring_file)
+        storage = await SqlStorage.open(settings.database_url, keyring, clock, on_fatal=_give_up)
+    except (KeyringError, UnsafeDatabaseError) as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+    http = HttpxClient()
+    try:
+        await storage.ping()
+        services = Services(
+            settings=settings,
+            storage=storage,
+            jobs=EmbeddedJobs(storage, clock),
+            http=http,
+            clock=clock,
+            vendors=vendors,
+            apps=OperatorApps(settings, vendors),
+        )
+        register_workers(services)
+        yield services
+    finally:
+        await http.aclose()
+        await storage.aclose()
+
+
+async def migrate(settings: Settings) -> str:
+    """Bring the database to the newest version of its schema; answers that version.
+
+    Raises:
+        CannotStartError: The URL names no database.
+        UnavailableError: It cannot be opened or written.
+    """
+    try:
+        return await schema.upgrade(settings.database_url)
+    except UnsafeDatabaseError as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+
+
+def create_keyring(path: Path) -> None:
+    """Make a keyring with one fresh key.
+
+    Raises:
+        CannotStartError: Something is there already; it is left alone.
+    """
+    try:
+        Keyring.create(path)
+    except KeyringError as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+
+
+def _give_up() -> None:
+    """The disk broke a promise: whatever we would say now could be wrong. The next process recovers."""
+    log.critical("storage_broke_its_promise")
+    os._exit(_IO_ERROR)

@@ -1,0 +1,21 @@
+"""The command line. Commands are named here and imported when called, so that `--help` is quick."""
+
+import sys
+
+from cyclopts import App
+
+app = App(name="moorage", help="An integration host: every vendor moors here, your product calls one API.")
+app.command("moorage.demo:demo", name="demo", help="Host, sandbox and a seeded organisation on this machine.")
+app.command("moorage.commands:serve", name="serve", help="Serve the host.")
+app.command("moorage.commands:migrate", name="migrate", help="Bring the database up to date.")
+app.command("moorage.commands:token", name="token", help="Print a token, as your platform would make it.")
+app.command("moorage.commands:vendors", name="vendors", help="List the vendors that are installed.")
+app.command(
+    "moorage.commands:check_config", name="check-config", help="Check the settings; print fingerprints."
+)
+app.command("moorage.commands:create_keys", name="create-keys", help="Make a keyring with one fresh key.")
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    sys.exit(app())

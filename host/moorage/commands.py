@@ -1,0 +1,180 @@
+"""What the commands do, apart from the demo."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from moorage.auth import ORG_ID, issue_token
+from moorage.catalogue import NO_VENDOR, provider_of
+from moorage.logging import configure_logging
+from moorage.settings import CannotStartError, Settings, SettingsError, load_settings
+from moorage.vendors import Vendors, installed_vendors
+from moorage_ports.capabilities import Capability
+from moorage_ports.errors import UnavailableError
+from moorage_ports.operations import Role
+
+Config = Annotated[Path | None, Parameter(help="A TOML file with settings; variables win over it.")]
+
+_WRONG_SETTINGS = 2
+_NOT_READY = 3
+
+
+def serve(
+    *,
+    config: Config = None,
+    jobs: Annotated[bool, Parameter(help="Also do the background work in this process.")] = True,
+) -> int:
+    """Serve the host until a signal."""
+    found = installed_vendors()
+    settings = _settings(found, config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    configure_logging(settings.log_level)
+    if not found.by_slug:
+        _say(NO_VENDOR)
+    return _run(lambda: _serve(settings, found, jobs=jobs))
+
+
+async def _serve(settings: Settings, found: Vendors, *, jobs: bool) -> None:
+    from moorage.app import create_app  # noqa: PLC0415 - the web framework is most of the start's time
+    from moorage.bootstrap import assembled  # noqa: PLC0415
+    from moorage.serving import Site, listening, working  # noqa: PLC0415
+    from moorage.serving import serve as serve_sites  # noqa: PLC0415
+
+    async with assembled(settings, found) as services:
+        site = Site(
+            app=create_app(services),  # type: ignore[arg-type] # narrower types for the same protocol
+            socket=listening(settings.host, settings.port),
+            trusted_proxies=settings.trusted_proxies,
+        )
+        ready = f"Moorage serves {settings.public_url}"
+        if not jobs:
+            await serve_sites(site, ready=lambda: _say(ready))
+            return
+        async with working(services):
+            await serve_sites(site, ready=lambda: _say(ready))
+
+
+def migrate(*, config: Config = None) -> int:
+    """Bring the database to the newest version of its schema."""
+    from moorage.bootstrap import migrate as migrate_database  # noqa: PLC0415
+
+    settings = _settings(installed_vendors(), config)
+    if settings is None:
+        return _WRONG_SETTINGS
+
+    async def bring_up() -> None:
+        _say(f"The database is at version {await migrate_database(settings)}.")
+
+    return _run(bring_up)
+
+
+def token(
+    *,
+    org: Annotated[str, Parameter(help="The organisation it speaks for.")],
+    user: Annotated[str, Parameter(help="The platform's id of the user.")] = "cli",
+    role: Annotated[Role, Parameter(help="viewer, agent or admin.")] = Role.ADMIN,
+    ttl: Annotated[int, Parameter(help="Seconds; at most what the settings allow.")] = 3600,
+    email: Annotated[str, Parameter(help="Where warnings about what this user connects go.")] = "",
+    config: Config = None,
+) -> int:
+    """Print a token as the platform would make it."""
+    settings = _settings(installed_vendors(), config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    if not ORG_ID.fullmatch(org):
+        return _fail("An org is 1 to 64 letters, digits, _ or -.")
+    try:
+        made = issue_token(
+            settings.jwt,
+            org_id=org,
+            user_id=user,
+            role=role,
+            now=datetime.now(UTC),
+            lifetime=timedelta(seconds=ttl),
+            email=email,
+        )
+    except ValueError as wrong:
+        return _fail(f"{wrong}.")
+    _say(made)
+    return 0
+
+
+def vendors() -> int:
+    """List the vendors that are installed, what they can do, and those that were left out."""
+    found = installed_vendors()
+    console = Console(highlight=False)
+    if not found.by_slug:
+        _say(NO_VENDOR)
+    for vendor in found:
+        table = Table(
+            "capability", "support", title=f"{vendor.title} ({provider_of(vendor)})", title_justify="left"
+        )
+        for capability in Capability:
+            table.add_row(capability.value, vendor.support(capability).value)
+        console.print(table)
+        console.print("operations:", ", ".join(binding.name for binding in vendor.operations), "\n")
+    for name, reason in sorted(found.broken.items()):
+        console.print(f"left out: {name}: {reason}", markup=False)
+    return 1 if found.broken else 0
+
+
+def check_config(*, config: Config = None) -> int:
+    """Check the settings and print them; of secrets only fingerprints."""
+    settings = _settings(installed_vendors(), config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    for name, shown in settings.fingerprints().items():
+        _say(f"{name} = {shown}")
+    return 0
+
+
+def create_keys(path: Path) -> int:
+    """Make a keyring with one fresh key, readable by its owner only."""
+    from moorage.bootstrap import create_keyring  # noqa: PLC0415
+
+    try:
+        create_keyring(path)
+    except CannotStartError as failure:
+        return _fail(str(failure))
+    _say(
+        f"A new keyring is at {path}. Keep a copy elsewhere: without it nothing that was sealed opens again."
+    )
+    return 0
+
+
+def _settings(found: Vendors, config: Path | None) -> Settings | None:
+    """The settings, or `None` after saying everything that is wrong with them."""
+    try:
+        return load_settings(found, config=config)
+    except SettingsError as wrong:
+        _fail("The settings do not hold:\n" + "\n".join(f"  - {problem}" for problem in wrong.problems))
+        return None
+
+
+def _run(action: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run to the end. What an operator can put right is a sentence, everything else a traceback."""
+    from moorage.serving import run  # noqa: PLC0415
+
+    try:
+        run(action)
+    except (CannotStartError, OSError, UnavailableError) as failure:
+        _fail(f"{failure} {getattr(failure, 'remedy', '')}".strip())
+        return _NOT_READY
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return 1

@@ -1,0 +1,158 @@
+"""Serves ASGI apps in this process until a signal, with work running beside them."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import attrs
+import uvicorn
+import uvloop
+
+from moorage.services import Services
+from moorage_ports.plugin import AsgiApp
+
+T = TypeVar("T")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GRACE = 10  # seconds for requests under way, and again for jobs
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """An app and the socket it is served on."""
+
+    app: AsgiApp
+    socket: socket.socket
+    has_lifespan: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+
+
+def run(action: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end on the fast loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(action())
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one.
+
+    Raises:
+        OSError: Somebody else has it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def port_of(listener: socket.socket) -> int:
+    """The port it listens on."""
+    port: int = listener.getsockname()[1]
+    return port
+
+
+async def serve(*sites: Site, ready: Callable[[], None] | None = None) -> None:
+    """Serve every site until SIGINT, SIGTERM, or one of them ends; `ready` is called once all answer."""
+    servers = [_server(site) for site in sites]
+    with _stopping(servers):
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[site.socket]))
+            for server, site in zip(servers, sites, strict=True)
+        ]
+        try:
+            await _until_started(servers, tasks)
+            if ready is not None:
+                ready()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for server in servers:
+                server.should_exit = True
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+@asynccontextmanager
+async def working(services: Services) -> AsyncIterator[None]:
+    """Run the jobs for as long as the block lasts.
+
+    Should they break, the block is cancelled and the mistake raised: a process that takes deliveries in and
+    works on none would look healthy.
+    """
+    block = asyncio.current_task()
+    broke = False
+
+    async def run() -> None:
+        nonlocal broke
+        try:
+            await services.jobs.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            broke = True
+            if block is not None:
+                block.cancel()
+            raise
+
+    jobs = asyncio.create_task(run())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not broke:
+            raise
+    finally:
+        if not jobs.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE):
+                    await services.jobs.drain()
+            jobs.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await jobs
+
+
+def _server(site: Site) -> uvicorn.Server:
+    config = uvicorn.Config(
+        site.app,
+        http="httptools",
+        ws="none",
+        lifespan="on" if site.has_lifespan else "off",
+        log_config=None,
+        access_log=False,  # it would print queries; the app writes its own lines
+        server_header=False,
+        proxy_headers=bool(site.trusted_proxies),
+        forwarded_allow_ips=list(site.trusted_proxies),
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = uvicorn.Server(config)
+    # Signals are ours: with several servers in one process each would take them from the one before.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    return server
+
+
+@contextlib.contextmanager
+def _stopping(servers: list[uvicorn.Server]) -> Iterator[None]:
+    """Let signals end the servers: the first politely, the second at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _until_started(servers: list[uvicorn.Server], tasks: list[asyncio.Task[None]]) -> None:
+    while not all(server.started for server in servers):
+        if any(task.done() for task in tasks) or any(server.should_exit for server in servers):
+            return
+        await asyncio.sleep(0.01)
