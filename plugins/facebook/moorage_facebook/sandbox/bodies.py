@@ -99,7 +99,7 @@ class FaultBody(Body):
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     code: int | None = None
     subcode: int | None = None
-    body: msgspec.Raw | None = None
+    body: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     headers: dict[Text, Text] = {}
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
     drop: Literal["before", "after"] | None = None
@@ -108,7 +108,7 @@ class FaultBody(Body):
 class WebhookBody(Body):
     """`POST /_sandbox/webhooks`: `body` as JSON (written as Meta writes it) or `raw`, byte for byte."""
 
-    body: msgspec.Raw | None = None
+    body: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     raw: str | None = None
     signature: Literal["valid", "wrong", "none"] = "valid"
     url: Text = ""

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 
 from moorage_facebook.sandbox import acts, bodies
 from moorage_facebook.sandbox.entities import Delivery, Fault, Lead, Post
-from moorage_facebook.sandbox.jsontext import Json, meta_json, view
+from moorage_facebook.sandbox.jsontext import Json, meta_json, read_json, view
 from moorage_facebook.sandbox.seed import seed
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.webhooks import WebhookSender
@@ -64,7 +64,7 @@ async def add_fault(world: TheWorld, request: Incoming) -> Response[bytes]:
         status=body.status,
         code=body.code,
         subcode=body.subcode,
-        body=None if body.body is None else _fault_text(bytes(body.body)),
+        body=_fault_text(bytes(body.body)),
         headers=dict(body.headers),
         delay_ms=body.delay_ms,
         drop=body.drop or "",
@@ -85,11 +85,10 @@ async def drop_faults(world: TheWorld) -> Response[bytes]:
 async def send_webhook(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
     """Send any body, signed as asked, and wait for the answer of the first try."""
     body = await _read(request, bodies.WebhookBody)
-    if (body.raw is None) == (body.body is None):
+    given = bytes(body.body)
+    if (body.raw is None) == (not given):
         raise acts.UnworkableError("exactly one of body and raw must be given")
-    text = (
-        body.raw if body.raw is not None else meta_json(msgspec.json.decode(body.body or b"null", type=Json))
-    )
+    text = body.raw if body.raw is not None else meta_json(read_json(given))
     now = world.now()
     subscription = world.app_subscriptions.get(f"{world.app().id}:page")
     delivery = Delivery(
@@ -185,9 +184,11 @@ def _json(value: Json, status: int = 200) -> Response[bytes]:
     return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON)
 
 
-def _fault_text(raw: bytes) -> str:
+def _fault_text(raw: bytes) -> str | None:
     """A JSON string is sent as its own text (an HTML page, half a body), anything else as JSON."""
-    value: Json = msgspec.json.decode(raw, type=Json)
+    if raw in {b"", b"null"}:
+        return None
+    value = read_json(raw)
     return value if isinstance(value, str) else raw.decode()
 
 

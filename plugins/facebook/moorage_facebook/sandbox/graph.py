@@ -130,7 +130,7 @@ class Graph:
             return self._refusal(refused.failure, call.version)
 
     async def _run_on_node(self, call: Call) -> Answer:
-        if len(call.path) > 2:
+        if not 0 < len(call.path) <= 2:
             raise errors.unknown_path("/".join(call.path)[:200])
         call = authenticate(call)
         node = _node(call)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
+import msgspec
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -15,6 +16,19 @@ def meta_json(value: Json) -> str:
     https://developers.facebook.com/docs/graph-api/webhooks/getting-started
     """
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("/", "\\/")
+
+
+def read_json(text: bytes) -> Json:
+    """Any JSON value.
+
+    Raises:
+        ValueError: It is none, or nested too deeply to be meant.
+    """
+    try:
+        value: Json = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    return value
 
 
 def graph_time(unix: int) -> str:

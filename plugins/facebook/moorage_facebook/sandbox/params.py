@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from moorage_facebook.sandbox.errors import invalid
-from moorage_facebook.sandbox.jsontext import Json
+from moorage_facebook.sandbox.jsontext import Json, read_json
 
 MAX_BODY = 16 * 1024 * 1024
 _MOST_FIELDS = 2_000
@@ -54,10 +54,12 @@ def read_sent(query: str, content_type: str, body: bytes) -> Sent:
 def json_params(body: bytes) -> dict[str, str]:
     """A JSON object with every value as text, as if it had come in a form."""
     try:
-        decoded: Json = msgspec.json.decode(body, type=dict[str, Json])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise invalid("The request body is not a JSON object") from error
-    return {name: as_text(value) for name, value in decoded.items()} if isinstance(decoded, dict) else {}
+        decoded = read_json(body)
+    except ValueError as error:
+        raise invalid("The request body is not JSON") from error
+    if not isinstance(decoded, Mapping):
+        raise invalid("The request body is not a JSON object")
+    return {name: as_text(value) for name, value in decoded.items()}
 
 
 def as_text(value: Json) -> str:

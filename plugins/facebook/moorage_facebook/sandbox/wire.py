@@ -174,17 +174,17 @@ async def _field_value(call: Call, node: Node, shape: AnyShape, field: Field) ->
 
 def _nested(call: Call, node: Node, field: Field) -> Call:
     params = {name: call.params[name] for name in ("access_token",) if name in call.params}
-    inner = {**params, **field.arguments, "fields": _spell(field.sub)}
+    inner = {**params, **field.arguments, "fields": spell(field.sub)}
     return attrs.evolve(call, path=(node.id, field.name), params=inner)
 
 
-def _spell(fields: Sequence[Field]) -> str:
+def spell(fields: Sequence[Field]) -> str:
     """Write fields back as text: a nested list's `next` link carries them."""
     words = []
     for field in fields:
         alias = {"as": field.alias} if field.alias else {}
         modifiers = "".join(f".{name}({value})" for name, value in {**field.arguments, **alias}.items())
-        words.append(field.name + modifiers + (f"{{{_spell(field.sub)}}}" if field.sub else ""))
+        words.append(field.name + modifiers + (f"{{{spell(field.sub)}}}" if field.sub else ""))
     return ",".join(words)
 
 

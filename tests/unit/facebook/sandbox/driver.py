@@ -6,14 +6,15 @@ import hmac
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import attrs
 import httpx
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from moorage_facebook.sandbox.app import build_sandbox
 
+from moorage_facebook.sandbox.app import build_sandbox
 from moorage_ports.plugin import SandboxPlan
 
 PAGE = "1234567890"
@@ -54,7 +55,7 @@ class Host:
 class Driver:
     """One sandbox and the ways to use it."""
 
-    client: AsyncTestClient[Any]
+    client: AsyncTestClient[Litestar]
     settings: Mapping[str, str]
     facts: Mapping[str, object]
     host: Host
@@ -80,7 +81,7 @@ class Driver:
 
     async def code(self, asked: tuple[str, ...] = SCOPES, **choice: object) -> str:
         answer = await self.control("consent", authUrl=self.dialog_url(asked), decision="grant", **choice)
-        return parse_qs(urlsplit(answer["redirect"]).query)["code"][0]
+        return parse_qs(urlsplit(str(answer["redirect"])).query)["code"][0]
 
     async def exchange(self, **params: str) -> httpx.Response:
         body = {
@@ -127,7 +128,7 @@ class Driver:
     async def settled(self, wanted: int) -> list[httpx.Request]:
         """Wait until the host got `wanted` webhooks."""
         async with asyncio.timeout(5):
-            while len(self.host.got) < wanted:
+            while len(self.host.got) < wanted:  # noqa: ASYNC110 - the host is plain and runs in another loop
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
         return self.host.got
@@ -138,5 +139,5 @@ async def opened(host: Host, state_file: Path | None) -> AsyncIterator[Driver]:
     """A sandbox of one's own, for tests that start it twice."""
     plan = SandboxPlan(base_url="http://sandbox.test", host_url="http://host.test", state_file=state_file)
     built = build_sandbox(plan, host.transport)
-    async with AsyncTestClient(built.app, base_url=plan.base_url) as client:
+    async with AsyncTestClient(cast("Litestar", built.app), base_url=plan.base_url) as client:
         yield Driver(client=client, settings=built.settings, facts=built.facts, host=host)

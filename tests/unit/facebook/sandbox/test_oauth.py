@@ -61,7 +61,9 @@ async def test_debug_token_tells_scopes_expiry_and_pages(sandbox: Driver) -> Non
     answer = await sandbox.graph("GET", "debug_token", sandbox.app_token, input_token=token)
     data = answer.json()["data"]
 
-    assert data["is_valid"] and data["type"] == "USER" and data["app_id"] == sandbox.settings["app_id"]
+    assert data["is_valid"]
+    assert data["type"] == "USER"
+    assert data["app_id"] == sandbox.settings["app_id"]
     assert set(data["scopes"]) == {*SCOPES, "public_profile"}
     assert {"scope": "leads_retrieval", "target_ids": [PAGE]} in data["granular_scopes"]
     assert data["data_access_expires_at"] > data["expires_at"] > 0
@@ -84,7 +86,8 @@ async def test_a_removed_app_kills_every_token(sandbox: Driver) -> None:
         error = (await sandbox.graph("GET", "me", token)).json()["error"]
         assert (error["code"], error["error_subcode"]) == (190, 458)
     data = (await sandbox.graph("GET", "debug_token", sandbox.app_token, input_token=page)).json()["data"]
-    assert data["is_valid"] is False and data["error"]["subcode"] == 458
+    assert data["is_valid"] is False
+    assert data["error"]["subcode"] == 458
 
 
 async def test_tokens_from_before_the_removal_stay_dead(sandbox: Driver) -> None:
@@ -132,7 +135,8 @@ async def test_the_dialog_works_without_script(sandbox: Driver) -> None:
     """What a browser does: open the page, send the form, follow the redirect."""
     shown = await sandbox.client.get(sandbox.dialog_url())
     assert shown.status_code == 200
-    assert "Harbour Street Shop" in shown.text and "leads_retrieval" in shown.text
+    assert "Harbour Street Shop" in shown.text
+    assert "leads_retrieval" in shown.text
     assert "form-action 'self' http: https:" in shown.headers["content-security-policy"]
     form = {
         "client_id": sandbox.settings["app_id"],
@@ -147,7 +151,8 @@ async def test_the_dialog_works_without_script(sandbox: Driver) -> None:
     answer = await sandbox.client.post("/v26.0/dialog/oauth", data=form, follow_redirects=False)
     query = parse_qs(urlsplit(answer.headers["location"]).query)
 
-    assert answer.status_code == 303 and query["state"] == ["s<1>"]
+    assert answer.status_code == 303
+    assert query["state"] == ["s<1>"]
     assert "access_token" in (await sandbox.exchange(code=query["code"][0], redirect_uri=CALLBACK)).json()
 
 
@@ -156,7 +161,8 @@ async def test_the_dialog_never_redirects_to_strangers(sandbox: Driver) -> None:
         sandbox.dialog_url(redirect_uri="https://evil.example/x"), follow_redirects=False
     )
 
-    assert shown.status_code == 400 and "URL blocked" in shown.text
+    assert shown.status_code == 400
+    assert "URL blocked" in shown.text
 
 
 async def test_what_was_declined_is_only_asked_again_on_rerequest(sandbox: Driver) -> None:
@@ -166,5 +172,6 @@ async def test_what_was_declined_is_only_asked_again_on_rerequest(sandbox: Drive
     again = (await sandbox.client.get(sandbox.dialog_url())).text
     rerequest = (await sandbox.client.get(sandbox.dialog_url(auth_type="rerequest"))).text
 
-    assert "leads_retrieval, " not in again and 'name="scope:leads_retrieval"' not in again
+    assert "leads_retrieval, " not in again
+    assert 'name="scope:leads_retrieval"' not in again
     assert 'name="scope:leads_retrieval"' in rerequest
