@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY: Final = 4 * 1024 * 1024
 READ_WITHIN: Final = timedelta(seconds=20)
+_ADDRESS: Final = re.compile(r"/([a-z][a-z0-9]{1,30})(/[A-Za-z0-9._-]{1,64})?/?", re.ASCII)  # vendor, service
 _PLAIN_ORG: Final = re.compile(rb"orgid=([A-Za-z0-9_-]{1,64})")
 _ORG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _MOST_PARAMETERS: Final = 32
@@ -143,7 +144,8 @@ class WebhookRoute:
         await send({"type": "http.response.body", "body": challenge, "more_body": False})
 
     def _vendor(self, scope: HTTPScope) -> Vendor:
-        vendor = self.services.vendors.by_slug.get(scope["path_params"]["vendor"])
+        address = _ADDRESS.fullmatch(scope["path"])
+        vendor = self.services.vendors.by_slug.get(address.group(1)) if address else None
         if vendor is None or vendor.webhooks is None:
             msg = "no installed vendor has webhooks here"
             raise UnknownVendorError(msg)
@@ -154,8 +156,10 @@ def webhook_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes `/connect/webhook/{vendor}` and `/connect/webhook/{vendor}/{service}`."""
     route = WebhookRoute(services)
 
+    # A mount, because the framework's router loses an ASGI handler that has parameters in its path.
     @asgi(
-        ["/connect/webhook/{vendor:str}", "/connect/webhook/{vendor:str}/{service:str}"],
+        "/connect/webhook",
+        is_mount=True,
         opt={**PUBLIC, **QUIET},
         copy_scope=False,
         name="webhook",
