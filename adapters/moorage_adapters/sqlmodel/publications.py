@@ -97,7 +97,7 @@ class SqlRememberedCalls:
         def work(org: Tenant) -> RememberedCall | None:
             digest = _digest(org, key)
             org.delete(REMEMBERED_CALL, REMEMBERED_CALL.c.created_at <= now - KEY_LIFETIME)
-            values = fields_of(call, without=("response",))
+            values = fields_of(call, without=("response", "begun_at"))
             values |= {"operation": operation, "key_digest": digest, "created_at": now}
             values["response_sealed"] = org.seal(call.response, *_context(operation, digest))
             if org.insert(REMEMBERED_CALL, values):
@@ -106,7 +106,7 @@ class SqlRememberedCalls:
             if row is None:
                 return None
             response = org.open(row["response_sealed"], *_context(operation, digest))
-            return value_of(RememberedCall, row, response=response)
+            return value_of(RememberedCall, row, response=response, begun_at=row["created_at"])
 
         return await self._gate.run(work)
 

@@ -2,7 +2,7 @@
 
 from litestar import Response, get
 from litestar.handlers import BaseRouteHandler
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import generate_latest
 
 from moorage.auth import PUBLIC, QUIET
 from moorage.services import Services
@@ -25,6 +25,6 @@ def health_handlers(services: Services) -> list[BaseRouteHandler]:
     @get("/metrics", opt={**PUBLIC, **QUIET} if services.settings.open_metrics else QUIET)
     async def metrics() -> Response[bytes]:
         """Counters; their labels name vendors and kinds, never orgs or people."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(), media_type="text/plain; version=1.0.0")
 
     return [healthz, readyz, metrics]
