@@ -1,0 +1,182 @@
+"""What every `Inbox` promises to the worker that empties it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.storage import Storage
+from moorage_ports.testing.contract import Contract
+from moorage_ports.testing.holding import SOON, VENDOR, change, hold, later
+from moorage_ports.testing.lent import BEGINNING
+
+NOW = BEGINNING + timedelta(minutes=1)
+TALK = "talk-1"
+
+
+async def bring(storage: Storage, *keys: str, partition: str = TALK) -> int:
+    """Take changes in, a second apart; answers a bucket that has work now."""
+    for number, key in enumerate(keys):
+        await storage.intake.keep(later(change(key, partition=partition), SOON * number))
+    return (await storage.backlog.pending_groups(NOW))[0][1]
+
+
+async def claim(
+    storage: Storage, bucket: int, *, org_id: str = "acme", limit: int = 100, now: datetime = NOW
+) -> Sequence[InboxItem]:
+    """What a worker gets."""
+    async with storage.unit_of_work(org_id) as work:
+        return await work.inbox.claim(bucket, limit=limit, now=now)
+
+
+async def settle(
+    storage: Storage, item: InboxItem, state: ItemState, retry_at: datetime | None = None
+) -> bool:
+    """What a worker reports."""
+    async with storage.unit_of_work("acme") as work:
+        return await work.inbox.settle(
+            item, state, now=NOW, error="rate_limited" if retry_at else "", retry_at=retry_at
+        )
+
+
+def _keys(items: Sequence[InboxItem]) -> list[str]:
+    return [item.body.decode().split('"')[3] for item in items]
+
+
+class InboxContract(Contract):
+    """Subclass as `Test<Adapter>`; provide `storage`, empty."""
+
+    @pytest.fixture(autouse=True)
+    async def owner(self, storage: Storage) -> None:
+        """`acme` holds the board."""
+        await hold(storage, "acme", "board-1")
+
+    async def test_items_of_a_partition_come_in_order(self, storage: Storage) -> None:
+        """Oldest first: an edit must not be applied before what it edits."""
+        bucket = await bring(storage, "a", "b", "c")
+
+        assert _keys(await claim(storage, bucket)) == ["a", "b", "c"]
+
+    async def test_a_claim_takes_no_more_than_it_may(self, storage: Storage) -> None:
+        """Batches are bounded, from the front."""
+        bucket = await bring(storage, "a", "b", "c")
+
+        assert _keys(await claim(storage, bucket, limit=2)) == ["a", "b"]
+
+    async def test_what_is_done_is_gone(self, storage: Storage) -> None:
+        """And so is what is dead; what comes after it goes on."""
+        bucket = await bring(storage, "a", "b", "c")
+        first, second, third = await claim(storage, bucket)
+
+        assert await settle(storage, first, ItemState.DONE)
+        assert await settle(storage, second, ItemState.DEAD)
+        assert await settle(storage, third, ItemState.PENDING, retry_at=NOW)
+
+        assert _keys(await claim(storage, bucket)) == ["c"]
+
+    async def test_a_retry_waits_for_its_moment(self, storage: Storage) -> None:
+        """And counts its tries."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+
+        await settle(storage, item, ItemState.PENDING, retry_at=NOW + SOON)
+
+        assert _keys(await claim(storage, bucket)) == []
+        assert await storage.backlog.pending_groups(NOW) == []
+        [again] = await claim(storage, bucket, now=NOW + SOON)
+        assert (item.tries, again.tries) == (1, 2)
+
+    async def test_a_partition_waits_for_its_oldest(self, storage: Storage) -> None:
+        """What came later waits with it; other partitions of the same bucket do not."""
+        bucket = await bring(storage, "a", "b")
+        for number in range(60):
+            await bring(storage, f"n{number}", partition=f"other-{number}")
+        items = await claim(storage, bucket)
+        neighbours = [key for key in _keys(items) if key.startswith("n")]
+        assert neighbours, "no partition shares a bucket with another"
+        for item in items:
+            wait = SOON if item.body == change("a").body else timedelta()
+            assert await settle(storage, item, ItemState.PENDING, retry_at=NOW + wait)
+
+        assert sorted(_keys(await claim(storage, bucket))) == sorted(neighbours)
+        later_on = _keys(await claim(storage, bucket, now=NOW + SOON))
+        assert [key for key in later_on if key not in neighbours] == ["a", "b"]
+
+    async def test_a_lost_lease_settles_nothing(self, storage: Storage) -> None:
+        """A worker that was thought dead comes back late: only the last claimer's word counts."""
+        bucket = await bring(storage, "a")
+        [early] = await claim(storage, bucket)
+        [late] = await claim(storage, bucket)
+
+        assert not await settle(storage, early, ItemState.DEAD)
+        assert await settle(storage, late, ItemState.DONE)
+        assert _keys(await claim(storage, bucket)) == []
+
+    async def test_what_is_settled_is_settled_once(self, storage: Storage) -> None:
+        """A second word about the same claim changes nothing."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        assert await settle(storage, item, ItemState.DONE)
+
+        assert not await settle(storage, item, ItemState.PENDING, retry_at=NOW)
+        assert _keys(await claim(storage, bucket)) == []
+
+    async def test_what_is_given_back_unworked_was_no_try(self, storage: Storage) -> None:
+        """An item that only waited for its turn must not die of it."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+
+        await settle(storage, item, ItemState.PENDING)
+
+        [again] = await claim(storage, bucket)
+        assert (item.tries, again.tries) == (1, 1)
+
+    async def test_a_rolled_back_claim_was_none(self, storage: Storage) -> None:
+        """Claim and outcome belong to the worker's transaction."""
+        bucket = await bring(storage, "a")
+
+        with pytest.raises(LookupError):
+            await self._fail_after_settling(storage, bucket)
+
+        assert _keys(await claim(storage, bucket)) == ["a"]
+
+    async def _fail_after_settling(self, storage: Storage, bucket: int) -> None:
+        async with storage.unit_of_work("acme") as work:
+            [item] = await work.inbox.claim(bucket, limit=1, now=NOW)
+            await work.inbox.settle(item, ItemState.DONE, now=NOW)
+            raise LookupError
+
+    async def test_parked_items_wait_for_the_reconnection(self, storage: Storage) -> None:
+        """Not failed, not tried again and again; after it they run by themselves."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.PARKED)
+        assert _keys(await claim(storage, bucket)) == []
+        assert await storage.backlog.pending_groups(NOW) == []
+
+        async with storage.unit_of_work("acme") as work:
+            elsewhere = await work.inbox.unpark("other", now=NOW)
+            here = await work.inbox.unpark(VENDOR, now=NOW)
+
+        assert (tuple(elsewhere), tuple(here)) == ((), (bucket,))
+        assert _keys(await claim(storage, bucket)) == ["a"]
+
+    async def test_no_org_claims_anothers(self, storage: Storage) -> None:
+        """Nor settles it."""
+        bucket = await bring(storage, "a")
+
+        assert await claim(storage, bucket, org_id="globex") == ()
+        [item] = await claim(storage, bucket)
+        async with storage.unit_of_work("globex") as work:
+            assert not await work.inbox.settle(item, ItemState.DEAD, now=NOW)
+        assert await settle(storage, item, ItemState.DONE)
+
+    async def test_the_backlog_knows_what_waits(self, storage: Storage) -> None:
+        """For the sweep that finds what a lost nudge left behind, and for people who watch."""
+        assert await storage.backlog.oldest_pending_at() is None
+
+        bucket = await bring(storage, "a", "b")
+
+        assert list(await storage.backlog.pending_groups(NOW)) == [("acme", bucket)]
+        assert await storage.backlog.oldest_pending_at() == BEGINNING

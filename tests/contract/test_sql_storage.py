@@ -1,0 +1,54 @@
+"""The SQL adapter keeps the promises of everything that the host stores."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from moorage_adapters.cipher import Keyring
+from moorage_adapters.clock import SystemClock
+from moorage_adapters.jobs import EmbeddedJobs
+from moorage_adapters.sqlmodel import migrate
+from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_ports.jobs import Jobs
+from moorage_ports.storage import Storage
+from moorage_ports.testing.inbox import InboxContract
+from moorage_ports.testing.intake import IntakeContract
+from moorage_ports.testing.jobs import JobsContract
+from moorage_ports.testing.secret_store import OpenStore, SecretStoreContract
+
+
+@pytest.fixture
+async def sql(tmp_path: Path) -> AsyncIterator[SqlStorage]:
+    url = f"sqlite:///{tmp_path / 'moorage.sqlite'}"
+    await migrate.upgrade(url)
+    opened = await SqlStorage.open(url, Keyring.create(tmp_path / "keyring.json"), SystemClock())
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def storage(sql: SqlStorage) -> Storage:
+    return sql
+
+
+class TestSqlSecretStore(SecretStoreContract):
+    @pytest.fixture
+    def open_store(self, sql: SqlStorage) -> OpenStore:
+        return sql.secrets
+
+
+class TestSqlIntake(IntakeContract): ...
+
+
+class TestSqlInbox(InboxContract): ...
+
+
+class TestEmbeddedJobs(JobsContract):
+    @pytest.fixture
+    def another_jobs(self, sql: SqlStorage) -> Callable[[], Jobs]:
+        return lambda: EmbeddedJobs(sql, SystemClock())
+
+    @pytest.fixture
+    def jobs(self, another_jobs: Callable[[], Jobs]) -> Jobs:
+        return another_jobs()
