@@ -219,6 +219,7 @@ def _nothing(_: World) -> Sequence[Json]:
 _LAST_MOMENT = 32_503_680_000
 _PARTS: Mapping[str, Callable[[World], Json]] = {
     "now": lambda world: world.now(),
+    "apps": _all("apps"),
     "users": _all("users"),
     "businesses": _all("businesses"),
     "pages": _all("pages"),

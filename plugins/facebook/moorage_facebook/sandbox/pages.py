@@ -291,6 +291,11 @@ def when(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).strftime("%-d %b %Y, %H:%M UTC")
 
 
+def clock(unix: float) -> str:
+    """`14:05:09`, for things of one moment."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%H:%M:%S")
+
+
 def outcome(delivery: Delivery) -> str:
     """One word and, if there was one, the last answer."""
     words = {
@@ -306,7 +311,7 @@ def outcome(delivery: Delivery) -> str:
     return f"{words[delivery.state]}, {last.status or last.error}"
 
 
-_TEMPLATES.filters |= {"when": when, "outcome": outcome}
+_TEMPLATES.filters |= {"when": when, "clock": clock, "outcome": outcome}
 _ASKED = ("client_id", "redirect_uri", "state", "scope", "response_type", "auth_type")
 _CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {

@@ -124,14 +124,14 @@ class World:
 
     def posts_on(self, page: e.Page) -> list[e.Post]:
         """Live posts, newest first."""
-        live = [post for post in self.posts.of(page.id) if self.is_live(post)]
-        return sorted(live, key=lambda post: (posted_at(post), post.id), reverse=True)
+        live = [post for post in reversed(self.posts.of(page.id)) if self.is_live(post)]
+        return sorted(live, key=posted_at, reverse=True)
 
     def leads_of(self, form: e.LeadForm) -> list[e.Lead]:
         """Leads that Graph still hands out, newest first."""
         oldest = self.now() - LEAD_RETENTION
-        kept = [lead for lead in self.leads.of(form.id) if lead.created_at >= oldest]
-        return sorted(kept, key=lambda lead: (lead.created_at, lead.id), reverse=True)
+        kept = [lead for lead in reversed(self.leads.of(form.id)) if lead.created_at >= oldest]
+        return sorted(kept, key=lambda lead: lead.created_at, reverse=True)
 
 
 def posted_at(post: e.Post) -> int:
