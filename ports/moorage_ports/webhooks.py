@@ -46,7 +46,8 @@ class Change:
 
     `owner_keys` are the vendor's ids of channels it may belong to, the surest first (empty: nobody's).
     `business_key` names the happening itself, so that a second delivery of it is recognised.
-    Changes of one `partition` are applied in order. `body` is what `WebhookSource.events` reads.
+    Changes of one `partition` are applied in order, so one that fails holds up those behind it: what needs no
+    order among its like (a lead) is a partition of its own. `body` is what `WebhookSource.events` reads.
     """
 
     kind: str

@@ -96,6 +96,6 @@ def _change(piece: bytes) -> Change:
         kind="slip",
         owner_keys=(news.board,),
         business_key=f"slip:{news.slip}",
-        partition=news.board,
+        partition=news.slip,  # leads need no order among themselves
         body=piece,
     )
