@@ -75,13 +75,23 @@ def _people(world: World) -> None:
 
 
 def _pages(world: World) -> None:
+    shop, garden, salon = _shops()
+    for page in (shop, garden, salon):
+        world.pages.put(page)
+    for form in (
+        _newsletter(world, shop.id),
+        _wholesale(world, shop.id),
+        _visit(world, garden.id),
+        _appointment(world, salon.id),
+    ):
+        world.forms.put(form)
+
+
+def _shops() -> tuple[Page, Page, Page]:
     everyone = {USER_ID: ALL_TASKS}
-    shop = "1234567890"
-    garden = "61558812340917265"
-    salon = "104857600012345"
-    for page in (
+    return (
         Page(
-            id=shop,
+            id="1234567890",
             name="Harbour Street Shop",
             category="Shopping & retail",
             category_id="200600219953504",
@@ -90,7 +100,7 @@ def _pages(world: World) -> None:
             tasks=everyone,
         ),
         Page(
-            id=garden,
+            id="61558812340917265",
             name="Willow & Fern Gardens",
             category="Gardener",
             category_id="2540",
@@ -99,22 +109,14 @@ def _pages(world: World) -> None:
             tasks=everyone,
         ),
         Page(
-            id=salon,
+            id="104857600012345",
             name="Salon Lumière",
             category="Hair salon",
             category_id="2231",
             about="Coupes, couleurs et un bon café.",
             tasks=everyone,
         ),
-    ):
-        world.pages.put(page)
-    for form in (
-        _newsletter(world, shop),
-        _wholesale(world, shop),
-        _visit(world, garden),
-        _appointment(world, salon),
-    ):
-        world.forms.put(form)
+    )
 
 
 def _newsletter(world: World, page_id: str) -> LeadForm:
