@@ -38,7 +38,10 @@ HOST: Final = ""  # the org under which the host seals what belongs to nobody
 KEY_BYTES: Final = 32
 INDEX_KEY_NO: Final = 0  # the org's key for keyed hashes: never rotated, or nothing would be found again
 FIRST_KEY_NO: Final = 1
-SEALS_PER_KEY: Final = 2**31  # half of what random 96-bit nonces allow (NIST SP 800-38D, 8.3: 2**32)
+# Random 96-bit nonces allow 2**32 seals per key (NIST SP 800-38D, 8.3). Seals are recorded in blocks; what
+# crashes forget of them must not matter, so half of that.
+SEALS_PER_KEY: Final = 2**31
+SEALS_PER_BLOCK: Final = 2**16
 
 _ALG_AES_256_GCM: Final = 1
 _NONCE_BYTES: Final = 12
@@ -217,13 +220,21 @@ def _check_key(key_id: str, key: bytes) -> None:
 # Data keys -----------------------------------------------------------------------------------
 
 
+@attrs.define
+class Uses:
+    """How often a key sealed something since that was last recorded."""
+
+    unrecorded: int = 0
+
+
 class DataKey:
     """One org's key of one number."""
 
-    __slots__ = ("_cipher", "_header", "_prefix", "key_no")
+    __slots__ = ("_cipher", "_header", "_prefix", "key_no", "uses")
 
-    def __init__(self, key: bytes, *, org_id: str, key_no: int) -> None:
+    def __init__(self, key: bytes, *, org_id: str, key_no: int, uses: Uses | None = None) -> None:
         self.key_no = key_no
+        self.uses = uses or Uses()
         self._cipher = AESGCM(key)
         self._header = bytes([_ALG_AES_256_GCM]) + key_no.to_bytes(4, "big")
         self._prefix = length_prefixed("moorage sealed 1", str(_ALG_AES_256_GCM), org_id, str(key_no))
@@ -231,6 +242,7 @@ class DataKey:
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """`plaintext` sealed as what `context` says it is."""
         nonce = os.urandom(_NONCE_BYTES)
+        self.uses.unrecorded += 1
         return self._header + nonce + self._cipher.encrypt(nonce, plaintext, self._prefix + context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
@@ -251,12 +263,17 @@ class OrgKeys:
 
     __slots__ = ("_by_no", "_index_key", "_labels", "current", "org_id")
 
-    def __init__(self, org_id: str, keys: Mapping[int, bytes]) -> None:
+    def __init__(
+        self, org_id: str, keys: Mapping[int, bytes], uses: Callable[[int], Uses] | None = None
+    ) -> None:
         data_keys = {no: key for no, key in keys.items() if no != INDEX_KEY_NO}
         if not data_keys or INDEX_KEY_NO not in keys:
             raise SealError
         self.org_id = org_id
-        self._by_no = {no: DataKey(key, org_id=org_id, key_no=no) for no, key in data_keys.items()}
+        self._by_no = {
+            no: DataKey(key, org_id=org_id, key_no=no, uses=uses(no) if uses else None)
+            for no, key in data_keys.items()
+        }
         self.current = self._by_no[max(self._by_no)]
         self._index_key = keys[INDEX_KEY_NO]
         self._labels: dict[str, bytes] = {}
@@ -317,6 +334,7 @@ class EnvelopeCipher:
         self._lifetime = lifetime.total_seconds()
         self._monotonic = monotonic
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._uses: dict[tuple[str, int], Uses] = {}  # outlive the cache: a count must not
         self._lock = threading.Lock()
 
     def mint(self, org_id: str) -> tuple[WrappedKey, ...]:
@@ -333,7 +351,8 @@ class EnvelopeCipher:
         Raises:
             SealError: One of them does not unwrap, or there are none.
         """
-        return OrgKeys(org_id, {key.key_no: self.keyring.unwrap(key, org_id=org_id) for key in wrapped})
+        keys = {key.key_no: self.keyring.unwrap(key, org_id=org_id) for key in wrapped}
+        return OrgKeys(org_id, keys, lambda key_no: self._uses.setdefault((org_id, key_no), Uses()))
 
     def rewrap(self, org_id: str, wrapped: WrappedKey) -> WrappedKey:
         """The same data key under the primary key.

@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from moorage_adapters.cipher import FIRST_KEY_NO, EnvelopeCipher, OrgKeys, WrappedKey
+from moorage_adapters.cipher import (
+    FIRST_KEY_NO,
+    SEALS_PER_BLOCK,
+    SEALS_PER_KEY,
+    EnvelopeCipher,
+    OrgKeys,
+    WrappedKey,
+)
 from moorage_adapters.sqlmodel.tables import ORG_KEY
 from moorage_ports.clock import Clock
 from moorage_ports.secret_store import SealError
@@ -34,15 +41,29 @@ class TransactionKeys:
         return self._keep(org_id, read_keys(connection, org_id))
 
     def sealing(self, connection: Connection, org_id: str) -> OrgKeys:
-        """The org's keys, to write with: made now if it has none."""
+        """The org's keys, to write with: made if it has none, renewed once the newest was used enough."""
         found = self._loaded.get(org_id) or self._cipher.cached(org_id)
         if found is not None:
-            return found
+            if found.current.uses.unrecorded < SEALS_PER_BLOCK:
+                return found
+            return self._record(connection, found)
         stored = read_keys(connection, org_id)
         if not stored:
             stored = list(self._cipher.mint(org_id))
             store_keys(connection, org_id, stored, self._clock)
         return self._keep(org_id, stored)
+
+    def _record(self, connection: Connection, keys: OrgKeys) -> OrgKeys:
+        """Add up how often the newest key was used; a key that was used enough gets a successor."""
+        uses, this = keys.current.uses, _is_key(keys.org_id, keys.current.key_no)
+        recorded = uses.unrecorded
+        connection.execute(update(ORG_KEY).where(*this).values(seals=ORG_KEY.c.seals + recorded))
+        uses.unrecorded -= recorded
+        total = connection.execute(select(ORG_KEY.c.seals).where(*this)).scalar()
+        if total is None or total < SEALS_PER_KEY:
+            return keys
+        mint_next(connection, keys.org_id, self._cipher, self._clock)
+        return self._keep(keys.org_id, read_keys(connection, keys.org_id))
 
     def _keep(self, org_id: str, stored: Iterable[WrappedKey]) -> OrgKeys:
         keys = self._loaded[org_id] = self._cipher.unwrap(org_id, stored)
@@ -52,6 +73,10 @@ class TransactionKeys:
         """Remember for others what was loaded or minted: the transaction is durable."""
         for keys in self._loaded.values():
             self._cipher.remember(keys)
+
+
+def _is_key(org_id: str, key_no: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (ORG_KEY.c.org_id == org_id, ORG_KEY.c.key_no == key_no)
 
 
 def read_keys(connection: Connection, org_id: str) -> list[WrappedKey]:

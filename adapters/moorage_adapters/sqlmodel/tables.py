@@ -60,7 +60,7 @@ class OrgKeyRow(Base, table=True):
     key_no: int = Field(primary_key=True)
     kek_id: str = Field(sa_type=Text, index=True)
     wrapped: bytes = Field(sa_type=LargeBinary)
-    seals: int = 0  # how often it was used, roughly: counted in blocks
+    seals: int = Field(default=0, sa_type=BigInteger)  # how often it was used, counted in blocks
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

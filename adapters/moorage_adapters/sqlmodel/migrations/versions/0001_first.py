@@ -185,7 +185,7 @@ def upgrade() -> None:
         sa.Column("key_no", sa.Integer(), nullable=False),
         sa.Column("kek_id", sa.Text(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
-        sa.Column("seals", sa.Integer(), nullable=False),
+        sa.Column("seals", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("org_id", "key_no", name=op.f("pk_org_key")),
     )
