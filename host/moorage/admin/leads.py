@@ -58,7 +58,7 @@ async def leads_page(
         "pages": _pages(found, search),
         "search": search,
         "standings": standings,
-        "is_listening": any(set(standing.selected) - set(standing.silent) for standing in standings),
+        "is_listening": any(standing.heard for standing in standings),
         "is_connected": any(standing.is_live for standing in standings),
         "expired": [standing for standing in standings if standing.is_expired],
         "channel_names": channel_names(standings),

@@ -18,6 +18,7 @@ from moorage_ports.operations import PublicationStatus
 RECENT: Final = 5
 _DAYS: Final = 14
 _COUNTED: Final = 500  # leads looked at for the drawing; with more, it starts where they are all known
+_STALE: Final = timedelta(days=3)  # an older post that failed is history
 _ATTENTION: Final = frozenset({PublicationStatus.FAILED, PublicationStatus.UNCONFIRMED})
 
 
@@ -53,7 +54,7 @@ async def overview(visit: VisitHere) -> Answer:
     names = channel_names(standings)
     posts = post_rows(publications, names, visit.services.vendors)
     days = days_of(leads.items, leads.total, now)
-    todos = [*connection_todos(standings, now), *_post_todos(posts)]
+    todos = [*connection_todos(standings, now), *_post_todos(posts, now)]
     context = {
         "title": "Overview",
         "standings": standings,
@@ -64,7 +65,7 @@ async def overview(visit: VisitHere) -> Answer:
         "days": days,
         "posts": posts[:RECENT],
         "posts_today": sum(1 for row in posts if row.created_at.date() == now.date()),
-        "listening": sum(len(standing.selected) - len(standing.silent) for standing in standings),
+        "listening": sum(len(standing.heard) for standing in standings),
         "channels": sum(len(standing.selected) for standing in standings),
         "channel_names": names,
     }
@@ -116,14 +117,14 @@ def _connection_todo(standing: VendorStanding, now: datetime) -> Todo | None:
     return None
 
 
-def _post_todos(posts: tuple[PostRow, ...]) -> list[Todo]:
-    waiting = [row for row in posts if row.status in _ATTENTION][:3]
+def _post_todos(posts: tuple[PostRow, ...], now: datetime) -> list[Todo]:
+    waiting = [row for row in posts if row.status in _ATTENTION and now - row.created_at < _STALE][:3]
     return [
         Todo(
             title="A post failed"
             if row.status is PublicationStatus.FAILED
             else "A post is not confirmed yet",
-            text=f"“{row.excerpt}” on {row.channel}. "
+            text=f"“{_brief(row.excerpt)}” on {row.channel}. "
             + (row.trouble.remedy if row.trouble else "We are looking for it; it is not sent again."),
             tone=row.badge.tone,
             action="Open the post",
@@ -131,6 +132,10 @@ def _post_todos(posts: tuple[PostRow, ...]) -> list[Todo]:
         )
         for row in waiting
     ]
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else text[:60].rstrip(" …") + "…"
 
 
 def days_of(leads: tuple[CrmLead, ...], total: int, now: datetime) -> tuple[Day, ...]:

@@ -62,6 +62,7 @@ def templates() -> Environment:
         exact=words.exact,
         sentence=words.sentence,
         shortened=words.shortened,
+        step_words=words.step_words,
         web_link=_web_link,
     )
     return environment

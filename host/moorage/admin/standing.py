@@ -82,6 +82,11 @@ class VendorStanding:
         return tuple(channel for channel in self.selected if not channel.subscribed)
 
     @property
+    def heard(self) -> tuple[Channel, ...]:
+        """Managed channels whose news arrives."""
+        return tuple(channel for channel in self.selected if channel.subscribed) if self.is_live else ()
+
+    @property
     def writable(self) -> tuple[Channel, ...]:
         """The channels that a post can go to now."""
         if not self.is_live or binding_of(self.vendor, PUBLISH) is None:

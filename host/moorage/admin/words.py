@@ -8,7 +8,7 @@ import attrs
 
 from moorage_ports.errors import MoorageError, VendorError
 from moorage_ports.integrations import IntegrationStatus
-from moorage_ports.operations import PublicationStatus
+from moorage_ports.operations import PublicationStatus, Step
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -129,6 +129,23 @@ def _kinds(kind: type[MoorageError]) -> Iterator[type[MoorageError]]:
     for child in kind.__subclasses__():
         yield from _kinds(child)
         yield child  # after its own children: of two with one code the general one's words stay
+
+
+_STEPS: Final[Mapping[tuple[str, str], str]] = {
+    ("publish", "started"): "Sent",
+    ("publish", "published"): "Published",
+    ("publish", "no answer"): "No answer came back",
+    ("publish", "broke"): "Something broke on the way",
+    ("publish", "interrupted"): "The host stopped before an answer came",
+    ("look", "published"): "Found on the channel",
+    ("look", "not there yet"): "Looked for it: not there yet",
+}
+
+
+def step_words(step: Step) -> str:
+    """One thing that was done for a publication; an outcome may also be an error's code."""
+    outcome = TITLES.get(step.outcome) or step.outcome.replace("_", " ").capitalize()
+    return _STEPS.get((step.name, step.outcome), outcome)
 
 
 # How a status looks --------------------------------------------------------------------------
