@@ -1,0 +1,145 @@
+"""Choosing channels: what is subscribed, what is not, and whose news must not stop."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from moorage.operations.handlers import HANDLERS
+from moorage.services import Caller
+from moorage_adapters.memory.things import READ_BOARDS, SEND_NEWS
+from moorage_adapters.memory.world import BOOKS, CAFE
+from moorage_ports.errors import (
+    InvalidRequestError,
+    MissingScopeError,
+    NotConnectedError,
+    ReauthorizationError,
+)
+from moorage_ports.integrations import IntegrationStatus
+from moorage_ports.operations import SELECT_CHANNELS, Role, SelectChannels
+from tests.support.harbour import Harbour, harbour
+
+ORG_B = Caller(org_id="org-b", user_id="user-b", role=Role.ADMIN)
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Harbour]:
+    async with harbour(tmp_path) as made:
+        await made.connect()
+        yield made
+
+
+async def test_a_chosen_channel_sends_its_news_and_an_unchosen_one_no_more(host: Harbour) -> None:
+    selection = await host.select(CAFE.id, BOOKS.id)
+    assert len(selection.selected) == len(selection.subscribed) == 2
+    assert host.world.sending == {CAFE.id, BOOKS.id}
+
+    selection = await host.select(CAFE.id)
+    assert host.world.sending == {CAFE.id}
+    assert len(selection.subscribed) == 1
+    views = {view.external_id: view for view in (await host.channels()).channels}
+    assert (views[BOOKS.id].selected, views[BOOKS.id].subscribed) == (False, False)
+
+
+async def test_choosing_the_same_again_asks_the_vendor_nothing(host: Harbour) -> None:
+    first = await host.select(CAFE.id)
+    calls = host.world.calls
+
+    assert await host.select(first.selected[0]) == first
+    assert host.world.calls == calls
+
+
+async def test_a_channel_that_another_org_has_too_keeps_sending_o10(host: Harbour) -> None:
+    """O10: switching off is counted over all orgs, choosing less and choosing nothing alike."""
+    await host.connect(ORG_B)
+    await host.select(CAFE.id)
+    await host.select(CAFE.id, caller=ORG_B)
+
+    await host.select()
+    assert host.world.sending == {CAFE.id}
+    await host.select(caller=ORG_B)
+    assert host.world.sending == set()
+
+
+async def test_a_choice_stands_also_when_the_vendor_refuses_to_send(host: Harbour) -> None:
+    host.world.drop_scope(SEND_NEWS)
+    selection = await host.select(CAFE.id)
+
+    assert len(selection.selected) == 1
+    assert selection.subscribed == ()
+    (problem,) = selection.problems
+    assert (problem.code, bool(problem.remedy)) == ("missing_scope", True)
+    views = {view.external_id: view for view in (await host.channels()).channels}
+    assert (views[CAFE.id].selected, views[CAFE.id].subscribed) == (True, False)
+
+
+async def test_choosing_again_subscribes_what_did_not_work_the_first_time(host: Harbour) -> None:
+    host.world.go_down()
+    assert (await host.select(CAFE.id)).subscribed == ()
+    host.world.clear_up()
+
+    assert len((await host.select(CAFE.id)).subscribed) == 1
+    assert host.world.sending == {CAFE.id}
+
+
+async def test_a_connection_after_a_lost_grant_subscribes_the_chosen_channels_again(host: Harbour) -> None:
+    await host.select(CAFE.id)
+    host.world.revoke_grant()
+    host.world.sending.clear()
+    with pytest.raises(ReauthorizationError):
+        await host.channels()
+    assert (await host.integration()).status is IntegrationStatus.EXPIRED
+
+    await host.connect()
+    assert host.world.sending == {CAFE.id}
+    assert (await host.integration()).status is IntegrationStatus.ACTIVE
+
+
+async def test_an_unknown_id_changes_nothing(host: Harbour) -> None:
+    await host.select(CAFE.id)
+    with pytest.raises(InvalidRequestError) as refusal:
+        await host.select(BOOKS.id, "nobody")
+
+    assert "channels[1]" in refusal.value.fields
+    assert host.world.sending == {CAFE.id}
+
+
+async def test_what_cannot_be_acted_as_is_a_problem_and_not_chosen(host: Harbour) -> None:
+    selection = await host.select("board-3", CAFE.id)
+
+    assert len(selection.selected) == 1
+    assert [problem.code for problem in selection.problems] == ["reconnect_required"]
+
+
+async def test_a_dry_run_of_a_choice_changes_nothing(host: Harbour) -> None:
+    request = SelectChannels(channels=(CAFE.id,))
+    selection = await HANDLERS[SELECT_CHANNELS.name](host.call(dry_run=True), request)
+
+    assert len(selection.selected) == 1
+    assert host.world.sending == set()
+    assert not any(view.selected for view in (await host.channels()).channels)
+
+
+async def test_without_an_integration_there_are_no_channels(host: Harbour) -> None:
+    with pytest.raises(NotConnectedError):
+        await host.channels(ORG_B)
+    with pytest.raises(NotConnectedError):
+        await host.select(CAFE.id, caller=ORG_B)
+
+
+async def test_a_missing_scope_for_listing_is_no_lost_grant(host: Harbour) -> None:
+    host.world.drop_scope(READ_BOARDS)
+    with pytest.raises(MissingScopeError):
+        await host.channels()
+
+    assert (await host.integration()).status is IntegrationStatus.ACTIVE
+
+
+async def test_a_channel_that_appeared_after_the_consent_is_pointed_out(host: Harbour) -> None:
+    del host.world.boards[BOOKS.id]
+    await host.connect(ORG_B)
+    host.world.boards[BOOKS.id] = BOOKS
+
+    views = {view.external_id: view for view in (await host.channels(ORG_B)).channels}
+    assert not views[BOOKS.id].selectable
+    assert views[BOOKS.id].reason
