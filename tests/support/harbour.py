@@ -3,6 +3,7 @@
 Nothing runs by itself: `work` does what the workers would do, so a test decides when.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from litestar import Litestar
 
 from moorage.app import create_app
 from moorage.apps import OperatorApps
-from moorage.intake import Intaker
+from moorage.intake import Intaker, register_workers
 from moorage.operations.handlers import HANDLERS
 from moorage.operations.publishing import look_for_publication
 from moorage.return_urls import return_target
@@ -25,11 +26,13 @@ from moorage.services import Caller, OperationCall, Services
 from moorage.settings import JwtSettings, Settings
 from moorage.vendors import Vendors, installed_vendors
 from moorage_adapters.cipher import Keyring
-from moorage_adapters.clock import FixedClock
+from moorage_adapters.clock import FixedClock, SystemClock
+from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.memory.plugin import MemorySettings, memory_plugin
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_ports.clock import Clock
 from moorage_ports.crm import CrmLead
 from moorage_ports.http import HttpAnswer, HttpRequest, NeverSentError
 from moorage_ports.integrations import Integration
@@ -213,6 +216,35 @@ def told(answer: httpx.Response) -> dict[str, str]:
 async def harbour(folder: Path, *plugins: object) -> AsyncIterator[Harbour]:
     """A host over `folder`; `plugins` besides the memory vendor."""
     clock = FixedClock(NOON)
+    async with _assembled(folder, clock, *plugins) as (services, storage, world):
+        host = Harbour(services, storage, world, clock)
+        try:
+            yield host
+        finally:
+            await host.http.aclose()
+
+
+@asynccontextmanager
+async def working_harbour(folder: Path) -> AsyncIterator[Harbour]:
+    """The same on the machine's own clock, with its workers running."""
+    async with _assembled(folder, SystemClock()) as (still, storage, world):
+        jobs = EmbeddedJobs(storage, still.clock)
+        services = attrs.evolve(still, jobs=jobs)
+        register_workers(services)
+        running = asyncio.create_task(jobs.run())
+        host = Harbour(services, storage, world, FixedClock(NOON))
+        try:
+            yield host
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await host.http.aclose()
+
+
+@asynccontextmanager
+async def _assembled(
+    folder: Path, clock: Clock, *plugins: object
+) -> AsyncIterator[tuple[Services, SqlStorage, MemoryWorld]]:
     world = MemoryWorld(now=clock.now)
     vendors = installed_vendors(memory_plugin(world), *plugins, entries=())
     url = f"sqlite:///{folder}/moorage.db"
@@ -229,11 +261,9 @@ async def harbour(folder: Path, *plugins: object) -> AsyncIterator[Harbour]:
         vendors=vendors,
         apps=OperatorApps(settings, vendors),
     )
-    host = Harbour(services, storage, world, clock)
     try:
-        yield host
+        yield services, storage, world
     finally:
-        await host.http.aclose()
         await storage.aclose()
 
 
