@@ -91,7 +91,7 @@ def test_codes_sent_as_text_count() -> None:
 
 @pytest.mark.parametrize("code", [1, 2, 1200, 424_242])
 def test_what_graph_does_not_know_itself_may_have_happened(code: int) -> None:
-    """ "Unknown error, try later" after a write: look first. After a read: just try later."""
+    """After a write, "try later" means to look first; after a read it means to try later."""
     assert type(error(code, status=500, writes=True)) is OutcomeUnknownError
     assert type(error(code, status=500)) is VendorUnavailableError
 
