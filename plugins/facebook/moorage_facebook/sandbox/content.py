@@ -20,7 +20,7 @@ from moorage_facebook.sandbox.params import is_true
 from moorage_facebook.sandbox.scopes import FIELD_NEEDS, PAGE_FIELDS
 from moorage_facebook.sandbox.state import posted_at
 from moorage_facebook.sandbox.tokens import issue_page_token
-from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, render
+from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, prune, render
 
 _SOONEST = 10 * 60
 _LATEST = 30 * 86_400
@@ -98,6 +98,12 @@ async def create_photo(call: Call, page: Page) -> Json:
 async def read_post(call: Call, post: Post) -> Json:
     """`GET /{post}`."""
     return await render(call, post, call.fields())
+
+
+async def list_attachments(call: Call, post: Post) -> Json:
+    """`GET /{post}/attachments`; as a field of the post it is left out when there are none."""
+    found, wanted = _attachments(call, post) or {"data": []}, call.fields()
+    return prune(found, wanted) if wanted else found
 
 
 async def edit_post(call: Call, post: Post) -> Json:
@@ -385,6 +391,7 @@ ROUTES: tuple[AnyRoute, ...] = (
         page_token=True,
     ),
     Route[Post](method="GET", node=Post, handle=read_post, scopes=_READ_SCOPES),
+    Route[Post](method="GET", node=Post, edge="attachments", handle=list_attachments, scopes=_READ_SCOPES),
     Route[Post](method="POST", node=Post, handle=edit_post, scopes=_POST_SCOPES, page_token=True),
     Route[Post](method="DELETE", node=Post, handle=delete_post, scopes=_POST_SCOPES, page_token=True),
     Route[Photo](method="GET", node=Photo, handle=read_photo, scopes=_READ_SCOPES),
