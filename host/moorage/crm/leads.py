@@ -17,7 +17,7 @@ class LeadQuery:
     """Which leads: a page (`p`, from 1; `ps` a page) of those that match everything given."""
 
     p: int = attrs.field(default=1, validator=[ge(1), le(1_000_000)])
-    ps: int = attrs.field(default=25, validator=[ge(1), le(200)])
+    ps: int = attrs.field(default=25, validator=[ge(1), le(500)])
     search: str = attrs.field(default="", validator=max_len(200))
     status: str = attrs.field(default="", validator=max_len(64))
     form_id: str = attrs.field(default="", validator=max_len(128))
