@@ -57,7 +57,8 @@ class VendorContext:
     http: HttpClient
     clock: Clock
     secrets: SecretStore
-    grant_ids: tuple[str, ...] = ()  # the org's grants with this vendor, oldest first; what a directory asks with
+    # The org's grants with this vendor, oldest first: what a directory asks with.
+    grant_ids: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -283,6 +283,13 @@ class KeyOfTheBatch(MemoryWebhooks):
         )
 
 
+class OneLine(MemoryWebhooks):
+    """Puts everything into one line, so that one lead that fails stops it."""
+
+    def split(self, body: bytes) -> tuple[Change, ...]:
+        return tuple(attrs.evolve(change, partition="line") for change in super().split(body))
+
+
 class Recursive(MemoryWebhooks):
     """Lets the parser's own limit out."""
 
@@ -419,6 +426,7 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
         webhooks=FirstChangeOnly()
     ),
     (WebhookSourceContract, "a_happening_keeps_its_key_in_any_company"): _card(webhooks=KeyOfTheBatch()),
+    (WebhookSourceContract, "no_lead_waits_for_another"): _card(webhooks=OneLine()),
     (WebhookSourceContract, "what_nests_too_deep_is_malformed"): _card(webhooks=Recursive()),
     (WebhookSourceContract, "a_delivery_with_a_surprise_in_it_is_still_read"): _card(
         webhooks=KnowsEverything()

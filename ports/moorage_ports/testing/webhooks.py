@@ -179,6 +179,14 @@ class WebhookSourceContract(Contract):
         assert together == alone == backwards[::-1]
         assert len(set(together)) == len(leads)
 
+    def test_no_lead_waits_for_another(self, source: WebhookSource, world: WebhookWorld) -> None:
+        """Leads have no order: one that can't be fetched yet must not hold up those after it."""
+        leads = world.some_leads()
+
+        changes = source.split(world.delivery_body(leads))
+
+        assert len({change.partition for change in changes}) == len(leads)
+
     @pytest.mark.parametrize(
         "body",
         [b"", b"null", b"[]", b"{}", b'"text"', b"12", b"{", b"\xff\xfe", b"NaN", b"<html></html>"],
