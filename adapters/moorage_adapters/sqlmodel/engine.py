@@ -264,6 +264,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, on_fatal: Callable[[], None] | None = None) -> None:
         self.path = path
         self.is_broken = False
+        self._is_closed = False
         self._on_fatal = on_fatal
         self._turns = Turns()
         self._executors = [
@@ -356,6 +357,8 @@ class SqliteDatabase:
         Raises:
             UnavailableError: The database is out of reach, or all readers are busy for too long.
         """
+        if self._is_closed:
+            raise unavailable("closed")
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 lane = await self._readers.get()
@@ -401,7 +404,9 @@ class SqliteDatabase:
                 raise
 
     def refuse_if_broken(self) -> None:
-        """Raises UnavailableError once the disk broke a promise."""
+        """Raises UnavailableError once the disk broke a promise, or after closing."""
+        if self._is_closed:
+            raise unavailable("closed")
         if self.is_broken:
             raise unavailable("broken: its disk failed, the process must be restarted")
 
@@ -415,7 +420,10 @@ class SqliteDatabase:
             self._on_fatal()
 
     async def aclose(self) -> None:
-        """Close every connection after what is under way."""
+        """Close every connection after what is under way. More than once is no error."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for lane in [self._writer, *self._reader_lanes]:
             await lane.aclose()
         for executor in self._executors:

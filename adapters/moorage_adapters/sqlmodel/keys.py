@@ -43,15 +43,15 @@ class TransactionKeys:
     def sealing(self, connection: Connection, org_id: str) -> OrgKeys:
         """The org's keys, to write with: made if it has none, renewed once the newest was used enough."""
         found = self._loaded.get(org_id) or self._cipher.cached(org_id)
-        if found is not None:
-            if found.current.uses.unrecorded < SEALS_PER_BLOCK:
-                return found
+        if found is None:
+            stored = read_keys(connection, org_id)
+            if not stored:
+                stored = list(self._cipher.mint(org_id))
+                store_keys(connection, org_id, stored, self._clock)
+            found = self._keep(org_id, stored)
+        if found.current.uses.unrecorded >= SEALS_PER_BLOCK:
             return self._record(connection, found)
-        stored = read_keys(connection, org_id)
-        if not stored:
-            stored = list(self._cipher.mint(org_id))
-            store_keys(connection, org_id, stored, self._clock)
-        return self._keep(org_id, stored)
+        return found
 
     def _record(self, connection: Connection, keys: OrgKeys) -> OrgKeys:
         """Add up how often the newest key was used; a key that was used enough gets a successor."""

@@ -53,7 +53,9 @@ def change(key: str = "lead-1", *owner_keys: str, partition: str = "p", body: by
     )
 
 
-def arrival(*changes: Change, narrow_to: str | None = None, app_id: str = APP, at: datetime = NOON) -> Arrival:
+def arrival(
+    *changes: Change, narrow_to: str | None = None, app_id: str = APP, at: datetime = NOON
+) -> Arrival:
     return Arrival(vendor=VENDOR, app_id=app_id, received_at=at, changes=changes, narrow_to=narrow_to)
 
 
