@@ -20,10 +20,10 @@ from moorage_facebook.sandbox.entities import (
     Question,
     User,
 )
-from moorage_facebook.sandbox.graph import split_version
 from moorage_facebook.sandbox.jsontext import Json
 from moorage_facebook.sandbox.seed import default_questions
 from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.tables import split_version
 from moorage_facebook.sandbox.webhooks import WebhookSender, leadgen_change, page_body, signed_request
 
 _shuffler = random.SystemRandom()

@@ -10,9 +10,9 @@ import attrs
 
 from moorage_facebook.sandbox.entities import Fault
 from moorage_facebook.sandbox.errors import GraphFailure, new_trace_id
-from moorage_facebook.sandbox.graph import split_version, template
 from moorage_facebook.sandbox.jsontext import meta_json
 from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.tables import split_version, template
 
 _MESSAGES: Mapping[int, str] = {
     1: "An unknown error occurred",
@@ -55,6 +55,16 @@ def take_fault(world: World, method: str, path: str, page_id: str) -> Fault | No
             world.faults.drop(fault.id)
         return fault
     return None
+
+
+def page_id_of(world: World, parts: tuple[str, ...], token: str) -> str:
+    """The Page a call is about: in its path, behind the node, or behind its token."""
+    node = world.node(parts[0]) if parts else None
+    page = world.page_of(node) if node else None
+    if page is not None:
+        return page.id
+    known = world.tokens.get(token)
+    return known.page_id if known else ""
 
 
 def fault_answer(fault: Fault) -> FaultAnswer | None:

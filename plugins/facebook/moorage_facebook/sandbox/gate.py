@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 import attrs
 
 from moorage_facebook.sandbox.entities import Fault
-from moorage_facebook.sandbox.faults import FaultAnswer, fault_answer, take_fault
-from moorage_facebook.sandbox.graph import count_call, split_version
+from moorage_facebook.sandbox.faults import FaultAnswer, fault_answer, page_id_of, take_fault
 from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.tables import count_call, split_version
 from moorage_ports.plugin import AsgiApp, AsgiMessage
 
 _OWN = frozenset({"_sandbox", "sandbox", "favicon.ico"})
@@ -74,16 +74,10 @@ class Gate:
         await _say(answer, send)
 
     def _page_id(self, scope: AsgiMessage, parts: tuple[str, ...]) -> str:
-        """The Page a call is about: in its path, behind the node, or behind its token."""
-        node = self.world.node(parts[0]) if parts else None
-        page = self.world.page_of(node) if node else None
-        if page is not None:
-            return page.id
         headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
         given = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
         query = bytes(scope.get("query_string", b"")).decode("latin-1")
-        token = self.world.tokens.get(given or dict(parse_qsl(query[:8192])).get("access_token", ""))
-        return token.page_id if token else ""
+        return page_id_of(self.world, parts, given or dict(parse_qsl(query[:8192])).get("access_token", ""))
 
 
 def is_graph(scope: AsgiMessage) -> bool:

@@ -3,42 +3,26 @@
 https://developers.facebook.com/docs/graph-api/overview
 """
 
-import re
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import msgspec
 
-from moorage_facebook.sandbox import content, errors, leads, oauth, people
-from moorage_facebook.sandbox.entities import CallCount, Lead, Node, Page
+from moorage_facebook.sandbox import errors, oauth
+from moorage_facebook.sandbox.entities import Fault, Lead, Node, Page
 from moorage_facebook.sandbox.errors import GraphError, GraphFailure
+from moorage_facebook.sandbox.faults import fault_answer, page_id_of, take_fault
 from moorage_facebook.sandbox.jsontext import Json, meta_json
 from moorage_facebook.sandbox.params import read_sent
 from moorage_facebook.sandbox.state import LEAD_RETENTION, World
+from moorage_facebook.sandbox.tables import EDGES, METHODS, TABLES, count_call, route_of, split_version
 from moorage_facebook.sandbox.tokens import Session, check_proof, open_session
-from moorage_facebook.sandbox.wire import (
-    DEFAULT_VERSION,
-    AnyRoute,
-    AnyShape,
-    Call,
-    Directory,
-    WebhookDoor,
-    owned_page,
-    render,
-)
+from moorage_facebook.sandbox.wire import AnyRoute, Call, WebhookDoor, owned_page, render
 
-_VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
-_METHODS = frozenset({"GET", "POST", "DELETE"})
 _MOST_IN_BATCH = 50
 _NOMINAL_CALLS = 5_000  # calls that would be 100 % of every limit: high, so that only faults ever throttle
-
-_ALL_ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES)
-_ALL_SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES)
-_ROUTES = {(route.method, route.node, route.edge): route for route in _ALL_ROUTES}
-_SHAPES = {shape.node: shape for shape in _ALL_SHAPES}
-
-_KINDS: Mapping[str, str] = {"LeadForm": "form"}
 
 
 @attrs.frozen(kw_only=True)
@@ -64,19 +48,6 @@ class Answer:
     @property
     def text(self) -> str:
         return meta_json(self.body)
-
-
-class _Tables(Directory):
-    """The joined tables of all edges."""
-
-    def shape(self, node: Node) -> AnyShape | None:
-        return _SHAPES.get(type(node))
-
-    def reader(self, node: Node, edge: str) -> AnyRoute | None:
-        return _ROUTES.get(("GET", type(node), edge)) if edge else None
-
-
-_TABLES = _Tables()
 
 
 @attrs.frozen(kw_only=True)
@@ -111,8 +82,8 @@ class Graph:
         return Call(
             world=self.world,
             webhooks=self.webhooks,
-            directory=_TABLES,
-            method=override if override in _METHODS and method == "POST" else method,
+            directory=TABLES,
+            method=override if override in METHODS and method == "POST" else method,
             version=version,
             path=path,
             params=params,
@@ -168,11 +139,24 @@ class Graph:
         own = dict([*pairs, *body])
         own.pop("batch", None)  # no batch within a batch
         params = own if "access_token" in own else {**inherited, **own}
-        answer = await self._run(self._call(item.method.upper(), version, path, params, {}))
-        entry: dict[str, Json] = {"code": answer.status, "body": answer.text}
-        if call.param("include_headers") != "false":
-            entry["headers"] = [{"name": name, "value": value} for name, value in answer.headers.items()]
-        return entry
+        one = self._call(item.method.upper(), version, path, params, {})
+        page_id = page_id_of(self.world, path, params.get("access_token", ""))
+        fault = take_fault(self.world, one.method, url.path, page_id)
+        answered = await self._struck(fault, one) if fault else _entry(await self._run(one))
+        if answered is not None and call.param("include_headers") == "false":
+            answered = {name: value for name, value in answered.items() if name != "headers"}
+        return answered
+
+    async def _struck(self, fault: Fault, call: Call) -> "Mapping[str, Json] | None":
+        """One call of a batch in bad weather; None is what Graph puts for a call that it did not get to."""
+        await asyncio.sleep(fault.delay_ms / 1000)
+        if fault.drop == "before":
+            return None
+        said = None if fault.drop else fault_answer(fault)
+        if said is not None:
+            return _batched(said.status, said.body.decode(), said.headers)
+        answer = _entry(await self._run(call))
+        return None if fault.drop else answer
 
     def _refusal(
         self, failure: GraphFailure, version: str, page: Page | None = None, usage: str = "pages"
@@ -211,6 +195,15 @@ class _BatchItem(msgspec.Struct):
     name: str = ""
 
 
+def _entry(answer: Answer) -> Mapping[str, Json]:
+    return _batched(answer.status, answer.text, answer.headers)
+
+
+def _batched(status: int, text: str, headers: Mapping[str, str]) -> Mapping[str, Json]:
+    named: list[Json] = [{"name": name, "value": value} for name, value in headers.items()]
+    return {"code": status, "body": text, "headers": named}
+
+
 _INHERITED = ("access_token", "appsecret_proof", "appsecret_time")
 
 
@@ -227,39 +220,6 @@ def authenticate(call: Call) -> Call:
     if session.token.kind != "APP" or call.param("appsecret_proof"):
         check_proof(session.app, value, call.params, now=call.world.now())
     return attrs.evolve(call, session=session, params={**call.params, "access_token": value})
-
-
-def split_version(path: str) -> tuple[str, tuple[str, ...]]:
-    """`/v26.0/me/accounts/` -> `("v26.0", ("me", "accounts"))`; without a version it is the app's default."""
-    parts = tuple(unquote(part) for part in path.split("/") if part)
-    if parts and _VERSION.fullmatch(parts[0]):
-        return parts[0], parts[1:]
-    return DEFAULT_VERSION, parts
-
-
-def template(world: World, path: tuple[str, ...]) -> str:
-    """`/{page}/feed` for `/1234567890/feed`: how calls are counted and faults are matched."""
-    if not path:
-        return "/"
-    node = None if path[0] == "me" else world.node(path[0])
-    if node is not None:
-        name = type(node).__name__
-        head = f"{{{_KINDS.get(name, name.lower())}}}"
-    else:
-        head = path[0] if path[0] in _WORDS else "{unknown}"
-    known = [part if _is_edge(part) else "{unknown}" for part in path[1:3]]
-    return "/" + "/".join([head, *known])
-
-
-def count_call(world: World, method: str, path: tuple[str, ...]) -> None:
-    """Remember that somebody called; also calls that a fault then swallows."""
-    key = f"{method if method in _METHODS else 'OTHER'} {template(world, path)}"
-    before = world.calls.get(key)
-    world.calls.put(CallCount(id=key, count=(before.count if before else 0) + 1))
-
-
-def _is_edge(part: str) -> bool:
-    return part in _EDGES
 
 
 def _node(call: Call) -> Node:
@@ -283,10 +243,10 @@ def _is_past(world: World, lead: Lead) -> bool:
 
 def _route(call: Call, node: Node) -> AnyRoute:
     edge = call.path[1] if len(call.path) > 1 else ""
-    route = _ROUTES.get((call.method, type(node), edge))
+    route = route_of(call.method, node, edge)
     if route is not None:
         return route
-    if not edge or edge in _EDGES:
+    if not edge or edge in EDGES:
         raise errors.not_found(call.method, call.path[0][:100])
     raise errors.unknown_path(edge[:100])
 
@@ -337,5 +297,3 @@ _ROOTS: Mapping[tuple[str, str], Callable[[Graph, Call], Awaitable[Json]]] = {
     ("POST", ""): Graph.batch,
     ("POST", "me"): Graph.batch,
 }
-_WORDS = frozenset({"me", "app", "oauth", "debug_token", "dialog"})
-_EDGES = frozenset(route.edge for route in _ALL_ROUTES) | {"access_token", "oauth"}  # of roots, too
