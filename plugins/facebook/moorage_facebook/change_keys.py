@@ -79,7 +79,8 @@ def _kind(context: ChangeContext, change: Mapping[str, object], value: Mapping[s
     return ".".join(filter(None, map(_tidy, words)))[:_MAX_KIND] or "unknown"
 
 
-@lru_cache(maxsize=512)  # Meta has some two hundred words; on the way to the acknowledgement microseconds count
+# Meta has some two hundred words; on the way to the acknowledgement microseconds count.
+@lru_cache(maxsize=512)
 def _tidy(word: str) -> str:
     return _NOT_IN_A_KIND.sub("", word[:_MAX_WORD])
 
