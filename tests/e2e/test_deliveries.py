@@ -71,9 +71,9 @@ async def test_every_leadgen_body_of_an_owned_page_becomes_a_lead(
     _, client = demo
     bodies = [OWN_LEADGEN, *(path.read_bytes() for path in LEADGEN)]
     wanted = [_lead_of(body) for body in bodies]
-    for page_id, form_id, _ in wanted:
-        answer = await client.control("pages", {"id": page_id, "name": "Owned", "forms": [{"id": form_id}]})
-        assert answer.status_code == 200, answer.text
+    pages = [{"id": page_id, "name": "Owned", "forms": [{"id": form_id}]} for page_id, form_id, _ in wanted]
+    answer = await client.control("pages", {"pages": pages})
+    assert answer.status_code == 200, answer.text
     await client.connect(*(page_id for page_id, _, _ in wanted))
     for page_id, form_id, lead_id in wanted:
         seeded = {"pageId": page_id, "formId": form_id, "id": lead_id, "delivery": "lose"}

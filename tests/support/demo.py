@@ -165,8 +165,8 @@ class DemoClient:
         assert not chosen.json().get("problems"), chosen.text
 
     async def leads(self) -> list[dict[str, object]]:
-        """Every CRM lead of the org (first 500)."""
-        answer = await self.get("/crm/leads/detail?ps=500")
+        """Every CRM lead of the org (the newest 200)."""
+        answer = await self.get("/crm/leads/detail?ps=200")
         assert answer.status_code == 200, answer.text
         items: list[dict[str, object]] = answer.json()["items"]
         return items

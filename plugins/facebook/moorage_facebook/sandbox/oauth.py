@@ -257,7 +257,7 @@ def _may_return_to(world: World, redirect_uri: str) -> bool:
 
 
 def _back(ask: Ask, answer: Mapping[str, str]) -> str:
-    """The redirect URI with the answer in its query, and the `#_=_` that Facebook adds."""
+    """The redirect URI with the answer in its query (without the `#_=_` that Facebook hangs on it)."""
     parts = urlsplit(ask.redirect_uri)
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *answer.items()])
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, "_=_"))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))

@@ -215,7 +215,7 @@ def _name(question_id: str) -> Question:
 
 
 def _email(question_id: str) -> Question:
-    return Question(id=question_id, key="email", label="E-mail", type="EMAIL")
+    return Question(id=question_id, key="email", label="Email", type="EMAIL")
 
 
 def _phone(question_id: str, *, required: bool = True) -> Question:
