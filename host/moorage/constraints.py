@@ -5,10 +5,12 @@ gets, so the two cannot drift apart. Validators of attrs are recognised by the n
 are private, so a test pins them); any other callable still runs, it only adds nothing to the schema.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 import attrs
+
+from moorage_ports.values import is_web_url
 
 Validator: TypeAlias = Callable[[Any, Any, Any], Any]
 Path: TypeAlias = tuple[str | int, ...]
@@ -36,6 +38,9 @@ def parts_of(validator: Validator | None) -> Iterator[Validator]:
             yield from parts_of(part)
     else:
         yield validator
+        # What a deep validator demands of the whole stands beside what it demands of each entry.
+        for outer in ("iterable_validator", "mapping_validator"):
+            yield from parts_of(_whole(validator, outer))
 
 
 def keywords_of(validator: Validator | None, kind: str) -> dict[str, object]:
@@ -80,6 +85,8 @@ def sentence_of(wrong: BaseException, name: str = "") -> str:
 
 
 def _keywords(part: Validator, kind: str) -> Mapping[str, object]:
+    if part is is_web_url:
+        return {"format": "uri", "pattern": "^https?://", "maxLength": 2048}
     name = type(part).__name__
     suffix = {"string": "Length", "array": "Items", "object": "Properties"}.get(kind, "")
     if name == "_MinLengthValidator" and suffix:
@@ -96,14 +103,19 @@ def _keywords(part: Validator, kind: str) -> Mapping[str, object]:
 
 
 def _mistakes(part: Validator, field: "attrs.Attribute[Any]", value: object) -> Iterator[Mistake]:
+    member: Validator | None = None
+    entries: Iterable[tuple[str | int, object]] | None = None
     if _named(part, "_DeepIterable") and isinstance(value, tuple | list):
-        member = _whole(part, "member_validator")
-        outer = getattr(part, "iterable_validator", None)
-        for inner in parts_of(outer):
-            yield from _mistakes(inner, field, value)
-        for number, item in enumerate(value):
+        entries, member = enumerate(value), _whole(part, "member_validator")
+    elif _named(part, "_DeepMapping") and isinstance(value, Mapping):
+        entries, member = value.items(), _whole(part, "value_validator")
+        for key in value:
+            keys = parts_of(_whole(part, "key_validator"))
+            yield from (((str(key)[:64],), text) for each in keys for _, text in _mistakes(each, field, key))
+    if entries is not None:
+        for step, item in entries:
             for inner in parts_of(member):
-                yield from (((number, *path), text) for path, text in _mistakes(inner, field, item))
+                yield from (((step, *path), text) for path, text in _mistakes(inner, field, item))
         return
     try:
         part(None, field, value)
@@ -133,5 +145,5 @@ def _named(part: Validator, name: str) -> bool:
 
 
 def _whole(part: Validator, attribute: str) -> Any:
-    inner = getattr(part, attribute)
+    inner = getattr(part, attribute, None)
     return attrs.validators.and_(*inner) if isinstance(inner, list | tuple) else inner

@@ -69,6 +69,7 @@ def demo(
 ) -> int:
     """Start everything on this machine and print where to click."""
     configure_logging("WARNING")
+    os.umask(0o077)  # the folder holds secrets: its files are for its owner
     try:
         with _folder(data) as folder:
             host_socket, sandbox_socket = listening(_HERE, port), listening(_HERE, sandbox_port)
@@ -196,8 +197,10 @@ def _write(path: Path, content: bytes) -> None:
 
 async def _facts(plan: Plan, services: Services, sandboxes: Mapping[str, Sandbox]) -> dict[str, object]:
     """Seed the org's admin and say how to drive all of it."""
-    password = _kept_password(plan.facts_file) or secrets.token_urlsafe(12)
-    await create_account(services.storage, org_id=ORG, email=EMAIL, password=password, role=Role.ADMIN)
+    password = _kept_password(plan.facts_file)
+    if not password or await services.storage.accounts.by_email(EMAIL) is None:
+        password = secrets.token_urlsafe(12)
+        await create_account(services.storage, org_id=ORG, email=EMAIL, password=password, role=Role.ADMIN)
     token = issue_token(
         services.settings.jwt,
         org_id=ORG,

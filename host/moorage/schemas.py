@@ -104,7 +104,9 @@ class _Writer:
     def _property(self, field: Field) -> Schema:
         schema = self.schema(field.hint, field.attribute.validator)
         default = field.attribute.default
-        if not self._is_result and isinstance(default, str | bool | int | Enum) and default != "":
+        # attrs' own mark for "no default" is an Enum, too
+        has_default = not field.is_required and isinstance(default, str | bool | int | Enum)
+        if not self._is_result and has_default and default != "":
             schema["default"] = to_plain(default)
         return schema
 
