@@ -4,18 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import pytest
 
+from moorage.admin.sessions import cookie_name, open_session
+from moorage.intake import register_workers
+from moorage.operations.connecting import TICKETS
+from moorage.operations.handlers import HANDLERS
 from moorage.services import Caller
 from moorage_adapters.memory.things import READ_FORMS
-from moorage_adapters.memory.world import BOOKS, CAFE
+from moorage_adapters.memory.world import ADA, BOOKS, CAFE
+from moorage_ports.accounts import Account
 from moorage_ports.errors import InvalidStateError, ReturnUrlError
 from moorage_ports.integrations import IntegrationStatus
-from moorage_ports.operations import Role
-from tests.support.harbour import ADMIN, RETURN_URL, Harbour, harbour, told
+from moorage_ports.jobs import Nudge
+from moorage_ports.operations import BEGIN_CONNECT, BeginConnect, Role
+from moorage_ports.secret_store import SecretRef
+from tests.support.harbour import ADMIN, ORIGIN, RETURN_URL, Harbour, StillJobs, harbour, told
 
 OTHER_USER = attrs.evolve(ADMIN, user_id="user-2")
 OTHER_ORG = Caller(org_id="org-b", user_id="user-1", role=Role.ADMIN)
@@ -289,6 +297,63 @@ async def test_a_connection_of_one_browser_session_is_not_finished_by_another(ho
 
     assert told(answer) == {"tab": "1", "integration": "error", "code": "invalid_state"}
     assert host.world.calls == 0
+
+
+async def test_a_connection_begun_in_a_browser_session_is_finished_by_that_session(host: Harbour) -> None:
+    account = Account(id="acc", org_id="org-a", email="boss@a.example", password_hash="-", role=Role.ADMIN)
+    await host.storage.accounts.save(account)
+    session, cookie = await open_session(host.services, account)
+    begun = await host.begin(attrs.evolve(ADMIN, session_id=session.id))
+    url = host.world.consent(begun.auth_url)
+
+    answer = await host.come_back(url, cookie=f"{cookie_name(ORIGIN)}={cookie}")
+
+    assert told(answer)["integration"] == "connected"
+
+
+# What is left behind -----------------------------------------------------------------------------
+
+
+async def test_the_code_of_a_ticket_that_nobody_used_is_shredded(host: Harbour) -> None:
+    begun = await host.begin(complete="ticket")
+    ticket = told(await host.come_back(host.world.consent(begun.auth_url)))["ticket"]
+    ticket_id = ticket.split(".")[2]
+    ref = SecretRef(owner_type="ticket", owner_id=ticket_id, field="code")
+    secrets = host.storage.secrets("org-a", "memory")
+    assert await secrets.get(ref) is not None
+
+    register_workers(host.services)
+    shred = cast("StillJobs", host.services.jobs).handlers[TICKETS]
+    await shred(Nudge(queue=TICKETS, group=f"memory:{ticket_id}", org_id="org-a"))
+
+    assert await secrets.get(ref) is None
+    with pytest.raises(InvalidStateError):
+        await host.complete(ticket)
+
+
+async def test_a_dry_run_of_a_connection_leaves_nothing_that_could_be_finished(host: Harbour) -> None:
+    handler = HANDLERS[BEGIN_CONNECT.name]
+    begun = await handler(host.call(dry_run=True), BeginConnect(return_url=RETURN_URL))
+
+    answer = await host.come_back(host.world.consent(begun.auth_url))
+
+    assert answer.status_code == 400
+
+
+async def test_no_token_lies_in_the_database_in_the_clear_v1(host: Harbour, tmp_path: Path) -> None:
+    """V1: nor the code, the state or the person's name, while a ticket waits and after it was used."""
+    begun = await host.begin(complete="ticket")
+    url = host.world.consent(begun.auth_url)
+    ticket = told(await host.come_back(url))["ticket"]
+    code = dict(parse_qsl(urlsplit(url).query))["code"]
+    await host.complete(ticket)
+    canaries = [code, begun.state, ticket, begun.state.split(".")[2], ADA.name, ADA.id]
+    canaries += list(host.world._permits)
+
+    stored = b"".join(file.read_bytes() for file in tmp_path.glob("moorage.db*"))
+    assert len(stored) > 10_000
+    for canary in canaries:
+        assert canary.encode() not in stored
 
 
 class _Twin:

@@ -87,7 +87,8 @@ async def act_on_vendor_error(
             return
         broken = await _broken_channels(uow, integration, error, channel_external_id)
         await uow.integrations.save_channels([_break(channel) for channel in broken])
-        if error.hits is Hits.INTEGRATION and not await _grants_left(uow, integration):
+        is_all_gone = channel_external_id is None or not await _grants_left(uow, integration)
+        if error.hits is Hits.INTEGRATION and is_all_gone:
             expired = attrs.evolve(
                 integration, status=IntegrationStatus.EXPIRED, updated_at=services.clock.now()
             )
