@@ -312,7 +312,14 @@ class _Aside:
 
 def _whole(change: Change) -> bytes:
     """A change as it can be read again, should it find an owner."""
-    return msgspec.msgpack.encode(change)
+    encodable = attrs.evolve(
+        change,
+        kind=clean(change.kind),
+        owner_keys=tuple(map(clean, change.owner_keys)),
+        business_key=clean(change.business_key),
+        partition=clean(change.partition),
+    )
+    return msgspec.msgpack.encode(encodable)
 
 
 def _put_aside(connection: Connection, keys: TransactionKeys, items: Iterable[tuple[_Aside, bytes]]) -> None:
