@@ -41,10 +41,10 @@ _NAMES: Final = (
     r"[\w.\-]*"
 )
 _PATTERNS: Final = (
+    re.compile(r"(?i)(?P<keep>\b(?:bearer|basic|oauth)\s+)[A-Za-z0-9._~+/=|-]{8,}"),
     # name=value in a query, a form or a message; `code` and `state` are an OAuth return's
     re.compile(rf"(?i)(?P<keep>(?:^|[?&;\s\"'(,])(?:{_NAMES}|code|state|hub\.challenge)=)[^&\s\"'<>)]+"),
     re.compile(rf"(?i)(?P<keep>[\"'](?:{_NAMES})[\"']\s*:\s*[\"'])[^\"']+"),
-    re.compile(r"(?i)(?P<keep>\b(?:bearer|basic|oauth)\s+)[A-Za-z0-9._~+/=|-]{8,}"),
     re.compile(r"(?P<keep>)\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"),
     re.compile(r"(?P<keep>)\bEAA[A-Za-z0-9]{8,}"),  # access tokens, as vendors of ours shape them
     re.compile(r"(?P<keep>)\bIG[A-Z]{1,4}[A-Za-z0-9_-]{16,}"),
@@ -62,9 +62,11 @@ _LONGEST: Final = 2000
 
 def redact(text: str) -> str:
     """`text` without anything that looks like a token, a secret or a person's address."""
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST] + "…"
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<keep>{REDACTED}", text)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return text
 
 
 def redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
