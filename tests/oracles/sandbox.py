@@ -28,7 +28,7 @@ REDIRECT_URI: Final = "http://127.0.0.1/connect/oauth2callback"
 
 @attrs.frozen(kw_only=True)
 class ServedSandbox:
-    """One sandbox, its app's credentials, and a person behind the control routes. Blocking, as the SDKs are."""
+    """One sandbox, its app's credentials, and a person behind its control routes. It blocks, as SDKs do."""
 
     url: str
     settings: Mapping[str, str]

@@ -290,7 +290,7 @@ def test_a_page_over_its_limit_says_when_to_come_back(sdk: Sdk) -> None:
 
 
 def test_graph_takes_a_slash_at_the_end_and_fields_as_a_json_array(sdk: Sdk) -> None:
-    """The SDK ends the paths of nodes with a slash, and writes lists as JSON wherever it is not told otherwise."""
+    """The SDK ends the paths of nodes with a slash, and writes lists as JSON unless told otherwise."""
     answer = sdk.page_api.call("GET", (PAGE, ""), params={"fields": ["id", "name"]})
 
     assert answer.json() == {"id": PAGE, "name": "Harbour Street Shop"}

@@ -12,12 +12,12 @@ from moorage_facebook.sandbox.wire import DEFAULT_VERSION, AnyRoute, AnyShape, D
 METHODS = frozenset({"GET", "POST", "DELETE"})
 _VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
 
-_ALL_ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES)
-_ALL_SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES)
-_ROUTES = {(route.method, route.node, route.edge): route for route in _ALL_ROUTES}
-_SHAPES = {shape.node: shape for shape in _ALL_SHAPES}
+ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES)
+SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES)
+_BY_EDGE = {(route.method, route.node, route.edge): route for route in ROUTES}
+_BY_NODE = {shape.node: shape for shape in SHAPES}
 
-EDGES = frozenset(route.edge for route in _ALL_ROUTES) | {"access_token", "oauth"}  # of roots, too
+EDGES = frozenset(route.edge for route in ROUTES) | {"access_token", "oauth"}  # of roots, too
 _WORDS = frozenset({"me", "app", "oauth", "debug_token", "dialog"})
 _KINDS: Mapping[str, str] = {"LeadForm": "form"}
 
@@ -26,10 +26,10 @@ class _Tables(Directory):
     """The joined tables of all edges."""
 
     def shape(self, node: Node) -> AnyShape | None:
-        return _SHAPES.get(type(node))
+        return _BY_NODE.get(type(node))
 
     def reader(self, node: Node, edge: str) -> AnyRoute | None:
-        return _ROUTES.get(("GET", type(node), edge)) if edge else None
+        return _BY_EDGE.get(("GET", type(node), edge)) if edge else None
 
 
 TABLES = _Tables()
@@ -37,7 +37,7 @@ TABLES = _Tables()
 
 def route_of(method: str, node: Node, edge: str) -> AnyRoute | None:
     """The function behind an edge of a node; `edge` is empty for the node itself."""
-    return _ROUTES.get((method, type(node), edge))
+    return _BY_EDGE.get((method, type(node), edge))
 
 
 def split_version(path: str) -> tuple[str, tuple[str, ...]]:

@@ -121,6 +121,8 @@ class AnyShape(Protocol):
     def title(self) -> str: ...
     @property
     def default(self) -> tuple[str, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
     def has(self, name: str) -> bool: ...
     def value(self, call: Call, node: Node, name: str) -> Json: ...
 
@@ -133,6 +135,11 @@ class Shape(Generic[N]):
     title: str
     default: tuple[str, ...]
     readers: Mapping[str, Callable[[Call, N], Json]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field there is."""
+        return tuple(self.readers)
 
     def has(self, name: str) -> bool:
         return name in self.readers

@@ -1,0 +1,230 @@
+"""Every request of the plugin, and every edge of the sandbox, is one that Meta's own specification knows."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+import attrs
+import pytest
+from facebook_business.adobjects.page import Page as SdkPage
+
+from moorage_facebook.plugin import moorage_vendor
+from moorage_facebook.sandbox.scopes import PAGE_FIELDS
+from moorage_facebook.sandbox.seed import BUSINESS_ID
+from moorage_facebook.sandbox.tables import ROUTES, SHAPES
+from moorage_facebook.subscriptions import FIELDS
+from moorage_ports.errors import MissingScopeError, VendorNotFoundError
+from moorage_ports.publisher import PublishPost
+from tests.oracles.asked import GAPS, Asked, RecordingHttp, asked
+from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
+from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, ports
+from tests.oracles.sandbox import FORM, PAGE, ServedSandbox
+
+LISTS: Mapping[str, str] = {
+    "users": "User",
+    "businesses": "Business",
+    "pages": "Page",
+    "forms": "LeadgenForm",
+    "leads": "Lead",
+    "photos": "Photo",
+    "posts": "PagePost",
+}
+"""What the sandbox's lists hold, in the words of the specification."""
+
+PICTURES = ("https://shop.example/one.jpg", "https://shop.example/two.jpg")
+GONE = "999999999999999"
+UNREACHABLE = {"décrivez_la_coupe": ["courte"]}  # nothing to reach the person by: the form is asked, too
+
+
+def specs() -> list[Spec]:
+    """Every telling of the specification that this machine has."""
+    tables = table_spec()
+    return [SdkSpec(), tables] if tables else [SdkSpec()]
+
+
+async def connecting(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    await connect(plugin, sandbox)
+    assert (await plugin.authorizer.inspect(GRANT)).is_valid
+    offers = await plugin.directory.channels()
+    owned = await plugin.directory.channels(BUSINESS_ID)
+    assert PAGE in {offer.external_id for offer in offers} & {offer.external_id for offer in owned}
+
+
+async def listening(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    await plugin.subscriptions.subscribe(PAGE)
+    assert await plugin.subscriptions.is_subscribed(PAGE)
+    await plugin.subscriptions.unsubscribe(PAGE)
+
+
+async def publishing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    since = plugin.publisher.client.clock.now()
+    for number, images in enumerate(((), PICTURES[:1], PICTURES)):
+        link = "https://shop.example/" if number == 0 else None
+        post = PublishPost(channel_external_id=PAGE, text=f"post {number}", link=link, images=images)
+        assert not (await plugin.publisher.preflight(post)).problems
+        made = await plugin.publisher.publish(post)
+        found = await plugin.publisher.find(post, since=since - timedelta(seconds=1))
+        assert found is not None
+        assert found.external_id == made.external_id
+        await plugin.publisher.withdraw(PAGE, made.external_id)
+
+
+async def reading_leads(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    leads = [sandbox.fill_in(UNREACHABLE, count=120)[0], *sandbox.fill_in({"email": ["a@b.example"]})]
+    assert FORM in {form.external_id for form in await plugin.lead_source.forms(PAGE)}
+    for lead_id in leads:
+        assert (await plugin.lead_source.lead(PAGE, lead_id)).external_id == lead_id
+    long_ago = plugin.publisher.client.clock.now() - timedelta(days=80)
+    page = await plugin.lead_source.leads_since(PAGE, FORM, long_ago)
+    assert page.next_cursor is not None
+    rest = await plugin.lead_source.leads_since(PAGE, FORM, long_ago, page.next_cursor)
+    assert len(page.items) + len(rest.items) == 121
+
+
+async def being_refused(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """The second thoughts that errors lead to are calls as well."""
+    with pytest.raises(VendorNotFoundError):
+        await plugin.lead_source.lead(PAGE, GONE)
+    (lead_id,) = sandbox.fill_in({"email": ["a@b.example"]})
+    for path in ("/{lead}", "/{form}/leads"):
+        sandbox.control("faults", times=1, match={"method": "GET", "path": path}, code=200)
+    long_ago = plugin.publisher.client.clock.now() - timedelta(days=80)
+    await plugin.lead_source.lead(PAGE, lead_id)
+    await plugin.lead_source.leads_since(PAGE, FORM, long_ago)
+
+
+async def leaving(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    await plugin.authorizer.revoke(GRANT)
+
+
+async def lacking_scopes(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    await connect(plugin, sandbox, without=("leads_retrieval",))
+    with pytest.raises(MissingScopeError):
+        await plugin.lead_source.forms(PAGE)
+
+
+STORY = (connecting, listening, publishing, reading_leads, being_refused, leaving, lacking_scopes)
+
+
+@attrs.frozen(kw_only=True)
+class Told:
+    """All that the plugin asked for in its whole life, and how many calls that were."""
+
+    calls: int
+    distinct: frozenset[Asked]
+
+
+@pytest.fixture
+async def told(sandbox: ServedSandbox) -> AsyncIterator[Told]:
+    async with http_client() as inner:
+        http = RecordingHttp(inner)
+        plugin = ports(sandbox, http)
+        for chapter in STORY:
+            await chapter(plugin, sandbox)
+        kinds = {GONE: "Lead"} | {
+            str(row["id"]): kind for name, kind in LISTS.items() for row in sandbox.state(name)
+        }
+        pages = {str(row["id"]) for row in sandbox.state("tokens") if row["kind"] == "PAGE"}
+        yield Told(
+            calls=len(http.sent),
+            distinct=frozenset(
+                asked(request, kinds, me="Page" if _token(request.headers) in pages else "User")
+                for request in http.sent
+            ),
+        )
+
+
+def _token(headers: Mapping[str, str]) -> str:
+    return headers.get("authorization", "").removeprefix("Bearer ")
+
+
+async def test_the_plugin_asks_for_nothing_that_meta_does_not_have(told: Told) -> None:
+    assert [text for spec in specs() for call in told.distinct for text in call.complaints(spec)] == []
+
+
+async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
+    """A port or a call that the story leaves out would be one that nobody checks."""
+    vendor = moorage_vendor()
+    given = {name for name in attrs.asdict(vendor, recurse=False) if callable(getattr(vendor, name))}
+    driven = {field.name for field in attrs.fields(ConnectedPlugin)}
+    outside = {call.edge for call in told.distinct if not call.node}
+    inside = {(call.node, call.edge) for call in told.distinct if call.node}
+
+    assert given - {"settings", "sandbox", "support"} == driven
+    assert outside == {"POST oauth/access_token", "GET debug_token"}
+    assert inside == {
+        ("Business", "GET client_pages"),
+        ("Business", "GET owned_pages"),
+        ("Lead", "GET /"),
+        ("LeadgenForm", "GET /"),
+        ("LeadgenForm", "GET leads"),
+        ("Page", "DELETE subscribed_apps"),
+        ("Page", "GET /"),
+        ("Page", "GET leadgen_forms"),
+        ("Page", "GET published_posts"),
+        ("Page", "GET subscribed_apps"),
+        ("Page", "POST feed"),
+        ("Page", "POST photos"),
+        ("Page", "POST subscribed_apps"),
+        ("PagePost", "DELETE /"),
+        ("PagePost", "GET /"),
+        ("User", "DELETE permissions"),
+        ("User", "GET /"),
+        ("User", "GET accounts"),
+        ("User", "GET permissions"),
+    }
+
+
+def test_a_call_that_meta_does_not_have_is_noticed() -> None:
+    """The check can fail: over an edge, a parameter, a field, a field's own field, and a node."""
+    none, fields = frozenset[str](), frozenset({"fields"})
+    wrong = {
+        Asked(node="Page", edge="GET wall", params=none): "Page has no GET wall",
+        Asked(node="Page", edge="POST feed", params=frozenset({"mesage"})): "Page POST feed takes no mesage",
+        Asked(node="Page", edge="GET /", params=fields, fields="id,colour"): "Page GET / has no field colour",
+        Asked(
+            node="Page", edge="GET published_posts", params=fields, fields="attachments{colour}"
+        ): "PagePost GET attachments has no field colour",
+        Asked(node="", edge="GET wall/of", params=none): "GET wall/of is no node that we know",
+    }
+    for spec in specs():
+        for call, complaint in wrong.items():
+            assert list(call.complaints(spec)) == [complaint]
+
+
+def test_what_the_plugin_subscribes_to_is_what_meta_sends() -> None:
+    known = {value for key, value in vars(SdkPage.SubscribedFields).items() if not key.startswith("_")}
+
+    assert set(FIELDS) <= known
+    assert set(PAGE_FIELDS) <= known
+
+
+def test_the_tables_say_what_the_sdk_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the tables do not lie beside the project, the installed SDK is the whole specification."""
+    tables, sdk = table_spec(), SdkSpec()
+    if tables is None:
+        with capsys.disabled():
+            print("\nno ../shared/graph/spec here: requests were checked against the installed SDK alone")
+        return
+    for kind in KINDS:
+        assert tables.fields(kind) == sdk.fields(kind)
+        for edge in tables.edges[kind]:
+            assert tables.params(kind, edge) == sdk.params(kind, edge), f"{kind} {edge}"
+
+
+KIND_OF = {"Post": "PagePost", "App": "Application", "LeadForm": "LeadgenForm"}
+
+
+@pytest.mark.parametrize("spec", specs(), ids=lambda spec: type(spec).__name__)
+def test_the_sandbox_invents_no_edge_and_no_field(spec: Spec) -> None:
+    invented = []
+    for route in ROUTES:
+        kind = KIND_OF.get(route.node.__name__, route.node.__name__)
+        if kind in KINDS and spec.params(kind, f"{route.method} {route.edge or '/'}") is None:
+            invented.append(f"{route.method} {kind} {route.edge}")
+    for shape in SHAPES:
+        kind = KIND_OF.get(shape.node.__name__, shape.node.__name__)
+        known = spec.fields(kind) | GAPS.get((kind, "fields"), frozenset()) if kind in KINDS else None
+        names = [name for name in shape.names if known is not None and name not in known]
+        invented += [f"{kind}.{name}" for name in names if spec.params(kind, f"GET {name}") is None]
+
+    assert invented == []
