@@ -1,0 +1,92 @@
+"""Migrations: they lead to exactly the tables that the program declares, and leave rows alone."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from moorage_adapters.cipher import Keyring
+from moorage_adapters.clock import FixedClock
+from moorage_adapters.sqlmodel import migrate
+from moorage_adapters.sqlmodel.engine import sqlite_engine
+from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_adapters.sqlmodel.tables import metadata
+from moorage_ports.errors import UnavailableError
+from tests.unit.adapters.things import connect, lead
+
+
+async def test_the_newest_version_has_the_declared_tables_and_nothing_else(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    assert await migrate.current(url) is None
+    assert await migrate.check(url) != [], "an empty database differs"
+    assert await migrate.upgrade(url) == migrate.head()
+    assert await migrate.current(url) == migrate.head()
+    assert await migrate.check(url) == []
+
+
+async def test_upgrading_again_changes_nothing(tmp_path: Path, keyring: Keyring, clock: FixedClock) -> None:
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    await migrate.upgrade(url)
+    storage = await SqlStorage.open(url, keyring, clock)
+    await connect(storage, "a", "page-1")
+    async with storage.unit_of_work("a") as uow:
+        await uow.leads.add(lead())
+    await storage.aclose()
+    await migrate.upgrade(url)
+    again = await SqlStorage.open(url, keyring, clock)
+    async with again.unit_of_work("a", reads_only=True) as uow:
+        assert await uow.leads.get("lead-1") == lead()
+    await again.aclose()
+
+
+def test_every_version_can_be_taken_back_and_made_again(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "m.db", "BEGIN IMMEDIATE")
+    with engine.begin() as connection:
+        migrate.upgrade_on(connection)
+        command.downgrade(migrate._config(connection), "base")
+        assert set(sa.inspect(connection).get_table_names()) == {"alembic_version"}
+        migrate.upgrade_on(connection)
+        assert migrate.differences(connection) == []
+    engine.dispose()
+
+
+def test_an_upgrade_that_fails_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine(tmp_path / "m.db", "BEGIN IMMEDIATE")
+
+    def upgrade_and_fail() -> None:
+        with engine.begin() as connection:
+            migrate.upgrade_on(connection)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        upgrade_and_fail()
+    with engine.connect() as connection:
+        assert sa.inspect(connection).get_table_names() == []
+    engine.dispose()
+
+
+async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError):
+        await migrate.upgrade(f"sqlite:///{tmp_path / 'no folder' / 'm.db'}")
+
+
+def test_every_tables_rows_belong_to_an_org_or_are_known_not_to() -> None:
+    """A new table must either begin its key with the org or be put on this list on purpose."""
+    over_all_orgs = {
+        "account": "a sign-in does not know its org yet",
+        "connect_attempt": "a callback does not know its org yet",
+        "inbox": "numbered over all orgs, unique within one",
+        "job": "the line of all orgs",
+        "job_pause": "of no org",
+        "job_schedule": "of no org",
+        "job_timer": "the line of all orgs",
+        "quarantine": "nobody's",
+        "session": "a cookie does not tell its org",
+    }
+    for name, table in metadata.tables.items():
+        if name not in over_all_orgs:
+            assert next(iter(table.primary_key.columns)).name == "org_id", name
+    assert set(over_all_orgs) < set(metadata.tables)
