@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 QUEUE = "publications"
 BUDGET = timedelta(seconds=15)  # for the vendor's answer, so that the caller's does not take longer
 PREFLIGHT_BUDGET = timedelta(seconds=5)
-GIVEN_UP = timedelta(seconds=45)  # a `publishing` older than this has lost its process
+GIVEN_UP = timedelta(seconds=25)  # a `publishing` older than this has lost its process
 CLOCK_SKEW = timedelta(minutes=2)  # the vendor's clock may be behind ours
 FIRST_LOOK = timedelta(seconds=3)
 LONGEST_WAIT = timedelta(minutes=5)
