@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/graph-api/overview
 """
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
@@ -64,10 +65,7 @@ class Graph:
             sent = read_sent(asked.query, asked.content_type, asked.body)
         except GraphError as refused:
             return self._refusal(refused.failure, version)
-        params = dict(sent.params)
-        scheme, _, token = asked.authorization.partition(" ")
-        if scheme.lower() in {"bearer", "oauth"} and token.strip():
-            params.setdefault("access_token", token.strip())
+        params = {**_credentials(asked.authorization), **sent.params}
         return await self._run(self._call(asked.method, version, path, params, sent.files))
 
     def _call(
@@ -205,6 +203,23 @@ def _batched(status: int, text: str, headers: Mapping[str, str]) -> Mapping[str,
 
 
 _INHERITED = ("access_token", "appsecret_proof", "appsecret_time")
+
+
+def _credentials(authorization: str) -> Mapping[str, str]:
+    """What the `Authorization` header says: a token, or who the app is.
+
+    https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+    """
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() in {"bearer", "oauth"} and value.strip():
+        return {"access_token": value.strip()}
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        client_id, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return {}
+    return {"client_id": client_id, "client_secret": secret}
 
 
 def authenticate(call: Call) -> Call:
