@@ -20,10 +20,21 @@ from moorage_facebook.sandbox.params import is_true
 from moorage_facebook.sandbox.scopes import FIELD_NEEDS, PAGE_FIELDS
 from moorage_facebook.sandbox.state import posted_at
 from moorage_facebook.sandbox.tokens import issue_page_token
-from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, prune, render
+from moorage_facebook.sandbox.wire import (
+    AnyRoute,
+    AnyShape,
+    Call,
+    Route,
+    Shape,
+    nothing,
+    picture,
+    prune,
+    render,
+)
 
 _SOONEST = 10 * 60
 _LATEST = 30 * 86_400
+_TIMES = ("since", "until")
 _POST_SCOPES = ("pages_read_engagement", "pages_manage_posts")
 _READ_SCOPES = ("pages_read_engagement",)
 
@@ -53,8 +64,17 @@ async def create_post(call: Call, page: Page) -> Json:
 
 
 async def list_posts(call: Call, page: Page) -> Json:
-    """`GET /{page}/feed`, `posts` and `published_posts`: newest first."""
-    return await connection(call, call.world.posts_on(page), posted_at)
+    """`GET /{page}/feed`, `posts` and `published_posts`: newest first, `since` and `until` when asked.
+
+    https://developers.facebook.com/docs/graph-api/results (time-based pagination)
+    """
+    since, until = (_moment(name, call.param(name)) if call.param(name) else None for name in _TIMES)
+    posts = [
+        post
+        for post in call.world.posts_on(page)
+        if (since is None or posted_at(post) >= since) and (until is None or posted_at(post) <= until)
+    ]
+    return await connection(call, posts, posted_at)
 
 
 async def list_scheduled(call: Call, page: Page) -> Json:
@@ -259,7 +279,7 @@ def _publication(call: Call) -> tuple[bool, int]:
 
 
 def _schedule(call: Call) -> int:
-    moment = _moment(call.param("scheduled_publish_time"))
+    moment = _moment("scheduled_publish_time", call.param("scheduled_publish_time"))
     ahead = moment - call.world.seconds()
     if not _SOONEST - 60 <= ahead <= _LATEST:
         raise invalid(
@@ -269,7 +289,7 @@ def _schedule(call: Call) -> int:
     return moment
 
 
-def _moment(text: str) -> int:
+def _moment(name: str, text: str) -> int:
     """Unix seconds or ISO 8601."""
     if re.fullmatch(r"[0-9]{1,11}", text):
         return int(text)
@@ -277,7 +297,7 @@ def _moment(text: str) -> int:
         moment = datetime.fromisoformat(text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError) as error:
-        raise invalid("Param scheduled_publish_time must be a UNIX timestamp or an ISO 8601 time") from error
+        raise invalid(f"Param {name} must be a UNIX timestamp or an ISO 8601 time") from error
 
 
 def _is_url(text: str) -> bool:
@@ -340,6 +360,25 @@ def _full_picture(call: Call, post: Post) -> Json:
 def _maker(call: Call, post: Post) -> Json:
     app = call.world.apps.get(post.app_id)
     return {"name": app.name, "id": app.id} if app else None
+
+
+_NO_PAGE_HAS = (
+    "connected_instagram_account",
+    "cover",
+    "description",
+    "description_html",
+    "display_subtext",
+    "emails",
+    "engagement",
+    "global_brand_page_name",
+    "global_brand_root_id",
+    "instagram_business_account",
+    "phone",
+    "username",
+    "website",
+)
+_NO_POST_HAS = ("icon", "message_tags", "picture", "shares", "story")
+"""Fields that clients ask for by default and nothing here has: Graph leaves out what is empty."""
 
 
 def visible_page(call: Call, page: Page) -> None:
@@ -416,10 +455,9 @@ SHAPES: tuple[AnyShape, ...] = (
             "fan_count": lambda _, __: 0,
             "followers_count": lambda _, __: 0,
             "verification_status": lambda _, __: "not_verified",
-            "username": lambda _, __: None,
-            "instagram_business_account": lambda _, __: None,
-            "connected_instagram_account": lambda _, __: None,
             "leadgen_tos_accepted": lambda _, __: True,
+            "picture": picture,
+            **dict.fromkeys(_NO_PAGE_HAS, nothing),
         },
     ),
     Shape[Post](
@@ -439,7 +477,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "full_picture": _full_picture,
             "application": _maker,
             "is_hidden": lambda _, __: False,
-            "shares": lambda _, __: None,
+            **dict.fromkeys(_NO_POST_HAS, nothing),
         },
     ),
     Shape[Photo](
@@ -450,6 +488,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "name": lambda _, photo: photo.caption or None,
             "created_time": lambda _, photo: graph_time(photo.created_at),
             "from": _owner,
+            "updated_time": lambda _, photo: graph_time(photo.created_at),
             "page_story_id": lambda _, photo: photo.post_id or None,
             "link": lambda call, photo: permalink(call, photo.post_id) if photo.post_id else None,
             "images": lambda _, photo: [{"height": 720, "width": 720, "source": photo.url}],

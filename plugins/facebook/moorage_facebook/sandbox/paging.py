@@ -17,6 +17,7 @@ from moorage_facebook.sandbox.wire import Call, render
 
 _DEFAULT_LIMIT = 25
 _MAX_LIMIT = 100
+_KEPT = ("fields", "filtering", "since", "until", "summary")  # what the next page is asked with, too
 
 N = TypeVar("N", bound=Node)
 
@@ -96,7 +97,7 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
 
 
 def _link(call: Call, limit: int, side: str, cursor: str) -> str:
-    kept = {name: call.params[name] for name in ("fields", "filtering", "summary") if call.params.get(name)}
+    kept = {name: call.params[name] for name in _KEPT if call.params.get(name)}
     query = {"access_token": call.who.token.id, **kept, "limit": str(limit), side: cursor}
     return f"{call.world.plan.base_url.rstrip('/')}/{call.version}/{'/'.join(call.path)}?{urlencode(query)}"
 

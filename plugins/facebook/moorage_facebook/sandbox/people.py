@@ -10,7 +10,7 @@ from moorage_facebook.sandbox.errors import GraphError, GraphFailure, app_token_
 from moorage_facebook.sandbox.jsontext import Json, graph_time
 from moorage_facebook.sandbox.paging import connection, plain
 from moorage_facebook.sandbox.scopes import WEBHOOK_FIELDS
-from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, render
+from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, nothing, picture, render
 
 _ACCOUNT_FIELDS = "access_token,category,category_list,name,id,tasks"
 
@@ -165,13 +165,12 @@ def _email(call: Call, user: User) -> Json:
     return user.email if call.who.may("email") else None
 
 
-def _picture(call: Call, _: User) -> Json:
-    url = f"{call.world.plan.base_url}/sandbox/static/person.svg"
-    return {"data": {"height": 50, "width": 50, "is_silhouette": True, "url": url}}
-
-
 def _created(_: Call, business: Business) -> Json:
     return graph_time(business.created_at)
+
+
+_NO_BUSINESS_HAS = ("link", "profile_picture_uri")
+_NO_APP_HAS = ("description", "namespace")
 
 
 ROUTES: tuple[AnyRoute, ...] = (
@@ -200,7 +199,10 @@ SHAPES: tuple[AnyShape, ...] = (
             "first_name": lambda _, user: user.first_name or user.name.split(" ")[0],
             "last_name": lambda _, user: user.last_name or user.name.rpartition(" ")[2],
             "email": _email,
-            "picture": _picture,
+            "picture": picture,
+            "name_format": lambda _, __: "{first} {last}",
+            "short_name": lambda _, user: user.first_name or user.name.split(" ")[0],
+            "middle_name": nothing,
         },
     ),
     Shape[Business](
@@ -210,7 +212,9 @@ SHAPES: tuple[AnyShape, ...] = (
         readers={
             "name": lambda _, business: business.name,
             "created_time": _created,
+            "updated_time": _created,
             "verification_status": lambda _, __: "not_verified",
+            **dict.fromkeys(_NO_BUSINESS_HAS, nothing),
         },
     ),
     Shape[App](
@@ -221,7 +225,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "name": lambda _, app: app.name,
             "category": lambda _, __: "Business and Pages",
             "link": lambda call, __: call.world.plan.host_url,
-            "namespace": lambda _, __: None,
+            **dict.fromkeys(_NO_APP_HAS, nothing),
         },
     ),
 )

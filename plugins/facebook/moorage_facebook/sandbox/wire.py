@@ -148,6 +148,17 @@ class Shape(Generic[N]):
         return self.readers[name](call, node) if isinstance(node, self.node) else None
 
 
+def nothing(_: Call, __: Node) -> Json:
+    """A field that Graph knows and that is empty here: it is left out, not refused."""
+    return None
+
+
+def picture(call: Call, _: Node) -> Json:
+    """Everybody looks the same here."""
+    url = f"{call.world.plan.base_url}/sandbox/static/person.svg"
+    return {"data": {"height": 50, "width": 50, "is_silhouette": True, "url": url}}
+
+
 async def render(call: Call, node: Node, wanted: Sequence[Field]) -> dict[str, Json]:
     """A node as JSON: the wanted fields, or the default ones, and always its id.
 
