@@ -1,0 +1,103 @@
+"""The command line, as an operator meets it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from moorage import commands
+from moorage.auth import TokenVerifier
+from moorage.settings import load_settings
+from moorage.vendors import installed_vendors
+from moorage_adapters.clock import SystemClock
+from moorage_ports.operations import Role
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the environment that runs the tests counts."""
+    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A file with all that a host needs."""
+    path = tmp_path / "moorage.toml"
+    path.write_text(
+        'public_url = "http://127.0.0.1:8080"\n'
+        f'keyring_file = "{tmp_path / "keyring.json"}"\ndatabase_url = "sqlite:///{tmp_path / "m.sqlite3"}"\n'
+        'state_secret = "Zt2Ls8Rw5Yb1Nc4Hd6GpUaEeTq3Xo9Ik2Vz7"\n'
+        '[jwt]\nsecret = "k9f3Jx0vQm7Zt2Ls8Rw5Yb1Nc4Hd6GpUaEe"\n'
+    )
+    return path
+
+
+def test_a_token_from_the_command_line_is_one_we_accept(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.token(org="org-a", user="ada", role=Role.AGENT, ttl=60, config=config) == 0
+
+    settings = load_settings(installed_vendors(), environ={}, config=config)
+    claims = TokenVerifier(settings.jwt, SystemClock()).verify(capsys.readouterr().out.strip().encode())
+    assert (claims.subject, claims.orgs, claims.role) == ("ada", frozenset({"org-a"}), Role.AGENT)
+
+
+def test_a_token_that_would_not_be_accepted_is_not_made(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.token(org="org-a", ttl=3601, config=config) == 1
+    assert commands.token(org="org a", config=config) == 1
+
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "at most 1:00:00" in told.err
+
+
+def test_check_config_prints_no_secret(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """L8: safe to paste into a ticket."""
+    assert commands.check_config(config=config) == 0
+
+    shown = capsys.readouterr().out
+    assert "state_secret = set, 36 characters, sha256 " in shown
+    assert "Zt2Ls8" not in shown
+    assert "k9f3Jx" not in shown
+
+
+def test_settings_that_do_not_hold_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.check_config() == 2
+    assert commands.serve() == 2
+
+    assert capsys.readouterr().err.count("MOORAGE_PUBLIC_URL is missing") == 2
+
+
+def test_keys_then_migrate_then_ready(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From nothing to a database that the host starts on; a second keyring never replaces the first."""
+    assert commands.serve(config=config) == 3
+    assert commands.create_keys(tmp_path / "keyring.json") == 0
+    before = (tmp_path / "keyring.json").read_bytes()
+    assert commands.create_keys(tmp_path / "keyring.json") == 1
+    assert commands.serve(config=config) == 3
+    assert commands.migrate(config=config) == 0
+
+    told = capsys.readouterr()
+    assert (tmp_path / "keyring.json").read_bytes() == before
+    assert (tmp_path / "keyring.json").stat().st_mode & 0o077 == 0
+    assert "no mode without encryption" in told.err
+    assert "The database is at version" in told.out
+
+
+async def test_help_comes_without_importing_the_host() -> None:
+    """`moorage --help` reads only the command line's own module."""
+    heavy = {"litestar", "sqlalchemy", "httpx", "uvicorn"}
+    probe = f"import sys, moorage.cli; print(','.join({heavy} & set(sys.modules)))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", probe, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+
+    assert printed.strip() == b""
