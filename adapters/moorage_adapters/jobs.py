@@ -178,6 +178,11 @@ class EmbeddedJobs:
                 self._looked = [*looked, *self._looked]
                 log.warning("jobs_cannot_reach_database")
                 return None
+            except Exception as failure:
+                # Jobs that silently stop are worse than jobs that complain every second.
+                self._looked = [*looked, *self._looked]
+                log.exception("jobs_broke", error=type(failure).__name__)
+                return None
             except BaseException:
                 self._looked = [*looked, *self._looked]
                 raise
