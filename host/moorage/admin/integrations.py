@@ -14,6 +14,7 @@ from moorage.admin.pages import Answer
 from moorage.admin.standing import VendorStanding, all_standings, vendor_standing
 from moorage.admin.words import Trouble
 from moorage.auth import SESSION
+from moorage.errors import status_of
 from moorage_ports.errors import MoorageError
 from moorage_ports.integrations import Channel
 from moorage_ports.operations import (
@@ -94,7 +95,7 @@ async def connect(visit: VisitHere, form: FormHere, slug: FromPath[str]) -> Answ
             BeginConnect(return_url=back, rerequest=bool(form.text("rerequest"))),
         )
     except MoorageError as error:
-        return _page(visit, standing, _rows(standing.channels), failure=words.trouble(error), status=422)
+        return _failed(visit, standing, error)
     # Not a redirect: `form-action 'self'` is checked along redirects, too, and the vendor is elsewhere.
     context = {"title": f"To {standing.title}", "standing": standing, "auth_url": begun.auth_url}
     return visit.page("leaving.html", context)
@@ -110,7 +111,7 @@ async def pick_channels(visit: VisitHere, form: FormHere, slug: FromPath[str]) -
         )
     except MoorageError as error:
         standing = await _standing(visit, slug)
-        return _page(visit, standing, _rows(standing.channels), failure=words.trouble(error), status=422)
+        return _failed(visit, standing, error)
     if not selection.problems:
         return visit.redirect(f"/admin/integrations/{standing.slug}?saved=1")
     standing = await _standing(visit, slug)
@@ -140,6 +141,11 @@ def _rows(channels: Iterable[Channel], problems: Iterable[ChannelProblem] = ()) 
         )
         for channel in channels
     )
+
+
+def _failed(visit: Visit, standing: VendorStanding, error: MoorageError) -> Answer:
+    rows = _rows(standing.channels)
+    return _page(visit, standing, rows, failure=words.trouble(error), status=status_of(error))
 
 
 def _page(

@@ -16,6 +16,7 @@ from moorage.admin.pages import Answer
 from moorage.admin.standing import VendorStanding, all_standings, channel_names
 from moorage.admin.words import Badge, Trouble
 from moorage.auth import SESSION
+from moorage.errors import status_of
 from moorage.ids import new_id
 from moorage.vendors import Vendors
 from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
@@ -108,7 +109,8 @@ async def write_post(visit: VisitHere, form: FormHere) -> Answer:
         vendor, publish = await _request(visit, draft)
         publication_id = await _publish_once(visit, vendor, publish, draft.key)
     except MoorageError as error:
-        return await _page(visit, attrs.evolve(draft, key=new_id()), failure=_trouble(error), status=422)
+        draft = attrs.evolve(draft, key=new_id())
+        return await _page(visit, draft, failure=_trouble(error), status=status_of(error))
     return visit.redirect(f"/admin/posts/{publication_id}")
 
 
@@ -160,7 +162,7 @@ def _publish_post(channel: Channel, draft: Draft) -> PublishPost:
             images=tuple(line.strip() for line in draft.images.splitlines() if line.strip()),
         )
     except ValueError as misfit:
-        name = next((name for name in ("link", "images") if str(misfit).startswith(name)), "text")
+        name = next((name for name in ("link", "images") if _is_about(misfit, name)), "text")
         complaint = {
             "link": "This must be a whole web address, such as https://shop.example/spring.",
             "images": "Each line must be a whole web address of an image; ten at most.",
@@ -168,6 +170,11 @@ def _publish_post(channel: Channel, draft: Draft) -> PublishPost:
         }[name]
         msg = "this does not make a post yet"
         raise InvalidRequestError(msg, fields={name: complaint}) from None
+
+
+def _is_about(misfit: ValueError, name: str) -> bool:
+    """Whether a value's own validator complains about that field: they name it first, or in quotes."""
+    return str(misfit).startswith(name) or f"'{name}'" in str(misfit)
 
 
 async def _publish_once(visit: Visit, vendor: Vendor, request: PublishPost, key: str) -> str:

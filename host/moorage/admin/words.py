@@ -60,6 +60,7 @@ def sentence(text: str) -> str:
 TITLES: Final[Mapping[str, str]] = {
     "access_denied": "The permission was not given",
     "conflict": "Something else was quicker",
+    "declined": "The permission was not given",
     "forbidden": "That is not yours to do",
     "idempotency_mismatch": "This form was sent before, with something else in it",
     "invalid_request": "Something in the form does not fit",
@@ -79,7 +80,8 @@ TITLES: Final[Mapping[str, str]] = {
 }
 
 _REMEDIES: Final[Mapping[str, str]] = {
-    "access_denied": "Connect again and allow what is asked for; you choose which pages to share.",
+    "access_denied": "Connect again and allow what is asked for; which channels to share is up to you.",
+    "declined": "Connect again and allow what is asked for; which channels to share is up to you.",
     "reconnect_required": "Connect again; the code from last time was used, or has run out.",
     "not_published": "We looked for a quarter of an hour and it is not there: it is safe to write it again.",
     "missing_scope": "Connect again and leave every permission switched on.",
