@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from socket import socket
+from typing import Annotated, Final
 
 import attrs
 import msgspec
@@ -98,8 +99,9 @@ def _folder(data: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _demo(plan: Plan, host_socket: Any, sandbox_socket: Any) -> None:
+async def _demo(plan: Plan, host_socket: socket, sandbox_socket: socket) -> None:
     found = installed_vendors()
+    # One sandbox port, so one sandbox: that of the first vendor which has one.
     sandboxes = {
         vendor.slug: vendor.sandbox(
             SandboxPlan(
@@ -108,7 +110,7 @@ async def _demo(plan: Plan, host_socket: Any, sandbox_socket: Any) -> None:
                 state_file=plan.data / f"sandbox-{vendor.slug}.sqlite",
             )
         )
-        for vendor in found
+        for vendor in [each for each in found if each.sandbox is not None][:1]
         if vendor.sandbox is not None
     }
     settings = _settings(plan, found, sandboxes)
@@ -116,11 +118,7 @@ async def _demo(plan: Plan, host_socket: Any, sandbox_socket: Any) -> None:
     async with assembled(settings, found) as services, working(services):
         facts = await _facts(plan, services, sandboxes)
         sites = [Site(app=create_app(services), socket=host_socket)]  # type: ignore[arg-type]
-        # One port, so one sandbox: there is one vendor to play with in a demo.
-        sites += [
-            Site(app=box.app, socket=sandbox_socket, has_lifespan=True)
-            for box in list(sandboxes.values())[:1]
-        ]
+        sites += [Site(app=box.app, socket=sandbox_socket, has_lifespan=True) for box in sandboxes.values()]
 
         def ready() -> None:
             _write(plan.facts_file, msgspec.json.format(msgspec.json.encode(facts), indent=2))
@@ -221,7 +219,7 @@ async def _facts(plan: Plan, services: Services, sandboxes: Mapping[str, Sandbox
         "verifyToken": "",
         "pages": [],
     }
-    for box in list(sandboxes.values())[:1]:
+    for box in sandboxes.values():
         facts.update(box.facts)
     return facts
 

@@ -118,6 +118,20 @@ async def test_a_body_in_pieces_is_capped_too(host: Harbour) -> None:
     assert code_of(answer) == (413, "too_large")
 
 
+async def test_a_body_that_trickles_is_cut_off(host: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a byte now and then does not hold a request open for ever."""
+    monkeypatch.setattr("moorage.bodies.READ_DEADLINE", 0.05)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            yield b" "
+
+    answer = await host.http.post(f"{CALL}/publish", content=trickle(), headers=headers_of(host))
+
+    assert code_of(answer) == (408, "request_timeout")
+
+
 async def test_a_compressed_body_is_refused(host: Harbour) -> None:
     headers = headers_of(host) | {"content-encoding": "gzip"}
 
