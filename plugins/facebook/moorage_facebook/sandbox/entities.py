@@ -161,6 +161,49 @@ class Lead:
 
 
 @attrs.frozen(kw_only=True)
+class WhatsAppAccount:
+    """A WhatsApp business account; `app_ids` are the apps that hear of it."""
+
+    id: str
+    business_id: str
+    name: str
+    timezone_id: str = "1"
+    template_namespace: str = ""
+    currency: str = "EUR"
+    country: str = "DE"
+    app_ids: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PhoneNumber:
+    """A business's phone number on WhatsApp; `display` is how people write it."""
+
+    id: str
+    account_id: str
+    name: str
+    display: str
+
+    @property
+    def digits(self) -> str:
+        """As WhatsApp names it: country code and number, nothing between."""
+        return "".join(filter(str.isdigit, self.display))
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """One message between a channel (a phone number, a Page) and a person."""
+
+    id: str
+    channel: Literal["whatsapp"]
+    channel_id: str
+    person_id: str
+    direction: Literal["in", "out"]
+    text: str
+    reply_to: str = ""
+    created_at: int
+
+
+@attrs.frozen(kw_only=True)
 class Consent:
     """What a person allowed an app.
 
@@ -283,5 +326,5 @@ class Fault:
     drop: Literal["", "before", "after"] = ""
 
 
-Node = App | User | Business | Page | Post | Photo | LeadForm | Lead
+Node = App | User | Business | Page | Post | Photo | LeadForm | Lead | WhatsAppAccount | PhoneNumber
 """What a Graph path can name."""

@@ -4,6 +4,7 @@ https://developers.facebook.com/docs/graph-api/guides/error-handling
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import attrs
@@ -23,6 +24,7 @@ class GraphFailure:
     title: str = ""
     user_message: str = ""
     transient: bool | None = None
+    data: Mapping[str, Json] | None = None
 
     def body(self, trace_id: str) -> Json:
         """`{"error": {...}}`; optional members only when there is something in them."""
@@ -31,6 +33,8 @@ class GraphFailure:
             error["error_subcode"] = self.subcode
         if self.transient is not None:
             error["is_transient"] = self.transient
+        if self.data is not None:
+            error["error_data"] = self.data
         if self.title:
             error["error_user_title"] = self.title
         if self.user_message:

@@ -10,8 +10,10 @@ from moorage_facebook.sandbox.entities import (
     LeadForm,
     Option,
     Page,
+    PhoneNumber,
     Question,
     User,
+    WhatsAppAccount,
 )
 from moorage_facebook.sandbox.scopes import WEBHOOK_FIELDS
 from moorage_facebook.sandbox.state import World
@@ -19,6 +21,8 @@ from moorage_facebook.sandbox.state import World
 APP_ID = "1067432189054321"
 USER_ID = "10206266332119368"
 BUSINESS_ID = "90817263544536271"
+WHATSAPP_ACCOUNT_ID = "104892217345098"
+PHONE_NUMBER_ID = "277905518032461"
 
 
 def seed(world: World) -> None:
@@ -37,6 +41,8 @@ def seed(world: World) -> None:
     if not len(world.users):
         _people(world)
         _pages(world)
+    if not len(world.whatsapp_accounts):
+        _whatsapp(world)
     if not len(world.app_subscriptions):
         subscribe_app(world)
     world.flush()
@@ -71,6 +77,25 @@ def _people(world: World) -> None:
     )
     world.businesses.put(
         Business(id=BUSINESS_ID, name="Demo Group", user_ids=(USER_ID,), created_at=world.seconds())
+    )
+
+
+def _whatsapp(world: World) -> None:
+    world.whatsapp_accounts.put(
+        WhatsAppAccount(
+            id=WHATSAPP_ACCOUNT_ID,
+            business_id=BUSINESS_ID,
+            name="Harbour Street Shop",
+            template_namespace="7f0c2b1a_5d3e_4c89_9a61_0e2d4b6f8a13",
+        )
+    )
+    world.phone_numbers.put(
+        PhoneNumber(
+            id=PHONE_NUMBER_ID,
+            account_id=WHATSAPP_ACCOUNT_ID,
+            name="Harbour Street Shop",
+            display="+49 30 555 01234",
+        )
     )
 
 

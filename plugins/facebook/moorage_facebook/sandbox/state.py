@@ -30,6 +30,15 @@ class World:
     photos: Table[e.Photo] = attrs.field(factory=lambda: Table("photo", e.Photo, lambda row: row.page_id))
     forms: Table[e.LeadForm] = attrs.field(factory=lambda: Table("form", e.LeadForm, lambda row: row.page_id))
     leads: Table[e.Lead] = attrs.field(factory=lambda: Table("lead", e.Lead, lambda row: row.form_id))
+    whatsapp_accounts: Table[e.WhatsAppAccount] = attrs.field(
+        factory=lambda: Table("whatsapp_account", e.WhatsAppAccount, lambda row: row.business_id)
+    )
+    phone_numbers: Table[e.PhoneNumber] = attrs.field(
+        factory=lambda: Table("phone_number", e.PhoneNumber, lambda row: row.account_id)
+    )
+    messages: Table[e.Message] = attrs.field(
+        factory=lambda: Table("message", e.Message, lambda row: row.channel_id)
+    )
     consents: Table[e.Consent] = attrs.field(factory=lambda: Table("consent", e.Consent))
     codes: Table[e.Code] = attrs.field(factory=lambda: Table("code", e.Code))
     tokens: Table[e.Token] = attrs.field(factory=lambda: Table("token", e.Token, lambda row: row.user_id))
@@ -92,6 +101,8 @@ class World:
             self.users.get,
             self.businesses.get,
             self.apps.get,
+            self.whatsapp_accounts.get,
+            self.phone_numbers.get,
         ):
             found = find(node_id)
             if found is not None:

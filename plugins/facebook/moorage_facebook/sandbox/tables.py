@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from moorage_facebook.sandbox import content, leads, people
+from moorage_facebook.sandbox import content, leads, people, whatsapp
 from moorage_facebook.sandbox.entities import CallCount, Node
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.wire import DEFAULT_VERSION, AnyRoute, AnyShape, Directory
@@ -12,14 +12,18 @@ from moorage_facebook.sandbox.wire import DEFAULT_VERSION, AnyRoute, AnyShape, D
 METHODS = frozenset({"GET", "POST", "DELETE"})
 _VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
 
-ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES)
-SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES)
+ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES, *whatsapp.ROUTES)
+SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES, *whatsapp.SHAPES)
 _BY_EDGE = {(route.method, route.node, route.edge): route for route in ROUTES}
 _BY_NODE = {shape.node: shape for shape in SHAPES}
 
 EDGES = frozenset(route.edge for route in ROUTES) | {"access_token", "oauth"}  # of roots, too
 _WORDS = frozenset({"me", "app", "oauth", "debug_token", "dialog"})
-_KINDS: Mapping[str, str] = {"LeadForm": "form"}
+_KINDS: Mapping[str, str] = {
+    "LeadForm": "form",
+    "WhatsAppAccount": "whatsapp-business-account",
+    "PhoneNumber": "phone-number",
+}
 
 
 class _Tables(Directory):
