@@ -211,7 +211,12 @@ def test_the_tables_say_what_the_sdk_says(capsys: pytest.CaptureFixture[str]) ->
             assert tables.params(kind, edge) == sdk.params(kind, edge), f"{kind} {edge}"
 
 
-KIND_OF = {"Post": "PagePost", "App": "Application", "LeadForm": "LeadgenForm"}
+KIND_OF = {
+    "App": "Application",
+    "LeadForm": "LeadgenForm",
+    "Post": "PagePost",
+    "WhatsAppAccount": "WhatsAppBusinessAccount",
+}
 
 
 @pytest.mark.parametrize("spec", specs(), ids=lambda spec: type(spec).__name__)
