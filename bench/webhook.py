@@ -14,10 +14,10 @@ from statistics import median
 import attrs
 import uvloop
 
-from bench.host import PAGE_ID, Measured, baseline, host, seed
+from bench.host import ORG, PAGE_ID, Measured, baseline, host
 from bench.load import Result, closed_loop, paced
-from moorage_adapters.cipher import Keyring
 from tests.support.demo import free_port
+from tests.support.hosting import HostPlan
 from tests.support.postgres import running_cluster
 
 CONNECTIONS = 32
@@ -111,15 +111,16 @@ def compare(names: tuple[str, ...] = ("sqlite", "postgres")) -> None:
     """Print one line per database and size; p99 is at half the maximum rate."""
     with tempfile.TemporaryDirectory(prefix="moorage-bench-") as folder, _databases(Path(folder)) as urls:
         for name in names:
-            keyring = Path(folder) / f"{name}.keyring.json"
-            Keyring.create(keyring)
-            asyncio.run(seed(urls[name], keyring))
+            data = Path(folder) / name
+            data.mkdir()
+            plan = HostPlan(folder=data, database_url=urls[name])
+            asyncio.run(plan.seed({ORG: [PAGE_ID]}))
             for changes in SIZES:
                 bare, real = Figures(), Figures()
                 for _ in range(ROUNDS):  # interleaved: a noisy neighbour hits both alike
                     with baseline(free_port()) as server:
                         _measure(server, changes, bare)
-                    with host(free_port(), urls[name], keyring) as server:
+                    with host(free_port(), plan) as server:
                         _measure(server, changes, real)
                 _print(name, changes, bare, real)
 

@@ -1,0 +1,124 @@
+"""`make chaos MINUTES=n`: load and accidents on both databases, then the history against the data."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import attrs
+import uvloop
+
+from tests.chaos.checker import Verdict, settled, verdict
+from tests.chaos.graph import graph_of_leads
+from tests.chaos.load import OWNERS, Author, History, Sender, deliver_at
+from tests.chaos.nemesis import Nemesis, small_disk
+from tests.support.demo import free_port
+from tests.support.hosting import HostPlan, HostProcess
+from tests.support.postgres import Cluster, running_cluster
+
+SENDERS = 16
+DISK_MEGABYTES = 1024
+
+
+@attrs.frozen(kw_only=True)
+class Orders:
+    """What was asked for."""
+
+    minutes: float
+    rate: float
+    seed: int
+
+
+async def run(
+    database: str, orders: Orders, folder: Path, disk: Path | None, cluster: Cluster | None
+) -> bool:
+    """One database, from seeding to verdict; prints a line and answers whether everything held."""
+    dice = random.Random(orders.seed)
+    history = History()
+    async with graph_of_leads(free_port()) as graph_url:
+        url = f"{cluster.url}/postgres" if cluster else f"sqlite:///{(disk or folder) / 'moorage.sqlite3'}"
+        plan = HostPlan(folder=folder, database_url=url, graph_url=graph_url)
+        await plan.seed(OWNERS)
+        async with _servers(plan, apart=cluster is not None) as servers:
+            sender = Sender(servers[0].port, plan.app_secret, history)
+            workers = [asyncio.create_task(sender.worker()) for _ in range(SENDERS)]
+            nemesis = Nemesis(dice=dice, servers=servers, history=history, disk=disk, cluster=cluster)
+            until = time.monotonic() + orders.minutes * 60
+            await asyncio.gather(
+                deliver_at(orders.rate, until, Author(dice, history), sender, dice), nemesis.rage(until)
+            )
+            for worker in workers:
+                worker.cancel()
+            storage = await plan.storage()
+            await settled(storage, deadline=120)
+            found = await verdict(storage, history)
+            await storage.aclose()
+    _report(database, orders, history, nemesis, found)
+    return found.holds
+
+
+@asynccontextmanager
+async def _servers(plan: HostPlan, *, apart: bool) -> AsyncIterator[list[HostProcess]]:
+    """One process that does everything, or (many machines' size) one that takes in and two that work."""
+    serve = ("serve", "--no-jobs") if apart else ("serve",)
+    servers = [HostProcess(plan=plan, port=free_port(), arguments=serve)]
+    if apart:
+        servers += [HostProcess(plan=plan, port=free_port(), arguments=("worker",)) for _ in range(2)]
+    try:
+        for server in servers:
+            await server.start()
+        await servers[0].ready()
+        yield servers
+    finally:
+        for server in servers:
+            await server.kill()
+
+
+def _report(database: str, orders: Orders, history: History, nemesis: Nemesis, found: Verdict) -> None:
+    recoveries = sorted(each.recovered_after or 99.0 for each in nemesis.incidents if each.name == "kill -9")
+    names = [incident.name for incident in nemesis.incidents]
+    accidents = ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
+    worst = f"{recoveries[-1]:.2f} s" if recoveries else "none"
+    print(
+        f"chaos {database}: seed {orders.seed}, {orders.minutes:g} min, {orders.rate:.0f} changes/s\n"
+        f"  {accidents}\n"
+        f"  acknowledged {found.acknowledged} in {len(history.acks)} deliveries"
+        f" ({history.tries} tries, refused {history.refusals})\n"
+        f"  lost {found.lost}  doubled {found.doubled}  in a foreign org {found.foreign}"
+        f"  leads {found.leads}: lost {found.leads_lost}, doubled {found.leads_doubled}"
+        f"  left over {found.left_over}  dead {found.dead}\n"
+        f"  slowest recovery after kill -9: {worst}  {'HOLDS' if found.holds else 'BROKEN'}",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Parse, run on both databases, answer 0 when everything held."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=1000.0, help="changes per second")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
+    orders = Orders(minutes=given.minutes, rate=given.rate, seed=seed)
+    held = True
+    for database in given.database or ("sqlite", "postgres"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-chaos-")))
+            is_sqlite = database == "sqlite"
+            disk = stack.enter_context(small_disk(folder, DISK_MEGABYTES)) if is_sqlite else None
+            if is_sqlite and disk is None:
+                print("no small file system could be mounted here: the disk is never full in this run")
+            cluster = None if is_sqlite else stack.enter_context(running_cluster(free_port()))
+            held &= uvloop.run(run(database, orders, folder, disk, cluster))
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
