@@ -1,12 +1,17 @@
 """The host without any vendor: built as wheels, installed without the plugin, started."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.support.demo import free_port
+from tests.support.hosting import HostPlan
 
 pytestmark = pytest.mark.e2e
 
@@ -69,3 +74,48 @@ def test_the_plugin_is_really_absent(vendorless: dict[str, str]) -> None:
     probe = [sys.executable, "-S", "-P", "-c", "import moorage_facebook"]
     answer = subprocess.run(probe, env=vendorless, cwd="/", capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError" in answer.stderr
+
+
+async def test_the_host_serves_without_a_vendor_and_says_so(
+    vendorless: dict[str, str], tmp_path: Path
+) -> None:
+    """Migrated, started, ready; what it prints and what it lists both say that there is none."""
+    plan = HostPlan(folder=tmp_path, database_url=f"sqlite:///{tmp_path / 'moorage.sqlite3'}")
+    port = free_port()
+    own = {key: value for key, value in plan.environment(port).items() if "_FACEBOOK_" not in key}
+    environment = {**vendorless, **own}
+    assert _moorage(environment, "migrate").returncode == 0
+    token = _moorage(environment, "token", "--org", "org-a").stdout.strip()
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-P", "-m", "moorage", "serve"],
+            env=environment,
+            cwd="/",
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            await _ready(http)
+            headers = {"authorization": f"Bearer {token}", "orgid": "org-a"}
+            listed = await http.get("/upstream/integration-types", headers=headers)
+            assert listed.status_code == 200, listed.text
+            unknown = await http.post("/upstream/call/facebook-provider/get-auth-url", headers=headers)
+            assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_vendor")
+    finally:
+        process.kill()
+        process.wait()
+    assert "no vendor is installed" in log.read_text().lower()
+    assert "no vendor is installed" in listed.text.lower()
+
+
+async def _ready(http: httpx.AsyncClient) -> None:
+    for _ in range(300):
+        try:
+            if (await http.get("/readyz")).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(0.1)
+    pytest.fail("the host did not become ready")
