@@ -298,6 +298,10 @@ class OrgKeys:
             raise SealError
         return key.open(sealed, length_prefixed(*context))
 
+    def has_key_of(self, sealed: bytes) -> bool:
+        """Whether the key that `sealed` names is here; not so if it is newer than what was read."""
+        return int.from_bytes(sealed[1:5], "big") in self._by_no
+
     def digest(self, label: str, value: str) -> bytes:
         """A keyed hash (16 bytes): finds equal values of one org and label, tells nothing about them."""
         label_key = self._labels.get(label)

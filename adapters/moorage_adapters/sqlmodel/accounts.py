@@ -58,8 +58,7 @@ class SqlAccounts:
             )
             if row is None:
                 return None
-            org = keys.opening(connection, row["org_id"])
-            opened = org.open(row["email_sealed"], "account", row["id"], "email")
+            opened = keys.open(connection, row["org_id"], row["email_sealed"], "account", row["id"], "email")
             return value_of(Account, row, email=opened.decode())
 
         return await self._database.read_at_once(work)
@@ -92,12 +91,16 @@ class SqlAccounts:
             )
             if row is None:
                 return None
-            org = keys.opening(connection, row["org_id"])
+
+            def opened(name: str) -> str:
+                sealed = row[f"{name}_sealed"]
+                return keys.open(connection, row["org_id"], sealed, "session", row["id"], name).decode()
+
             return value_of(
                 Session,
                 row,
-                email=org.open(row["email_sealed"], "session", row["id"], "email").decode(),
-                csrf_token=org.open(row["csrf_token_sealed"], "session", row["id"], "csrf_token").decode(),
+                email=opened("email"),
+                csrf_token=opened("csrf_token"),
             )
 
         found = await self._database.read_at_once(work)

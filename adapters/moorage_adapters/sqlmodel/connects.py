@@ -64,9 +64,8 @@ class SqlConnectAttempts:
             row: RowMapping | None = connection.execute(statement).mappings().one_or_none()
             if row is None:
                 return None
-            org = keys.opening(connection, row["org_id"])
-            email = org.open(row["email_sealed"], *_email_context(id_hash)).decode()
-            return value_of(ConnectAttempt, row, id=attempt_id, email=email)
+            email = keys.open(connection, row["org_id"], row["email_sealed"], *_email_context(id_hash))
+            return value_of(ConnectAttempt, row, id=attempt_id, email=email.decode())
 
         return await self._database.write_at_once(work)
 

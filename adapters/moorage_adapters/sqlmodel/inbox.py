@@ -1,13 +1,17 @@
 """The worker's side of the inbox: one org's kept changes, claimed and settled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
 from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.secret_store import SealError
+
+log = structlog.get_logger(__name__)
 
 MAX_ERROR_CHARACTERS = 500
 
@@ -23,7 +27,11 @@ class SqlInbox:
         self._gate = gate
 
     async def claim(self, bucket: int, *, limit: int, now: datetime) -> tuple[InboxItem, ...]:
-        """The oldest pending items of a bucket that are due, in order."""
+        """The oldest pending items of a bucket that are due, in order.
+
+        Raises:
+            SealError: The org's keys do not unwrap; nothing was claimed.
+        """
 
         def work(org: Tenant) -> tuple[InboxItem, ...]:
             pending = _pending_of(org, bucket)
@@ -36,7 +44,9 @@ class SqlInbox:
             )
             leased = {"lease": INBOX.c.lease + 1, "tries": INBOX.c.tries + 1}
             rows = org.update_returning(INBOX, leased, INBOX.c.seq.in_(due))
-            return tuple(_item(org, row) for row in sorted(rows, key=lambda row: int(row["seq"])))
+            if rows:
+                org.unlock()
+            return tuple(_opened(org, sorted(rows, key=lambda row: int(row["seq"])), now))
 
         return await self._gate.run(work)
 
@@ -89,6 +99,17 @@ def _pending_of(org: Tenant, bucket: int) -> tuple[Condition, ...]:
 
 def _is_due(now: datetime) -> Condition:
     return or_(INBOX.c.next_at.is_(None), INBOX.c.next_at <= now)
+
+
+def _opened(org: Tenant, rows: Iterable[RowMapping], now: datetime) -> Iterator[InboxItem]:
+    """The rows as items. One that does not open is dead: it must not stop its bucket for ever."""
+    for row in rows:
+        try:
+            yield _item(org, row)
+        except SealError:
+            log.error("inbox_item_does_not_open", org=org.org_id, vendor=row["vendor"], kind=row["kind"])
+            dead = {"state": ItemState.DEAD, "last_error": "sealed", "settled_at": now}
+            org.update(INBOX, dead, INBOX.c.seq == row["seq"])
 
 
 def _item(org: Tenant, row: RowMapping) -> InboxItem:

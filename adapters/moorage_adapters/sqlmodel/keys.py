@@ -40,6 +40,17 @@ class TransactionKeys:
             return found
         return self._keep(org_id, read_keys(connection, org_id))
 
+    def open(self, connection: Connection, org_id: str, sealed: bytes, *context: str) -> bytes:
+        """The plaintext of what the org sealed with this context.
+
+        Raises:
+            SealError: It does not open as that, or the org's keys do not unwrap.
+        """
+        keys = self.opening(connection, org_id)
+        if not keys.has_key_of(sealed):  # another process may have renewed the key since we read it
+            keys = self._keep(org_id, read_keys(connection, org_id))
+        return keys.open(sealed, *context)
+
     def sealing(self, connection: Connection, org_id: str) -> OrgKeys:
         """The org's keys, to write with: made if it has none, renewed once the newest was used enough."""
         found = self._loaded.get(org_id) or self._cipher.cached(org_id)

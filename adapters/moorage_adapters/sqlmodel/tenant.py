@@ -101,7 +101,15 @@ class Tenant:
         Raises:
             SealError: It does not open as that.
         """
-        return self._keys.opening(self._connection, self.org_id).open(sealed, *context)
+        return self._keys.open(self._connection, self.org_id, sealed, *context)
+
+    def unlock(self) -> None:
+        """Have the org's keys at hand.
+
+        Raises:
+            SealError: It has none, or they do not unwrap: then nothing of this org can be opened.
+        """
+        self._keys.opening(self._connection, self.org_id)
 
     def digest(self, label: str, value: str) -> bytes:
         """A hash under the org's own key, to store a new value under."""

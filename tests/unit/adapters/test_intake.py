@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage_adapters.cipher import HOST
-from moorage_adapters.sqlmodel import intake
-from moorage_adapters.sqlmodel.intake import BUCKETS, GROUP_ROWS, bucket_of
+from moorage_adapters.sqlmodel.intake import GROUP_ROWS
+from moorage_adapters.sqlmodel.keeping import BUCKETS, Keeping, SqliteRows, bucket_of
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX, JOB, QUARANTINE
 from moorage_ports.errors import UnavailableError
@@ -208,13 +208,13 @@ async def test_what_arrives_together_is_committed_together(
 ) -> None:
     await connect(storage, "a", "page-1")
     groups: list[int] = []
-    plain = intake.store
+    plain = Keeping.store
 
-    def counting(connection: sa.Connection, keys: object, arrivals: list[Arrival]) -> list[Kept]:
+    def counting(self: Keeping, arrivals: list[Arrival]) -> list[Kept]:
         groups.append(sum(len(one.changes) for one in arrivals))
-        return plain(connection, keys, arrivals)  # type: ignore[arg-type]
+        return plain(self, arrivals)
 
-    monkeypatch.setattr(intake, "store", counting)
+    monkeypatch.setattr(Keeping, "store", counting)
     await asyncio.gather(*(storage.intake.keep(arrival(change(f"k{n}"))) for n in range(200)))
     await storage.intake.keep(arrival(*(change(f"big {n}") for n in range(300))))
     assert max(groups[:-1]) <= GROUP_ROWS
@@ -251,7 +251,7 @@ async def test_a_refused_delivery_left_nothing_behind(
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "put_nudges", fail)
+        patched.setattr(SqliteRows, "nudge", fail)
         with pytest.raises(UnavailableError):
             await storage.intake.keep(arrival(change("1"), change("2", "nobody")))
     assert [await _count(storage, table) for table in (INBOX, QUARANTINE, JOB)] == [0, 0, 0]
