@@ -29,7 +29,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "WebhookSource",
         "VendorSettings",
     ),
-    "What a vendor is lent": ("HttpClient", "Clock", "SecretStore"),
+    "What a vendor is lent": ("HttpClient", "Governor", "Clock", "SecretStore"),
     "What the host keeps": (
         "Storage",
         "UnitOfWork",
@@ -44,6 +44,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "Accounts",
         "Nudges",
         "Jobs",
+        "Governors",
     ),
 }
 

@@ -18,6 +18,7 @@ from moorage_adapters.http import HttpxClient
 from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.sqlmodel import migrate as schema
 from moorage_adapters.sqlmodel.engine import UnsafeDatabaseError
+from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
 
@@ -54,6 +55,7 @@ async def assembled(
             clock=clock,
             vendors=vendors,
             apps=OperatorApps(settings, vendors),
+            governors=SqlGovernors(storage.database, clock),
         )
         register_workers(services)
         yield services

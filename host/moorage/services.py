@@ -9,6 +9,7 @@ from moorage.settings import Settings
 from moorage.vendors import Vendors
 from moorage_ports.clock import Clock
 from moorage_ports.errors import UnsupportedError
+from moorage_ports.governor import Governors
 from moorage_ports.http import HttpClient
 from moorage_ports.jobs import Jobs
 from moorage_ports.operations import Role
@@ -64,16 +65,19 @@ class Services:
     clock: Clock
     vendors: Vendors
     apps: VendorApps
+    governors: Governors
 
     async def context(self, vendor: Vendor, org_id: str, secrets: SecretStore | None = None) -> VendorContext:
         """What `vendor` is lent for one org; `secrets` of a unit of work, when inside one."""
+        app = await self.apps.for_org(vendor, org_id)
         return VendorContext(
             org_id=org_id,
-            app=await self.apps.for_org(vendor, org_id),
+            app=app,
             settings=self.apps.settings(vendor),
             http=self.http,
             clock=self.clock,
             secrets=secrets or self.storage.secrets(org_id, vendor.slug),
+            governor=self.governors.of(vendor.slug, app.app_id),
         )
 
 

@@ -16,6 +16,7 @@ from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.clock import Clock
 from moorage_ports.directory import Directory
+from moorage_ports.governor import Governor
 from moorage_ports.http import HttpClient
 from moorage_ports.lead_source import LeadSource
 from moorage_ports.operations import Binding
@@ -57,6 +58,7 @@ class VendorContext:
     http: HttpClient
     clock: Clock
     secrets: SecretStore
+    governor: Governor  # asked before every call to the vendor, told after it
     # The org's grants with this vendor, oldest first: what a directory asks with.
     grant_ids: tuple[str, ...] = ()
 

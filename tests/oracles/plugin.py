@@ -19,7 +19,7 @@ from moorage_ports.authorizer import AuthorizationRequest, Consented
 from moorage_ports.capabilities import Capability
 from moorage_ports.http import HttpClient
 from moorage_ports.plugin import VendorContext
-from moorage_ports.testing.lent import FakeSecretStore
+from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
 from tests.oracles.sandbox import REDIRECT_URI, ServedSandbox
 
 GRANT = "grant-1"
@@ -50,6 +50,7 @@ def ports(sandbox: ServedSandbox, http: HttpClient) -> ConnectedPlugin:
         http=http,
         clock=SystemClock(),
         secrets=FakeSecretStore(),
+        governor=FakeGovernor(FakeClock()),
         grant_ids=(GRANT,),
     )
     return ConnectedPlugin(

@@ -31,6 +31,7 @@ from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.memory.plugin import MemorySettings, memory_plugin
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_adapters.sqlmodel import migrate
+from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
 from moorage_ports.crm import CrmLead
@@ -260,6 +261,7 @@ async def _assembled(
         clock=clock,
         vendors=vendors,
         apps=OperatorApps(settings, vendors),
+        governors=SqlGovernors(storage.database, clock),
     )
     try:
         yield services, storage, world

@@ -10,6 +10,7 @@ from typing import cast
 
 from sqlalchemy import (
     BigInteger,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -384,6 +385,23 @@ class JobScheduleRow(Base, table=True):
     next_at: datetime = Field(sa_type=UtcDateTime)
 
 
+# Vendors' limits: nobody's data, shared by all orgs that use one app ---------------------------
+
+
+class UsageMeterRow(Base, table=True):
+    """How close one meter of one app is to its limit, and until when nobody calls."""
+
+    __tablename__ = "usage_meter"
+
+    vendor: str = Field(primary_key=True, sa_type=Text)
+    app_id: str = Field(primary_key=True, sa_type=Text)
+    meter: str = Field(primary_key=True, sa_type=Text)
+    used: float = Field(sa_type=Double)
+    parked_until: datetime | None = Field(sa_type=UtcDateTime)
+    strikes: int
+    observed_at: datetime = Field(sa_type=UtcDateTime)
+
+
 def _core(row: type[Base]) -> Table:
     return cast("Table", row.__table__)  # type: ignore[attr-defined]
 
@@ -405,6 +423,7 @@ JOB = _core(JobRow)
 JOB_TIMER = _core(JobTimerRow)
 JOB_PAUSE = _core(JobQueueRow)
 JOB_SCHEDULE = _core(JobScheduleRow)
+USAGE_METER = _core(UsageMeterRow)
 
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)

@@ -13,7 +13,7 @@ from moorage_ports.http import HttpClient
 from moorage_ports.plugin import Vendor, VendorContext, VendorSettings
 from moorage_ports.secret import Secret
 from moorage_ports.testing.contract import Contract
-from moorage_ports.testing.lent import FakeClock, FakeHttp, FakeSecretStore
+from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeHttp, FakeSecretStore
 from moorage_ports.testing.world import World
 from moorage_ports.token_vault import TokenVault
 
@@ -82,6 +82,11 @@ class VendorFixtures(Contract):
         return FakeSecretStore()
 
     @pytest.fixture
+    def governor(self, clock: FakeClock, vendor: Vendor) -> FakeGovernor:
+        """Who says at what pace the vendor may be called."""
+        return FakeGovernor(clock, vendor.slug)
+
+    @pytest.fixture
     def context(
         self,
         world: World,
@@ -89,10 +94,17 @@ class VendorFixtures(Contract):
         http: HttpClient,
         clock: FakeClock,
         secrets: FakeSecretStore,
+        governor: FakeGovernor,
     ) -> VendorContext:
         """What the host lends for one org."""
         return VendorContext(
-            org_id="acme", app=world.app, settings=settings, http=http, clock=clock, secrets=secrets
+            org_id="acme",
+            app=world.app,
+            settings=settings,
+            http=http,
+            clock=clock,
+            secrets=secrets,
+            governor=governor,
         )
 
     @pytest.fixture

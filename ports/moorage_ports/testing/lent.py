@@ -4,13 +4,14 @@ They are held to the same promises as the real ones, so a vendor that works on t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
 
-from moorage_ports.errors import ConflictError
+from moorage_ports.errors import ConflictError, RateLimitError
+from moorage_ports.governor import Meter, Reading
 from moorage_ports.http import HttpAnswer, HttpRequest, NeverSentError
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import OpenedSecret, SecretRef
@@ -84,3 +85,46 @@ class FakeHttp:
             raise NeverSentError(msg)
         self.sent.append(request)
         return self.answer(request)
+
+
+@attrs.define
+class FakeGovernor:
+    """A `Governor` of one process that parks and never slows; `admitted`: what each call was counted on."""
+
+    clock: FakeClock
+    vendor: str = "fake"
+    admitted: list[tuple[Meter, ...]] = attrs.field(factory=list)
+    reported: list[Reading] = attrs.field(factory=list)
+    parked: dict[Meter, datetime] = attrs.field(factory=dict)
+    guesses: dict[Meter, int] = attrs.field(factory=dict)
+
+    async def admit(self, meters: Collection[Meter], *, org_id: str) -> None:
+        """Refuse if one of them is parked."""
+        await asyncio.sleep(0)
+        wait = self._longest(meters)
+        if wait is not None:
+            msg = "the vendor asked for a pause; no call was made"
+            raise RateLimitError(msg, vendor=self.vendor, retry_after=wait)
+        self.admitted.append(tuple(meters))
+
+    async def report(self, readings: Collection[Reading]) -> timedelta | None:
+        """Park what refused or is used up; without a stated wait a minute longer each time."""
+        await asyncio.sleep(0)
+        self.reported.extend(readings)
+        for reading in readings:
+            is_used_up = reading.used is not None and reading.used >= 1
+            if reading.regain_after:
+                self._park(reading.meter, reading.regain_after)
+            elif (reading.is_refused or is_used_up) and self._longest([reading.meter]) is None:
+                self.guesses[reading.meter] = self.guesses.get(reading.meter, 0) + 1
+                self._park(reading.meter, timedelta(minutes=self.guesses[reading.meter]))
+        return self._longest([reading.meter for reading in readings])
+
+    def _park(self, meter: Meter, wait: timedelta) -> None:
+        until = self.clock.now() + wait
+        self.parked[meter] = max(self.parked.get(meter, until), until)
+
+    def _longest(self, meters: Collection[Meter]) -> timedelta | None:
+        now = self.clock.now()
+        waits = [self.parked[meter] - now for meter in meters if self.parked.get(meter, now) > now]
+        return max(waits, default=None)

@@ -15,7 +15,7 @@ from moorage_facebook.subscriptions import GraphSubscriptions, subscriptions
 from moorage_ports.plugin import SandboxPlan, VendorContext
 from moorage_ports.secret import Secret
 from moorage_ports.testing.connected import Connected, connect
-from moorage_ports.testing.lent import FakeClock, FakeSecretStore
+from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
 from tests.contract.facebook_weather import SANDBOX, FacebookWeather
 from tests.fakes.asgi_http import AsgiHttp, asgi_http
 
@@ -72,7 +72,13 @@ async def org(graph_http: tuple[AsgiHttp, GraphSettings]) -> Org:
     world = FacebookWeather(http=http, clock=clock, app=app)
     await world.start_clock()
     context = VendorContext(
-        org_id="acme", app=app, settings=settings, http=http, clock=clock, secrets=secrets
+        org_id="acme",
+        app=app,
+        settings=settings,
+        http=http,
+        clock=clock,
+        secrets=secrets,
+        governor=FakeGovernor(clock),
     )
     connected = await connect(plugin.moorage_vendor(), world, context)
     return Org(connected=connected, secrets=secrets, world=world)
