@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import attrs
 
 from moorage_facebook.directory import my_pages, page_offer
-from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
+from moorage_facebook.graph.call import PAGES, GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all
 from moorage_facebook.graph.values import node_id, text
 from moorage_facebook.scopes import plan_scopes
@@ -33,6 +34,7 @@ from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
     Hits,
     OutcomeUnknownError,
+    RateLimitError,
     ReauthorizationError,
     RejectedError,
     VendorError,
@@ -50,6 +52,7 @@ _REASON = re.compile(r"[a-z][a-z_]{0,63}")
 _ERROR_CODE = re.compile(r"[0-9]{1,12}")
 
 _BEGIN_AGAIN = "Begin connecting again: what Facebook sends back works once and for a few minutes."
+_BEGIN_LATER = "Wait until Facebook takes calls again, then begin connecting anew."
 _UNPROVEN = "Facebook did not confirm that the access it gave is this Page's: connect again."
 
 
@@ -88,8 +91,13 @@ def extend_token(app_id: str, app_secret: Secret, token: Secret) -> GraphCall:
 
 
 def whoami(token: Secret, fields: str = "id") -> GraphCall:
-    """`GET /me`: the person, or with a Page's token the Page."""
+    """`GET /me`: who the token stands for."""
     return GraphCall(path=("me",), query={"fields": fields}, token=token, expects=frozenset({"id"}))
+
+
+def which_page(token: Secret, page_id: str) -> GraphCall:
+    """`GET /me` with a Page's token, which should be that of `page_id`."""
+    return attrs.evolve(whoami(token), owner=page_id, use_case=PAGES)
 
 
 @attrs.frozen(kw_only=True)
@@ -137,6 +145,9 @@ class GraphAuthorizer:
             # The code is spent: to say "try it again" would be wrong.
             msg = "Facebook took the code and then could not be reached"
             raise OutcomeUnknownError(msg, vendor=VENDOR, remedy=_BEGIN_AGAIN) from unavailable
+        except RateLimitError as limited:
+            limited.remedy = _BEGIN_LATER  # the code is spent here, too
+            raise
 
     async def inspect(self, grant_id: str) -> GrantState:
         """Today's `debug_token` of a kept grant."""
@@ -226,14 +237,20 @@ class GraphAuthorizer:
         return ChannelGrant(offer=offer, token=token)
 
     async def _is_token_of(self, token: Secret, page_id: str) -> bool:
-        """Whether Graph confirms that the token is this app's and acts as this very Page."""
+        """Whether Graph confirms that the token is this app's and acts as this very Page.
+
+        Raises:
+            RateLimitError: Graph could not be asked now, which says nothing about the token.
+        """
         try:
             facts = await inspect_token(self.client, token)
             if not facts.is_valid or facts.app_id != self.client.app.app_id:
                 return False
             if facts.profile_id:
                 return facts.profile_id == page_id
-            return node_id((await self.client.send(whoami(token))).get("id")) == page_id
+            return node_id((await self.client.send(which_page(token, page_id))).get("id")) == page_id
+        except RateLimitError:
+            raise
         except VendorError:
             return False
 

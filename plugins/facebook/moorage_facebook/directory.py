@@ -8,7 +8,8 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
+from moorage_facebook.graph.call import GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all
 from moorage_facebook.graph.values import items, node_id, text
 from moorage_facebook.scopes import PAGE_SCOPES
@@ -16,7 +17,7 @@ from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import TokenFacts, inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_ports.directory import ChannelOffer
-from moorage_ports.errors import Hits, ReauthorizationError, VendorError, VendorNotFoundError
+from moorage_ports.errors import Hits, RateLimitError, ReauthorizationError, VendorError, VendorNotFoundError
 from moorage_ports.plugin import VendorContext
 from moorage_ports.secret import Secret
 
@@ -128,7 +129,7 @@ class GraphDirectory:
             return ()
         try:
             clients = await fetch_all(self.client, business_pages(business_id, "client_pages", token))
-        except ReauthorizationError:
+        except (ReauthorizationError, RateLimitError):
             raise
         except VendorError:
             clients = ()

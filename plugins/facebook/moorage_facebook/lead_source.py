@@ -10,14 +10,21 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
+from moorage_facebook.graph.call import LEADGEN, GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all, fetch_page
 from moorage_facebook.graph.values import canonical, moment, node_id, record, records, text, truth
 from moorage_facebook.scopes import LEADS
 from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
-from moorage_ports.errors import MissingScopeError, RejectedError, VendorError, VendorNotFoundError
+from moorage_ports.errors import (
+    MissingScopeError,
+    RateLimitError,
+    RejectedError,
+    VendorError,
+    VendorNotFoundError,
+)
 from moorage_ports.lead_source import Answer, Lead, LeadForm, Meaning, Question
 from moorage_ports.paging import Page
 from moorage_ports.plugin import VendorContext
@@ -50,19 +57,39 @@ MEANINGS: Mapping[str, Meaning] = {
 _REACHES: Final = frozenset({Meaning.EMAIL, Meaning.PHONE})
 
 
-def read_lead(lead_id: str, token: Secret, fields: str = LEAD_FIELDS) -> GraphCall:
+def read_lead(page_id: str, lead_id: str, token: Secret, fields: str = LEAD_FIELDS) -> GraphCall:
     """`GET /{lead}`."""
-    return GraphCall(path=(lead_id,), query={"fields": fields}, token=token, expects=frozenset({"id"}))
+    return GraphCall(
+        path=(lead_id,),
+        query={"fields": fields},
+        token=token,
+        expects=frozenset({"id"}),
+        owner=page_id,
+        use_case=LEADGEN,
+    )
 
 
 def page_forms(page_id: str, token: Secret) -> GraphCall:
     """`GET /{page}/leadgen_forms`, with the questions."""
     return GraphCall(
-        path=(page_id, "leadgen_forms"), query={"fields": FORM_FIELDS, "limit": _PAGE_SIZE}, token=token
+        path=(page_id, "leadgen_forms"),
+        query={"fields": FORM_FIELDS, "limit": _PAGE_SIZE},
+        token=token,
+        owner=page_id,
+        use_case=LEADGEN,
     )
 
 
-def form_leads(form_id: str, since: datetime, token: Secret, fields: str = LEAD_FIELDS) -> GraphCall:
+def read_form(page_id: str, form_id: str, token: Secret) -> GraphCall:
+    """`GET /{form}`."""
+    return GraphCall(
+        path=(form_id,), query={"fields": FORM_FIELDS}, token=token, owner=page_id, use_case=LEADGEN
+    )
+
+
+def form_leads(
+    page_id: str, form_id: str, since: datetime, token: Secret, fields: str = LEAD_FIELDS
+) -> GraphCall:
     """`GET /{form}/leads`, submitted at or after `since`. Graph knows "later than", in whole seconds."""
     later_than = int(since.timestamp()) - 1
     rule = [{"field": "time_created", "operator": "GREATER_THAN", "value": later_than}]
@@ -70,6 +97,8 @@ def form_leads(form_id: str, since: datetime, token: Secret, fields: str = LEAD_
         path=(form_id, "leads"),
         query={"fields": fields, "filtering": canonical(rule).decode(), "limit": _PAGE_SIZE},
         token=token,
+        owner=page_id,
+        use_case=LEADGEN,
     )
 
 
@@ -163,7 +192,7 @@ class GraphLeadSource:
         """One lead. Where its questions are in no language we know, the form is asked what they mean."""
         token = await self.vault.channel_token(channel_external_id)
         try:
-            node = await self._read(lead_external_id, token)
+            node = await self._read(channel_external_id, lead_external_id, token)
         except (VendorNotFoundError, RejectedError) as refused:
             if not _says_no_such_object(refused):
                 raise
@@ -173,7 +202,7 @@ class GraphLeadSource:
             msg = "Facebook sent a lead without an id"
             raise VendorNotFoundError(msg, vendor=VENDOR)
         if lead.form_external_id and not _can_be_reached(lead):
-            meanings = await self._meanings(lead.form_external_id, token)
+            meanings = await self._meanings(channel_external_id, lead.form_external_id, token)
             lead = lead_from_graph(node, page_id=channel_external_id, meanings=meanings) or lead
         return lead
 
@@ -183,23 +212,25 @@ class GraphLeadSource:
         """Newest first, a hundred at a time."""
         token = await self.vault.channel_token(channel_external_id)
         try:
-            page = await fetch_page(self.client, form_leads(form_external_id, since, token), cursor)
+            call = form_leads(channel_external_id, form_external_id, since, token)
+            page = await fetch_page(self.client, call, cursor)
         except MissingScopeError:
-            call = form_leads(form_external_id, since, token, _CORE_FIELDS)
+            call = form_leads(channel_external_id, form_external_id, since, token, _CORE_FIELDS)
             page = await fetch_page(self.client, call, cursor)
         read = partial(lead_from_graph, page_id=channel_external_id, form_id=form_external_id)
         leads = tuple(filter(None, map(read, page.items)))
         if not all(map(_can_be_reached, leads)):
-            read = partial(read, meanings=await self._meanings(form_external_id, token))
+            meanings = await self._meanings(channel_external_id, form_external_id, token)
+            read = partial(read, meanings=meanings)
             leads = tuple(filter(None, map(read, page.items)))
         return Page(items=leads, next_cursor=page.next_cursor)
 
-    async def _read(self, lead_id: str, token: Secret) -> Mapping[str, object]:
+    async def _read(self, page_id: str, lead_id: str, token: Secret) -> Mapping[str, object]:
         """The lead with its ad; without the permissions for ads, the answers alone: they are what counts."""
         try:
-            return await self.client.send(read_lead(lead_id, token))
+            return await self.client.send(read_lead(page_id, lead_id, token))
         except MissingScopeError:
-            return await self.client.send(read_lead(lead_id, token, _CORE_FIELDS))
+            return await self.client.send(read_lead(page_id, lead_id, token, _CORE_FIELDS))
 
     async def _hidden_or_gone(self, refused: VendorError, token: Secret) -> VendorError:
         """Graph says "no such object" to whoever lacks a scope, too: ask which of the two it is."""
@@ -208,11 +239,17 @@ class GraphLeadSource:
             return _as(MissingScopeError, refused, "Connect again and allow access to leads.")
         return _as(VendorNotFoundError, refused, _NO_ACCESS)
 
-    async def _meanings(self, form_id: str, token: Secret) -> Mapping[str, Meaning]:
-        """What the form's keys stand for; nothing if it can't be read: the lead is worth more than that."""
+    async def _meanings(self, page_id: str, form_id: str, token: Secret) -> Mapping[str, Meaning]:
+        """What the form's keys stand for; nothing if it can't be read: the lead is worth more than that.
+
+        Raises:
+            RateLimitError: Not now. Later the lead can be had whole.
+        """
         try:
-            call = GraphCall(path=(form_id,), query={"fields": FORM_FIELDS}, token=token)
-            form = form_from_graph(await self.client.send(call), page_id="")
+            answer = await self.client.send(read_form(page_id, form_id, token))
+            form = form_from_graph(answer, page_id="")
+        except RateLimitError:
+            raise
         except VendorError:
             return {}
         questions = form.questions if form else ()

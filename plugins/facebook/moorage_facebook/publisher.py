@@ -10,7 +10,8 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
+from moorage_facebook.graph.call import PAGES, GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_page
 from moorage_facebook.graph.values import canonical, moment, node_id, record, records, text
 from moorage_facebook.settings import VENDOR
@@ -61,6 +62,9 @@ def page_feed_post(post: PublishPost, token: Secret, photo_ids: Sequence[str] = 
         data=data,
         expects=frozenset({"id"}),
         token=token,
+        owner=post.channel_external_id,
+        use_case=PAGES,
+        publishes=True,
     )
 
 
@@ -73,6 +77,9 @@ def page_photo_post(post: PublishPost, token: Secret) -> GraphCall:
         data={"url": post.images[0], **caption},
         expects=frozenset({"id"}),
         token=token,
+        owner=post.channel_external_id,
+        use_case=PAGES,
+        publishes=True,
     )
 
 
@@ -84,13 +91,18 @@ def unpublished_photo(page_id: str, url: str, token: Secret) -> GraphCall:
         data={"url": url, "published": "false"},
         expects=frozenset({"id"}),
         token=token,
+        owner=page_id,
+        use_case=PAGES,
+        publishes=True,
     )
 
 
 def recent_posts(page_id: str, since: datetime, token: Secret) -> GraphCall:
     """`GET /{page}/published_posts`, newest first."""
     query = {"fields": _POST_FIELDS, "since": str(int(since.timestamp())), "limit": "50"}
-    return GraphCall(path=(page_id, "published_posts"), query=query, token=token)
+    return GraphCall(
+        path=(page_id, "published_posts"), query=query, token=token, owner=page_id, use_case=PAGES
+    )
 
 
 def is_this_post(node: Mapping[str, object], post: PublishPost, *, app_id: str, since: datetime) -> bool:
@@ -129,7 +141,9 @@ class GraphPublisher:
         problems = [f"The permission {scope} is missing: connect again and allow it." for scope in missing]
         if len(post_text(post)) > LONGEST_TEXT:
             problems.append("With the link at its end the text is longer than Facebook takes.")
-        await self.client.send(GraphCall(path=(page_id,), query={"fields": "id"}, token=token))
+        await self.client.send(
+            GraphCall(path=(page_id,), query={"fields": "id"}, token=token, owner=page_id, use_case=PAGES)
+        )
         return Preflight(problems=tuple(problems), notes=notes_on(post))
 
     async def publish(self, post: PublishPost) -> PublishedPost:
@@ -148,7 +162,7 @@ class GraphPublisher:
             raise OutcomeUnknownError(msg, vendor=VENDOR)
         return PublishedPost(
             external_id=external_id,
-            permalink=await self._permalink(external_id, token),
+            permalink=await self._permalink(post.channel_external_id, external_id, token),
             notes=notes_on(post),
         )
 
@@ -180,7 +194,14 @@ class GraphPublisher:
         token = await self.vault.channel_token(channel_external_id)
         try:
             await self.client.send(
-                GraphCall(method="DELETE", path=(external_id,), token=token, is_repeatable=True)
+                GraphCall(
+                    method="DELETE",
+                    path=(external_id,),
+                    token=token,
+                    is_repeatable=True,
+                    owner=channel_external_id,
+                    use_case=PAGES,
+                )
             )
         except VendorNotFoundError:
             return
@@ -193,12 +214,14 @@ class GraphPublisher:
             msg = "Facebook did not answer while it took the photos in; nothing was published"
             raise VendorUnavailableError(msg, vendor=VENDOR) from lost
 
-    async def _permalink(self, post_id: str, token: Secret) -> str | None:
+    async def _permalink(self, page_id: str, post_id: str, token: Secret) -> str | None:
         """Where people see the post. It stands already, so no trouble here may look like a failure."""
         call = GraphCall(
             path=(post_id,),
             query={"fields": "permalink_url"},
             token=token,
+            owner=page_id,
+            use_case=PAGES,
             deadline=_PERMALINK_DEADLINE,
             tries=1,
         )

@@ -8,7 +8,8 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient, graph_client
+from moorage_facebook.graph.call import PAGES, GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all
 from moorage_facebook.graph.values import items, node_id, text, truth
 from moorage_facebook.settings import VENDOR
@@ -51,6 +52,8 @@ def subscribe_page(page_id: str, fields: Collection[str], token: Secret) -> Grap
         expects=frozenset({"success"}),
         token=token,
         is_repeatable=True,
+        owner=page_id,
+        use_case=PAGES,
     )
 
 
@@ -76,7 +79,12 @@ class GraphSubscriptions:
         """`DELETE /{page}/subscribed_apps`: for this app only."""
         token = await self.vault.channel_token(channel_external_id)
         call = GraphCall(
-            method="DELETE", path=(channel_external_id, "subscribed_apps"), token=token, is_repeatable=True
+            method="DELETE",
+            path=(channel_external_id, "subscribed_apps"),
+            token=token,
+            is_repeatable=True,
+            owner=channel_external_id,
+            use_case=PAGES,
         )
         try:
             await self.client.send(call)
@@ -90,7 +98,8 @@ class GraphSubscriptions:
 
     async def _subscribed(self, page_id: str, token: Secret) -> frozenset[str]:
         """The fields that this app gets today."""
-        apps = await fetch_all(self.client, GraphCall(path=(page_id, "subscribed_apps"), token=token))
+        call = GraphCall(path=(page_id, "subscribed_apps"), token=token, owner=page_id, use_case=PAGES)
+        apps = await fetch_all(self.client, call)
         ours = [app for app in apps if node_id(app.get("id")) == self.client.app.app_id]
         return frozenset(text(field) for app in ours for field in items(app.get("subscribed_fields")))
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient
+from moorage_facebook.graph.call import GraphCall
+from moorage_facebook.graph.client import GraphClient
 from moorage_facebook.graph.values import expiry, items, node_id, record, records, text, truth
 from moorage_ports.secret import Secret
 

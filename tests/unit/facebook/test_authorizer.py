@@ -257,7 +257,7 @@ async def test_the_address_is_read_only_where_it_was_allowed() -> None:
 
 async def test_what_was_declined_is_only_told() -> None:
     """Not being able to read it is no reason to lose the grant."""
-    grant = await redeem(Login(permissions=refusal(4)))
+    grant = await redeem(Login(permissions=refusal(200)))
 
     assert grant.declined_scopes == ()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage_facebook.lead_source import form_from_graph, form_leads, lead_from_graph
-from moorage_ports.errors import MissingScopeError, RejectedError, VendorNotFoundError
+from moorage_ports.errors import MissingScopeError, RateLimitError, RejectedError, VendorNotFoundError
 from moorage_ports.lead_source import Answer, Meaning, Question
 from moorage_ports.secret import Secret
 from tests.contract.facebook_weather import FORM, PAGE
@@ -138,7 +138,7 @@ def test_since_includes_its_own_second() -> None:
     """Graph compares with "later than", in whole seconds."""
     since = datetime(2030, 1, 1, 8, 30, 0, 900_000, tzinfo=UTC)
 
-    filtering = form_leads(FORM, since, Secret("t")).query["filtering"]
+    filtering = form_leads(PAGE, FORM, since, Secret("t")).query["filtering"]
 
     assert f'"value":{int(since.timestamp()) - 1}' in filtering
 
@@ -165,18 +165,23 @@ async def test_a_lead_in_a_foreign_language_is_understood_through_its_form(org: 
 
 
 async def test_a_form_that_cannot_be_read_costs_no_lead(org: Org) -> None:
-    """The answers are what counts; what they mean can be mapped by hand."""
+    """The answers are what counts; what they mean can be mapped by hand. Only for a limit it waits."""
     made = await org.world.control(
         "leads", pageId=SALON, formId=SALON_FORM, answers={"nom_complet": ["Zoé"]}, delivery="lose"
     )
     leads = made["leads"]
     assert isinstance(leads, list)
     lead_id = str(leads[0]["id"] if isinstance(leads[0], dict) else leads[0])
-    await org.world.control("faults", match={"method": "GET", "path": f"/{SALON_FORM}"}, code=4)
+    await org.world.control("faults", match={"method": "GET", "path": f"/{SALON_FORM}"}, code=200)
 
     lead = await org.leads.lead(SALON, lead_id)
 
     assert [answer.values for answer in lead.answers] == [("Zoé",)]
+
+    await org.world.clear_up()
+    await org.world.control("faults", match={"method": "GET", "path": f"/{SALON_FORM}"}, code=80005)
+    with pytest.raises(RateLimitError):
+        await org.leads.lead(SALON, lead_id)
 
 
 async def test_a_lead_is_read_without_its_ad_where_ads_may_not_be_seen(org: Org) -> None:

@@ -1,70 +1,30 @@
-"""The one door to Graph: a call as a value, and the client that sends it."""
+"""The one door to Graph: the client that sends calls, at the pace that the governor allows."""
 
 import hashlib
 import hmac
 import random
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 import attrs
 
+from moorage_facebook.graph.call import GraphCall
 from moorage_facebook.graph.errors import error_from_graph, read_graph_error
-from moorage_facebook.graph.usage import UsageReport, usage_from_headers
+from moorage_facebook.graph.meters import meters_of, readings_of
 from moorage_facebook.graph.values import UnreadableError, decode
 from moorage_facebook.settings import VENDOR, GraphSettings, settings_of
 from moorage_ports.clock import Clock
-from moorage_ports.errors import InvalidRequestError, OutcomeUnknownError, VendorError, VendorUnavailableError
-from moorage_ports.http import (
-    DEFAULT_DEADLINE,
-    HttpAnswer,
-    HttpClient,
-    HttpRequest,
-    NeverSentError,
-    NoAnswerError,
-)
+from moorage_ports.errors import OutcomeUnknownError, RateLimitError, VendorError, VendorUnavailableError
+from moorage_ports.governor import Governor
+from moorage_ports.http import HttpAnswer, HttpClient, HttpRequest, NeverSentError, NoAnswerError
 from moorage_ports.plugin import VendorContext
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import VendorApp
 
-MAX_READS: Final = 3
 READ_BUDGET = timedelta(seconds=25)  # for all tries of one read, pauses included
+DEFAULT_WAIT = timedelta(minutes=1)  # after a limit that names none, where no governor knows better
 _FIRST_PAUSE = timedelta(milliseconds=250)
-_SEGMENT = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
-
-
-def _are_segments(_: object, __: object, path: tuple[str, ...]) -> None:
-    if not path or not all(_SEGMENT.fullmatch(part) and part.strip(".") for part in path):
-        msg = "this is no id of Facebook's"
-        raise InvalidRequestError(msg)
-
-
-@attrs.frozen(kw_only=True)
-class GraphCall:
-    """A Graph request before anyone sends it. `path` is node, then edge: never glued text.
-
-    `token` is the user's or Page's that the call is made with (`None`: the call proves itself in another
-    way). `expects` are the fields without which an answer is no answer. `is_app_call` sends the app's own
-    token. `is_repeatable` marks a POST or DELETE that may be sent twice without harm.
-    """
-
-    method: Literal["GET", "POST", "DELETE"] = "GET"
-    path: tuple[str, ...] = attrs.field(validator=_are_segments)
-    query: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    data: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    expects: frozenset[str] = frozenset()
-    token: Secret | None = None
-    is_app_call: bool = False
-    is_repeatable: bool = False
-    deadline: timedelta = DEFAULT_DEADLINE
-    tries: int = MAX_READS
-
-    @property
-    def writes(self) -> bool:
-        """Whether sending it twice could do something twice."""
-        return self.method != "GET" and not self.is_repeatable
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +32,8 @@ class GraphClient:
     """Sends a `GraphCall`; answers its body or raises a `VendorError`, never anything else.
 
     Tokens travel in the `Authorization` header; the proof that we hold the app's secret goes with each user
-    or Page token and is good for five minutes. Reads are tried again, briefly; a write is sent once.
+    or Page token and is good for five minutes. Reads are tried again, briefly; a write is sent once. The
+    governor is asked before a call leaves, and told what every answer said about limits.
     https://developers.facebook.com/docs/graph-api/securing-requests
     """
 
@@ -80,8 +41,8 @@ class GraphClient:
     clock: Clock
     app: VendorApp
     settings: GraphSettings
+    governor: Governor
     lane: str = ""
-    on_usage: Callable[[UsageReport], None] | None = None  # whoever governs the pace listens here
     jitter: Callable[[], float] = random.SystemRandom().random
 
     async def send(self, call: GraphCall) -> Mapping[str, object]:
@@ -96,12 +57,12 @@ class GraphClient:
             try:
                 return await self._send_once(call, give_up_at)
             except VendorUnavailableError:
-                if not await self._paused(number, give_up_at):
+                if not await self.paused(number, give_up_at):
                     raise
         return await self._send_once(call, give_up_at)
 
-    async def _paused(self, number: int, give_up_at: datetime) -> bool:
-        """Sleep before the next try; false if there is no time left for one."""
+    async def paused(self, number: int, give_up_at: datetime) -> bool:
+        """Sleep after try `number`, before the next; false if there is no time left for one."""
         pause = _FIRST_PAUSE * (2**number) * self.jitter()
         if self.clock.now() + pause >= give_up_at:
             return False
@@ -109,6 +70,7 @@ class GraphClient:
         return True
 
     async def _send_once(self, call: GraphCall, give_up_at: datetime) -> Mapping[str, object]:
+        await self.governor.admit(meters_of(call, self.app.secret), org_id=self.lane)
         lost: type[VendorError] = OutcomeUnknownError if call.writes else VendorUnavailableError
         left = max(give_up_at - self.clock.now(), timedelta(seconds=1))
         try:
@@ -119,37 +81,68 @@ class GraphClient:
         except NoAnswerError as cut_off:
             msg = "Facebook did not answer"
             raise lost(msg, vendor=VENDOR) from cut_off
-        self._report(answer)
-        return _read(answer, call, lost)
+        return await self.understand(answer, call)
 
-    def _request(self, call: GraphCall, deadline: timedelta) -> HttpRequest:
-        headers = {"accept": "application/json"}
+    async def understand(self, answer: HttpAnswer, call: GraphCall) -> Mapping[str, object]:
+        """The body of an answer to `call`, once the governor has heard what it says about limits.
+
+        Raises:
+            VendorError: It is an error, or nothing we know.
+        """
+        try:
+            body = read_answer(answer, call)
+        except VendorError as failure:
+            readings = readings_of(call, answer.headers, failure, self.app.secret)
+            wait = await self.governor.report(readings)
+            if isinstance(failure, RateLimitError) and (wait or failure.retry_after is None):
+                failure.retry_after = wait or DEFAULT_WAIT
+            raise
+        await self.governor.report(readings_of(call, answer.headers, None, self.app.secret))
+        return body
+
+    def parameters(self, call: GraphCall) -> tuple[dict[str, str], dict[str, str]]:
+        """The query and the body of `call`, with the proof for its token."""
         query, data = dict(call.query), dict(call.data)
-        token = self._app_token() if call.is_app_call else call.token
-        if token is not None:
-            headers["authorization"] = f"Bearer {token.reveal()}"
         if call.token is not None:
             (data if call.method == "POST" else query).update(self._proof(call.token))
-        body = b""
+        return query, data
+
+    def root_post(self, data: Mapping[str, str], deadline: timedelta) -> HttpRequest:
+        """`POST /`, made as the app: how a batch is sent."""
+        return self._post(relative_url((), {}), data, self.app_token(), deadline)
+
+    def app_token(self) -> Secret:
+        """The app's own token: id and secret."""
+        return Secret(f"{self.app.app_id}|{self.app.secret.reveal()}")
+
+    def _request(self, call: GraphCall, deadline: timedelta) -> HttpRequest:
+        query, data = self.parameters(call)
+        token = self.app_token() if call.is_app_call else call.token
+        where = relative_url(call.path, query)
         if call.method == "POST":
-            headers["content-type"] = "application/x-www-form-urlencoded"
-            body = _form(data)
+            return self._post(where, data, token, deadline)
         return HttpRequest(
             method=call.method,
-            url=self._url(call.path, query),
-            headers=headers,
-            body=body,
+            url=self._url(where),
+            headers=_headers(token),
             deadline=deadline,
             lane=self.lane,
         )
 
-    def _url(self, path: tuple[str, ...], query: Mapping[str, str]) -> str:
-        parts = "/".join(quote(part, safe="") for part in path)
-        question = f"?{_form(query).decode()}" if query else ""
-        return f"{self.settings.graph_url}/{self.settings.api_version}/{parts}{question}"
+    def _post(
+        self, where: str, data: Mapping[str, str], token: Secret | None, deadline: timedelta
+    ) -> HttpRequest:
+        return HttpRequest(
+            method="POST",
+            url=self._url(where),
+            headers={**_headers(token), "content-type": "application/x-www-form-urlencoded"},
+            body=form(data),
+            deadline=deadline,
+            lane=self.lane,
+        )
 
-    def _app_token(self) -> Secret:
-        return Secret(f"{self.app.app_id}|{self.app.secret.reveal()}")
+    def _url(self, where: str) -> str:
+        return f"{self.settings.graph_url}/{self.settings.api_version}/{where}"
 
     def _proof(self, token: Secret) -> dict[str, str]:
         """`appsecret_proof` over token and time: worthless to whoever reads it five minutes later."""
@@ -160,13 +153,6 @@ class GraphClient:
             "appsecret_time": made_at,
         }
 
-    def _report(self, answer: HttpAnswer) -> None:
-        if self.on_usage is None:
-            return
-        readings = usage_from_headers(answer.headers)
-        if readings:
-            self.on_usage(UsageReport(lane=self.lane, readings=readings))
-
 
 def graph_client(context: VendorContext) -> GraphClient:
     """The door for one org's app."""
@@ -175,21 +161,34 @@ def graph_client(context: VendorContext) -> GraphClient:
         clock=context.clock,
         app=context.app,
         settings=settings_of(context),
+        governor=context.governor,
         lane=context.org_id,
     )
 
 
-def _form(values: Mapping[str, str]) -> bytes:
+def _headers(token: Secret | None) -> dict[str, str]:
+    accept = {"accept": "application/json"}
+    return accept if token is None else {**accept, "authorization": f"Bearer {token.reveal()}"}
+
+
+def relative_url(path: tuple[str, ...], query: Mapping[str, str]) -> str:
+    """What follows the version in an address."""
+    parts = "/".join(quote(part, safe="") for part in path)
+    return f"{parts}?{form(query).decode()}" if query else parts
+
+
+def form(values: Mapping[str, str]) -> bytes:
     """Form encoding; half a surrogate pair, which UTF-8 can't carry, becomes a question mark."""
     return urlencode(values, errors="replace").encode("ascii")
 
 
-def _read(answer: HttpAnswer, call: GraphCall, lost: type[VendorError]) -> Mapping[str, object]:
+def read_answer(answer: HttpAnswer, call: GraphCall) -> Mapping[str, object]:
     """The body, if it is what was asked for.
 
     Raises:
         VendorError: It is an error, or nothing we know.
     """
+    lost: type[VendorError] = OutcomeUnknownError if call.writes else VendorUnavailableError
     try:
         body = decode(answer.body)
     except UnreadableError:

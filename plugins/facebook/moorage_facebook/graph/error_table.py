@@ -1,6 +1,7 @@
 """Graph's error codes, one row each: what a failure means for the caller, what it hits, what a person can do.
 
-A row is found by code and subcode, else by code, else by range. Texts are never looked at.
+A row is found by code and subcode, else by code, else by range. Texts are never looked at. A row of a limit
+also says which calls have to pause.
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/error-codes
@@ -8,6 +9,7 @@ https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/refe
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from enum import Enum
 
 import attrs
 
@@ -24,20 +26,44 @@ from moorage_ports.errors import (
 )
 
 
+class Parks(Enum):
+    """Who has to pause after a limit."""
+
+    NOBODY = "nobody"  # the row is no limit
+    APP = "app"  # everything that the app sends
+    PERSON = "person"  # calls with this person's token
+    OWNER = "owner"  # calls on the same Page, ad account or other owner, for the same use case
+    PUBLISHING = "publishing"  # what makes new posts on this channel; reading goes on
+
+
 @attrs.frozen(kw_only=True)
 class Row:
-    """What one code means. `on_write` is set where a write may have happened in spite of the error."""
+    """What one code means. `on_write` is set where a write may have happened in spite of the error.
+
+    `parks` and `use_case` belong to limits: who pauses, and which of Graph's use cases the limit is of.
+    `retry_after` is for how long where Graph says nothing; without it pauses begin at a minute and grow.
+    """
 
     kind: type[VendorError]
     hits: Hits = Hits.CALL
     remedy: str = ""
     on_write: type[VendorError] | None = None
     retry_after: timedelta | None = None
+    parks: Parks = Parks.NOBODY
+    use_case: str = ""
     disconnects: bool = False  # the integration (or the channel, see `hits`) has to be connected again
 
 
-def _limit(hits: Hits, wait: timedelta = timedelta(minutes=5), remedy: str = "") -> Row:
-    return Row(kind=RateLimitError, hits=hits, retry_after=wait, remedy=remedy)
+def _limit(parks: Parks, use_case: str = "") -> Row:
+    hits = Hits.CHANNEL if parks is Parks.OWNER else Hits.INTEGRATION
+    return Row(kind=RateLimitError, hits=hits, parks=parks, use_case=use_case)
+
+
+def _slow_down(wait: timedelta, remedy: str) -> Row:
+    """No count of calls, but of what people see: only publishing pauses."""
+    return Row(
+        kind=RateLimitError, hits=Hits.CHANNEL, retry_after=wait, remedy=remedy, parks=Parks.PUBLISHING
+    )
 
 
 def _gone(remedy: str, hits: Hits = Hits.INTEGRATION) -> Row:
@@ -70,20 +96,20 @@ _OUR_BUG = "This is a mistake in how the call was made: report it with the trace
 
 BY_SUBCODE: Mapping[tuple[int, int], Row] = {
     (1, 2207057): _refused("Choose a preview moment that lies within the video."),
-    (4, 1504022): _limit(Hits.INTEGRATION),
-    (4, 1504039): _limit(Hits.INTEGRATION),
+    (4, 1504022): _limit(Parks.APP),
+    (4, 1504039): _limit(Parks.APP),
     (4, 2207051): Row(
         kind=RejectedError,
         hits=Hits.CHANNEL,
         remedy="Stop posting on this account for a day and look in the Instagram app for a warning.",
         on_write=OutcomeUnknownError,
     ),
-    (9, 2207042): _limit(
-        Hits.CHANNEL, timedelta(hours=24), "The account's posts for today are used up: publish tomorrow."
+    (9, 2207042): _slow_down(
+        timedelta(hours=24), "The account's posts for today are used up: publish tomorrow."
     ),
     (10, 2018065): _refused("The reply window is closed: wait until the person writes again."),
     (10, 2018278): _refused("The reply window is closed: wait until the person writes again."),
-    (17, 2446079): _limit(Hits.CHANNEL),
+    (17, 2446079): _limit(Parks.OWNER),
     (24, 2207006): _refused(_NEW_MEDIA),
     (24, 2207008): _later(_NEW_MEDIA, may_have_happened=False),
     (25, 2207050): Row(
@@ -116,11 +142,11 @@ BY_SUBCODE: Mapping[tuple[int, int], Row] = {
         Hits.CHANNEL,
     ),
     (352, 2207026): _refused("Use an MP4 or MOV video."),
-    (613, 1996): _limit(Hits.INTEGRATION),
-    (613, 1487742): _limit(Hits.CHANNEL),
-    (613, 5044001): _limit(Hits.CHANNEL),
-    (613, 1487632): _limit(Hits.CHANNEL),
-    (613, 1487225): _limit(Hits.CHANNEL),
+    (613, 1996): _limit(Parks.OWNER),
+    (613, 1487742): _limit(Parks.OWNER),
+    (613, 5044001): _limit(Parks.OWNER),
+    (613, 1487632): _limit(Parks.OWNER),
+    (613, 1487225): _limit(Parks.OWNER),
     (1200, 2018024): _later(),
     (9004, 2207052): _refused("Put the media where anyone can fetch it without a login, then try again."),
     (9007, 2207027): _later("The media is not ready yet: it is tried again.", may_have_happened=False),
@@ -133,9 +159,9 @@ BY_SUBCODE: Mapping[tuple[int, int], Row] = {
     (36001, 2207005): _refused("Use a JPEG picture."),
     (36003, 2207009): _refused("Use a picture between 4:5 and 1.91:1."),
     (36004, 2207010): _refused("Shorten the caption: at most 2,200 characters, 30 hashtags, 20 mentions."),
-    (80000, 2446079): _limit(Hits.CHANNEL),
-    (80003, 2446079): _limit(Hits.CHANNEL),
-    (80004, 2446079): _limit(Hits.CHANNEL),
+    (80000, 2446079): _limit(Parks.OWNER, "ads_insights"),
+    (80003, 2446079): _limit(Parks.OWNER, "custom_audience"),
+    (80004, 2446079): _limit(Parks.OWNER, "ads_management"),
 }
 
 # Subcodes that mean the same below whatever code they come with.
@@ -144,7 +170,7 @@ BY_SUBCODE_ALONE: Mapping[int, Row] = {
     1366046: _refused("Use a picture of at most 4 MB."),
     1366051: _refused("This picture is on the Page already: use another one."),
     1346003: _refused("Facebook takes this content for abusive: change it."),
-    1390008: _limit(Hits.CHANNEL, timedelta(hours=1), "Post more slowly on this Page."),
+    1390008: _slow_down(timedelta(hours=1), "Post more slowly on this Page."),
     1404078: _refused("Finish Page Publishing Authorization at facebook.com as the person who connected."),
     1404102: _refused("Facebook says that this breaks its Community Standards: change it."),
     1487033: _refused("Choose an end that lies in the future."),
@@ -164,24 +190,23 @@ BY_CODE: Mapping[int, Row] = {
     1: _later(_GRAPH_BUSY),
     2: _later(_GRAPH_BUSY),
     3: Row(kind=MissingScopeError, remedy="The app lacks a capability: add it in Meta's App Dashboard."),
-    4: _limit(Hits.INTEGRATION),
+    4: _limit(Parks.APP),
     10: Row(kind=MissingScopeError, remedy=_ALLOW),
-    17: _limit(Hits.INTEGRATION),
-    32: _limit(Hits.CHANNEL),
+    17: _limit(Parks.PERSON),
+    32: _limit(Parks.OWNER),
     33: Row(kind=VendorNotFoundError, hits=Hits.CHANNEL, remedy="This phone number was deleted at WhatsApp."),
     100: _refused("Correct what Facebook objects to, then send it again."),
     102: _gone(_CONNECT_AGAIN),
     104: Row(kind=VendorError, remedy="Check that the app secret configured here is the app's current one."),
     190: _gone(_CONNECT_AGAIN),
-    341: _limit(Hits.INTEGRATION),
-    368: _limit(
-        Hits.CHANNEL,
+    341: _limit(Parks.APP),
+    368: _slow_down(
         timedelta(hours=6),
         "Facebook blocked this for a while: look in the Page's quality tab before posting again.",
     ),
     506: _refused("The same text is on the Page already: look there, or change the text."),
     551: Row(kind=VendorUnavailableError, remedy="This person can't be reached just now."),
-    613: _limit(Hits.INTEGRATION),
+    613: _limit(Parks.OWNER),
     803: Row(kind=VendorNotFoundError, remedy="Check the id: Facebook knows nothing under it."),
     1200: _later(),
     2500: Row(kind=VendorError, remedy=_OUR_BUG),
@@ -191,23 +216,23 @@ BY_CODE: Mapping[int, Row] = {
     ),
     3018: _refused("Choose a start that lies within the last 37 months."),
     1609005: _refused("Facebook could not read what the link leads to: check that it opens without a login."),
-    80000: _limit(Hits.CHANNEL),
-    80001: _limit(Hits.CHANNEL),
-    80002: _limit(Hits.CHANNEL),
-    80003: _limit(Hits.CHANNEL),
-    80004: _limit(Hits.CHANNEL),
-    80005: _limit(Hits.CHANNEL),
-    80006: _limit(Hits.CHANNEL),
-    80007: _limit(Hits.CHANNEL),
-    80008: _limit(Hits.CHANNEL),
-    80009: _limit(Hits.CHANNEL),
-    80014: _limit(Hits.CHANNEL),
+    80000: _limit(Parks.OWNER, "ads_insights"),
+    80001: _limit(Parks.OWNER, "pages"),
+    80002: _limit(Parks.OWNER, "instagram"),
+    80003: _limit(Parks.OWNER, "custom_audience"),
+    80004: _limit(Parks.OWNER, "ads_management"),
+    80005: _limit(Parks.OWNER, "leadgen"),
+    80006: _limit(Parks.OWNER, "messenger"),
+    80007: _limit(Parks.OWNER, "whatsapp"),
+    80008: _limit(Parks.OWNER, "whatsapp_business_management"),
+    80009: _limit(Parks.OWNER, "catalog_management"),
+    80014: _limit(Parks.OWNER, "catalog_batch"),
 }
 
 RANGES: Iterable[tuple[range, Row]] = (
     (range(200, 300), Row(kind=MissingScopeError, remedy=_ALLOW)),
     # Not in Meta's table, but the numbers between two limits are most likely limits.
-    (range(80010, 80014), _limit(Hits.CHANNEL)),
+    (range(80010, 80014), _limit(Parks.OWNER)),
 )
 
 

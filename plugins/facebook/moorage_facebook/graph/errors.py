@@ -25,7 +25,6 @@ _TOKENISH = re.compile(r"[A-Za-z0-9|_\-.%]{20,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]+")
 _MAX_PROSE: Final = 300
 _MAX_FIELDS: Final = 20
-_DEFAULT_WAIT = timedelta(minutes=1)
 _MAX_WAIT = timedelta(days=2)
 
 
@@ -65,7 +64,8 @@ def error_from_graph(status: int, body: object, headers: Mapping[str, str], *, w
     """The error to raise for an answer that is none we can use.
 
     `writes` says whether the call may have changed something: then a failure that tells us nothing becomes
-    `OutcomeUnknownError`. Total over any status, body and headers.
+    `OutcomeUnknownError`. A limit's `retry_after` is what Graph or the table says, else `None`. Total over
+    any status, body and headers.
     """
     error = read_graph_error(body)
     wait = _stated_wait(headers)
@@ -81,7 +81,7 @@ def error_from_graph(status: int, body: object, headers: Mapping[str, str], *, w
         vendor_subcode="" if error.subcode is None else str(error.subcode),
         trace_id=error.trace_id,
         hits=row.hits if row else Hits.CALL,
-        retry_after=(wait or row_wait or _DEFAULT_WAIT) if issubclass(kind, RateLimitError) else None,
+        retry_after=(wait or row_wait) if issubclass(kind, RateLimitError) else None,
         fields=error.fields,
         remedy=row.remedy if row and kind in {row.kind, row.on_write} else "",
     )
@@ -89,6 +89,8 @@ def error_from_graph(status: int, body: object, headers: Mapping[str, str], *, w
 
 def _kind(error: GraphError, row: Row | None, status: int, *, writes: bool) -> type[VendorError]:
     lost: type[VendorError] = OutcomeUnknownError if writes else VendorUnavailableError
+    if status == 429 and (row is None or row.kind is VendorUnavailableError):
+        return RateLimitError
     if row is None:
         return lost if status >= 500 or error.is_transient else RejectedError
     if error.code == 1 and error.is_transient is False:
@@ -101,7 +103,7 @@ def _unexplained(status: int, wait: timedelta | None, *, writes: bool) -> Vendor
     """No error object: a proxy, a broken answer, or an edge server that sends everybody away."""
     if status == 429:
         msg = "Facebook asks for fewer calls (HTTP 429)"
-        return RateLimitError(msg, vendor=VENDOR, hits=Hits.INTEGRATION, retry_after=wait or _DEFAULT_WAIT)
+        return RateLimitError(msg, vendor=VENDOR, hits=Hits.INTEGRATION, retry_after=wait)
     msg = f"Facebook answered in a way we don't know (HTTP {status})"
     return (OutcomeUnknownError if writes else VendorUnavailableError)(msg, vendor=VENDOR)
 

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import attrs
 
-from moorage_facebook.graph.client import GraphCall, GraphClient
+from moorage_facebook.graph.call import GraphCall
+from moorage_facebook.graph.client import GraphClient
 from moorage_facebook.graph.values import record, records, text
 from moorage_facebook.settings import VENDOR
 from moorage_ports.errors import VendorError

@@ -26,21 +26,13 @@ class Usage:
     """One reading. `percent` is the highest of what was reported; at 100 calls are refused.
 
     `limit` says which limit it is (`app`, `page`, `ad account`, or a business use case such as `leadgen`),
-    `owner` whose it is (empty: the app's), `regain_after` when calls will get through again.
+    `owner` whose it is (empty: not said), `regain_after` when calls will get through again.
     """
 
     limit: str
     owner: str = ""
     percent: float
     regain_after: timedelta | None = None
-
-
-@attrs.frozen(kw_only=True)
-class UsageReport:
-    """Everything that one answer said about limits, for whoever governs the pace."""
-
-    lane: str
-    readings: tuple[Usage, ...]
 
 
 def usage_from_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
@@ -68,7 +60,8 @@ def _readings(headers: Mapping[str, str]) -> Iterator[Usage]:
         yield Usage(limit="ad account", percent=percent, regain_after=reset)
     insights = _header(headers, _INSIGHTS_HEADER)
     if insights:
-        yield Usage(limit="ads insights", percent=_highest(insights, "app_id_util_pct", "acc_id_util_pct"))
+        yield Usage(limit="ads insights of the app", percent=_highest(insights, "app_id_util_pct"))
+        yield Usage(limit="ads insights", percent=_highest(insights, "acc_id_util_pct"))
 
 
 def _business_readings(usage: Mapping[str, object]) -> Iterator[Usage]:

@@ -23,7 +23,7 @@ from moorage_facebook.sandbox.tokens import Session, check_proof, open_session
 from moorage_facebook.sandbox.wire import AnyRoute, Call, WebhookDoor, owned_page, render
 
 _MOST_IN_BATCH = 50
-_NOMINAL_CALLS = 5_000  # calls that would be 100 % of every limit: high, so that only faults ever throttle
+_NOMINAL_CALLS = 100_000_000  # calls that would be 100 % of every limit: so many that only faults throttle
 
 
 @attrs.frozen(kw_only=True)

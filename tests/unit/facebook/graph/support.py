@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import msgspec
 
 from moorage_facebook.graph.client import GraphClient
-from moorage_facebook.graph.usage import UsageReport
 from moorage_facebook.settings import GraphSettings
 from moorage_ports.http import HttpAnswer, HttpError, HttpRequest
 from moorage_ports.secret import Secret
-from moorage_ports.testing.lent import FakeClock
+from moorage_ports.testing.lent import FakeClock, FakeGovernor
 from moorage_ports.webhooks import VendorApp
 
 APP = VendorApp(
@@ -53,14 +53,17 @@ class ScriptedGraph:
         return said
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, slots=False)
 class Bench:
     """A client on a scripted Graph."""
 
     graph: ScriptedGraph
     clock: FakeClock = attrs.field(factory=FakeClock)
-    reports: list[UsageReport] = attrs.field(factory=list)
     app: VendorApp = APP
+
+    @cached_property
+    def governor(self) -> FakeGovernor:
+        return FakeGovernor(self.clock, "facebook")
 
     @property
     def client(self) -> GraphClient:
@@ -69,8 +72,8 @@ class Bench:
             clock=self.clock,
             app=self.app,
             settings=GraphSettings(graph_url="https://graph.test"),
+            governor=self.governor,
             lane="acme",
-            on_usage=self.reports.append,
             jitter=lambda: 1.0,
         )
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_facebook.graph.client import READ_BUDGET, GraphCall
+from moorage_facebook.graph.call import GraphCall
+from moorage_facebook.graph.client import READ_BUDGET
 from moorage_ports.errors import (
     InvalidRequestError,
     OutcomeUnknownError,
@@ -226,8 +227,7 @@ async def test_usage_is_reported_on_success_and_on_failure() -> None:
     with pytest.raises(OutcomeUnknownError):
         await there.client.send(WRITE)
 
-    assert [report.readings[0].percent for report in there.reports] == [91.0, 91.0]
-    assert {report.lane for report in there.reports} == {"acme"}
+    assert [reading.used for reading in there.governor.reported] == [0.91, 0.91]
 
 
 @given(

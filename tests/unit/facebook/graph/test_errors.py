@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_facebook.graph.error_table import BY_CODE, BY_SUBCODE, BY_SUBCODE_ALONE, RANGES, find_row
+from moorage_facebook.graph.error_table import (
+    BY_CODE,
+    BY_SUBCODE,
+    BY_SUBCODE_ALONE,
+    RANGES,
+    Parks,
+    find_row,
+)
 from moorage_facebook.graph.errors import error_from_graph, read_graph_error
 from moorage_ports.errors import (
     Hits,
@@ -51,7 +58,8 @@ def error(
         (17, None, RateLimitError, Hits.INTEGRATION),
         (17, 2446079, RateLimitError, Hits.CHANNEL),
         (32, None, RateLimitError, Hits.CHANNEL),
-        (613, None, RateLimitError, Hits.INTEGRATION),
+        (341, None, RateLimitError, Hits.INTEGRATION),
+        (613, None, RateLimitError, Hits.CHANNEL),
         (80001, None, RateLimitError, Hits.CHANNEL),
         (80005, None, RateLimitError, Hits.CHANNEL),
         (80012, None, RateLimitError, Hits.CHANNEL),
@@ -114,8 +122,9 @@ def test_every_row_helps_a_person() -> None:
     assert all(row.remedy == "" or row.remedy.endswith(".") for row in ROWS)
 
 
-def test_only_limits_name_a_wait() -> None:
-    assert all((row.retry_after is not None) == (row.kind is RateLimitError) for row in ROWS)
+def test_a_limit_and_only_a_limit_has_somebody_pause() -> None:
+    assert all((row.parks is not Parks.NOBODY) == (row.kind is RateLimitError) for row in ROWS)
+    assert all(row.kind is RateLimitError for row in ROWS if row.retry_after or row.use_case)
 
 
 def test_graphs_own_wait_is_honoured() -> None:
@@ -132,7 +141,7 @@ def test_graphs_own_wait_is_honoured() -> None:
     assert wait({"x-business-use-case-usage": msgspec.json.encode(usage).decode()}) == timedelta(minutes=19)
     assert wait({"retry-after": "30"}) == timedelta(seconds=30)
     assert wait({"retry-after": "99999999999999"}) == timedelta(days=2)
-    assert wait({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == timedelta(minutes=5)
+    assert wait({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) is None, "the governor knows how long"
 
 
 def test_429_without_a_word_of_graph_is_a_limit() -> None:
@@ -141,6 +150,11 @@ def test_429_without_a_word_of_graph_is_a_limit() -> None:
 
     assert type(found) is RateLimitError
     assert found.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("code", [2, 999_999, None])
+def test_429_is_a_limit_whatever_graph_says_beside_it(code: int | None) -> None:
+    assert type(error(code, status=429, writes=True)) is RateLimitError
 
 
 def test_the_blamed_fields_are_named() -> None:

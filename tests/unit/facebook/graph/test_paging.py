@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from moorage_facebook.graph.client import GraphCall
+from moorage_facebook.graph.call import GraphCall
 from moorage_facebook.graph.paging import fetch_all, page_from_graph
 from moorage_ports.errors import VendorError
 from tests.unit.facebook.graph.support import TOKEN, answer, bench, query_of

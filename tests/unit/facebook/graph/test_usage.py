@@ -28,7 +28,8 @@ def test_the_highest_of_each_counts() -> None:
     assert readings == (
         Usage(limit="app", percent=61.5),
         Usage(limit="ad account", percent=9.67),
-        Usage(limit="ads insights", percent=71.0),
+        Usage(limit="ads insights of the app", percent=71.0),
+        Usage(limit="ads insights", percent=9.0),
     )
 
 
