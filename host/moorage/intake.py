@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 import structlog
 
+from moorage import reconcile
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
 from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
@@ -67,12 +68,18 @@ def register_workers(services: Services) -> None:
     async def forget_attempts() -> None:
         await services.storage.connect_attempts.forget_expired(services.clock.now())
 
+    async def forget_meters() -> None:
+        await services.governors.forget_idle()
+
     jobs.handle(QUEUE, Intaker(services).look, concurrency=GROUPS_AT_ONCE)
     jobs.handle(publishing.QUEUE, settle_publication)
     jobs.handle(connecting.TICKETS, shred_ticket)
+    jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
+    jobs.every("usage meters", timedelta(hours=1), forget_meters)
+    jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
 
 
 def _bound(

@@ -34,7 +34,7 @@ from moorage_ports.governor import Meter, MeterScope, Reading
 
 log = structlog.get_logger(__name__)
 
-PATIENCE: Final = 3.0  # seconds before a hot meter; shorter than any budget of the flows that wait here
+PATIENCE: Final = 4.0  # seconds before a hot meter; shorter than any budget of the flows that wait here
 WRITING_PATIENCE: Final = 1.0  # for the database: an answer must not wait long for its own footnote
 REMEMBERED: Final = 10_000  # meters per process
 IDLE: Final = timedelta(days=2)

@@ -21,6 +21,7 @@ from moorage_facebook.scopes import plan_scopes
 from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import TokenFacts, inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
+from moorage_ports.apps import ProvenApp
 from moorage_ports.authorizer import (
     AuthorizationRequest,
     ChannelGrant,
@@ -33,6 +34,7 @@ from moorage_ports.authorizer import (
 from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
     Hits,
+    MissingScopeError,
     OutcomeUnknownError,
     RateLimitError,
     ReauthorizationError,
@@ -90,6 +92,13 @@ def extend_token(app_id: str, app_secret: Secret, token: Secret) -> GraphCall:
     )
 
 
+def describe_app(app_id: str) -> GraphCall:
+    """`GET /{app}` with the app's own token: Graph tells an app's id to whoever knows its secret."""
+    return GraphCall(
+        path=(app_id,), query={"fields": "id,name"}, is_app_call=True, expects=frozenset({"id"})
+    )
+
+
 def whoami(token: Secret, fields: str = "id") -> GraphCall:
     """`GET /me`: who the token stands for."""
     return GraphCall(path=("me",), query={"fields": fields}, token=token, expects=frozenset({"id"}))
@@ -106,6 +115,17 @@ class GraphAuthorizer:
 
     client: GraphClient
     vault: GraphTokenVault
+
+    async def prove_app(self) -> ProvenApp:
+        """The app as Graph describes it to itself."""
+        app_id = self.client.app.app_id
+        try:
+            node = await self.client.send(describe_app(app_id))
+        except (ReauthorizationError, MissingScopeError, VendorNotFoundError, RejectedError) as refused:
+            raise _not_your_app(refused) from refused
+        if node_id(node.get("id")) != app_id:
+            raise _not_your_app()
+        return ProvenApp(app_id=app_id, name=text(node.get("name")))
 
     def plan_scopes(self, requested: Sequence[str] | None, capabilities: Collection[Capability]) -> ScopePlan:
         """See `scopes.plan_scopes`."""
@@ -240,7 +260,7 @@ class GraphAuthorizer:
         """Whether Graph confirms that the token is this app's and acts as this very Page.
 
         Raises:
-            RateLimitError: Graph could not be asked now, which says nothing about the token.
+            RateLimitError: Graph could not be asked about any Page now, which says nothing about tokens.
         """
         try:
             facts = await inspect_token(self.client, token)
@@ -249,9 +269,9 @@ class GraphAuthorizer:
             if facts.profile_id:
                 return facts.profile_id == page_id
             return node_id((await self.client.send(which_page(token, page_id))).get("id")) == page_id
-        except RateLimitError:
-            raise
-        except VendorError:
+        except VendorError as failure:
+            if isinstance(failure, RateLimitError) and failure.hits is not Hits.CHANNEL:
+                raise
             return False
 
 
@@ -260,6 +280,18 @@ def _token_in(body: Mapping[str, object]) -> Secret:
     if not token:
         raise _begin_again("Facebook sent no token")
     return Secret(token)
+
+
+def _not_your_app(cause: VendorError | None = None) -> RejectedError:
+    msg = "Facebook does not confirm that this is the app's secret"
+    return RejectedError(
+        msg,
+        vendor=VENDOR,
+        vendor_code=cause.vendor_code if cause else "",
+        vendor_subcode=cause.vendor_subcode if cause else "",
+        trace_id=cause.trace_id if cause else "",
+        remedy="Copy app id and app secret from the app's dashboard, under App settings, Basic.",
+    )
 
 
 def _begin_again(message: str, cause: VendorError | None = None) -> ReauthorizationError:
