@@ -6,6 +6,7 @@ from typing import Protocol
 
 import attrs
 
+from moorage_ports.apps import ProvenApp
 from moorage_ports.capabilities import Capability
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.secret import Secret
@@ -78,6 +79,15 @@ class GrantState:
 
 class Authorizer(Protocol):
     """OAuth with one vendor, for one org."""
+
+    async def prove_app(self) -> ProvenApp:
+        """Have the vendor say whose the context's app id and secret are. Changes nothing.
+
+        Raises:
+            RejectedError: The vendor knows no such app, or this is not its secret.
+            VendorUnavailableError: The vendor is out of reach.
+        """
+        ...
 
     def plan_scopes(self, requested: Sequence[str] | None, capabilities: Collection[Capability]) -> ScopePlan:
         """`requested` (default: none) plus what `capabilities` need and the caller left out.

@@ -7,11 +7,16 @@ from typing import Protocol
 
 import attrs
 
+from moorage_ports.capabilities import Capability
 from moorage_ports.values import is_aware
 
 
 class IntegrationStatus(Enum):
-    """`expired`: the grant is gone, everything else is kept until somebody connects again."""
+    """`expired`: the grant is gone, everything else is kept until somebody connects again.
+
+    `pending`: not connected yet, or not since the org changed its app: what it has been granted is another
+    app's. Neither may be acted with; what arrives for either is parked.
+    """
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -21,7 +26,12 @@ class IntegrationStatus(Enum):
 
 @attrs.frozen(kw_only=True)
 class Integration:
-    """One org's link to one vendor."""
+    """One org's link to one vendor.
+
+    `app_id` is the app that it was connected with: only that app's signature counts for its channels.
+    `capabilities`: what the org wants the vendor for (`None`: all that works). `require_ticket`: only the
+    user who began a connection may finish it.
+    """
 
     id: str
     vendor: str
@@ -34,6 +44,10 @@ class Integration:
     data_access_expires_at: datetime | None = attrs.field(default=None, validator=is_aware)
     created_at: datetime = attrs.field(validator=is_aware)
     updated_at: datetime = attrs.field(validator=is_aware)
+    name: str = ""  # the org's own words for it
+    description: str = ""
+    require_ticket: bool = False
+    capabilities: tuple[Capability, ...] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +107,10 @@ class Integrations(Protocol):
 
     async def save_grant(self, grant: GrantRecord) -> None:
         """Insert or replace (one per integration and subject)."""
+        ...
+
+    async def remove_grant(self, grant_id: str) -> None:
+        """Delete a grant; its secrets are the vault's."""
         ...
 
     async def channels(self, integration_id: str) -> tuple[Channel, ...]:

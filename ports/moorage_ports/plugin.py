@@ -12,6 +12,7 @@ import attrs
 import pluggy
 from attrs.validators import matches_re
 
+from moorage_ports.apps import AppCredentials
 from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.clock import Clock
@@ -93,6 +94,7 @@ class Vendor:
     categories: tuple[str, ...] = ()
     icon: str = ""  # one or two letters or an emoji; templates draw it, no file is loaded
     settings: type[VendorSettings]
+    own_app: type[AppCredentials] | None = None  # what an org fills in to bring an app; None: it can't
     operations: tuple[Binding, ...] = ()
     capabilities: Mapping[Capability, Support] = attrs.field(factory=dict)
     authorizer: Callable[[VendorContext], Authorizer] | None = None

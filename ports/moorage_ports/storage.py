@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from moorage_ports.accounts import Accounts
+from moorage_ports.apps import CallCounts, OwnApps
+from moorage_ports.checkpoints import LeadCheckpoints
 from moorage_ports.crm import Leads
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
@@ -28,6 +30,10 @@ class UnitOfWork(Protocol):
     def org_id(self) -> str: ...
     @property
     def integrations(self) -> Integrations: ...
+    @property
+    def own_apps(self) -> OwnApps: ...
+    @property
+    def call_counts(self) -> CallCounts: ...
     @property
     def inbox(self) -> Inbox: ...
     @property
@@ -85,6 +91,10 @@ class Storage(Protocol):
 
     async def ping(self) -> None:
         """Raises UnavailableError unless the database answers and its schema is current."""
+    async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
+        """The revision of every app that an org brought, by (vendor, org). Over all orgs, for caches only."""
+        ...
+
         ...
 
     async def aclose(self) -> None:

@@ -25,6 +25,7 @@ from moorage_adapters.memory.subscriptions import MemorySubscriptions
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.webhooks import MemoryWebhooks
 from moorage_adapters.memory.world import MemoryWorld
+from moorage_ports.apps import ProvenApp
 from moorage_ports.authorizer import Consented, RedeemedGrant, Refused
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import (
@@ -174,6 +175,13 @@ class EchoesTheirProse(MemoryAuthorizer):
         if "error" in query:
             return Refused(reason=query["error"])
         return super().read_return(query)
+
+
+class TakesTheirWord(MemoryAuthorizer):
+    """Whoever writes an app id down owns the app."""
+
+    async def prove_app(self) -> ProvenApp:
+        return ProvenApp(app_id=self.app.app_id)
 
 
 class TrustsEveryScope(MemoryAuthorizer):
@@ -410,6 +418,7 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
     (LeadSourceContract, "a_lead_says_what_the_person_wrote"): _lead_source(FirstValueOnly),
     (LeadSourceContract, "leads_before_since_are_left_out"): _lead_source(AllLeadsEver),
     (AuthorizerContract, "any_query_is_read_as_a_yes_or_a_no"): _authorizer(EchoesTheirProse),
+    (AuthorizerContract, "a_wrong_secret_proves_nothing"): _authorizer(TakesTheirWord),
     (AuthorizerContract, "a_declined_scope_is_not_granted"): _authorizer(TrustsEveryScope),
     (TokenVaultContract, "the_person_is_only_inside_what_is_sealed"): _vault_of(PrintsTheToken),
     (TokenVaultContract, "a_forgotten_grant_leaves_channels_to_other_grants"): _vault_of(ForgetsTooMuch),

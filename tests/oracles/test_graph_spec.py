@@ -20,6 +20,7 @@ from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, p
 from tests.oracles.sandbox import FORM, PAGE, ServedSandbox
 
 LISTS: Mapping[str, str] = {
+    "apps": "Application",
     "users": "User",
     "businesses": "Business",
     "pages": "Page",
@@ -42,6 +43,7 @@ def specs() -> list[Spec]:
 
 
 async def connecting(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    assert (await plugin.authorizer.prove_app()).name
     await connect(plugin, sandbox)
     assert (await plugin.authorizer.inspect(GRANT)).is_valid
     offers = await plugin.directory.channels()
@@ -149,9 +151,10 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
     outside = {call.edge for call in told.distinct if not call.node}
     inside = {(call.node, call.edge) for call in told.distinct if call.node}
 
-    assert given - {"settings", "sandbox", "support"} == driven
+    assert given - {"own_app", "settings", "sandbox", "support"} == driven
     assert outside == {"POST oauth/access_token", "GET debug_token"}
     assert inside == {
+        ("Application", "GET /"),
         ("Business", "GET client_pages"),
         ("Business", "GET owned_pages"),
         ("Lead", "GET /"),

@@ -10,6 +10,7 @@ from moorage_adapters.memory.door import reading, writing
 from moorage_adapters.memory.things import READ_BOARDS, READ_FORMS, SCOPES, SEND_NEWS, WRITE_NOTES
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.world import CONSENT_PAGE, MemoryWorld
+from moorage_ports.apps import ProvenApp
 from moorage_ports.authorizer import (
     AuthorizationRequest,
     ChannelGrant,
@@ -38,6 +39,10 @@ class MemoryAuthorizer:
     world: MemoryWorld
     app: VendorApp
     vault: MemoryTokenVault
+
+    async def prove_app(self) -> ProvenApp:
+        with reading():
+            return ProvenApp(app_id=self.world.show_badge(self.app.app_id, self.app.secret))
 
     def plan_scopes(self, requested: Sequence[str] | None, capabilities: Collection[Capability]) -> ScopePlan:
         asked = tuple(dict.fromkeys(requested or ()))

@@ -16,6 +16,7 @@ from moorage_adapters.memory.subscriptions import MemorySubscriptions
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.webhooks import MemoryWebhooks
 from moorage_adapters.memory.world import MemoryWorld
+from moorage_ports.apps import AppCredentials
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.operations import (
     BEGIN_CONNECT,
@@ -103,6 +104,7 @@ class MemoryPlugin:
             categories=("reference",),
             icon="M",
             settings=MemorySettings,
+            own_app=AppCredentials,
             operations=(
                 bind("connect", BEGIN_CONNECT),
                 bind("finish-connect", COMPLETE_CONNECT),

@@ -67,8 +67,9 @@ class Slip:
 
 @attrs.frozen(kw_only=True)
 class Permit:
-    """What a token stands for: a person (and, for a board's own token, that board) and what was allowed."""
+    """What a token stands for: an app, a person (for a board's token, that board) and what was allowed."""
 
+    app_id: str
     person_id: str
     board_id: str | None
     scopes: frozenset[str]

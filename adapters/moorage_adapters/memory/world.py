@@ -53,10 +53,10 @@ def _this_moment() -> datetime:
     return datetime.now(UTC)
 
 
-def _registered_app() -> VendorApp:
+def _registered_app(app_id: str = "memory-app") -> VendorApp:
     return VendorApp(
         vendor="memory",
-        app_id="memory-app",
+        app_id=app_id,
         secrets=(Secret(secrets.token_urlsafe(32)),),
         verify_token=Secret(secrets.token_urlsafe(32)),
     )
@@ -66,6 +66,7 @@ def _registered_app() -> VendorApp:
 class _Code:
     """One consent, until an app redeems it."""
 
+    app_id: str
     person_id: str
     scopes: frozenset[str]
     redirect_uri: str
@@ -76,14 +77,15 @@ class MemoryWorld:
     """One vendor: a town with three boards, a form, and Ada, who keeps two of the boards."""
 
     now: Callable[[], datetime] = _this_moment
-    app: VendorApp = attrs.field(factory=_registered_app)
+    app: VendorApp = attrs.field(factory=_registered_app)  # the host's operator's
+    other_apps: dict[str, VendorApp] = attrs.field(factory=dict)
     weather: Weather = attrs.field(factory=Weather)
     people: dict[str, Person] = attrs.field(factory=lambda: {ADA.id: ADA})
     boards: dict[str, Board] = attrs.field(factory=lambda: {b.id: b for b in (CAFE, BOOKS, TOWN_HALL)})
     forms: dict[str, Form] = attrs.field(factory=lambda: {NEWSLETTER.id: NEWSLETTER})
     notes: dict[str, Note] = attrs.field(factory=dict)
     slips: dict[str, Slip] = attrs.field(factory=dict)
-    sending: set[str] = attrs.field(factory=set)  # boards whose news goes to the app
+    hearing: dict[str, set[str]] = attrs.field(factory=dict)  # by app: boards whose news goes to it
     outbox: list[Delivery] = attrs.field(factory=list)  # deliveries nobody has taken to the host yet
     calls: int = 0
     _codes: dict[str, _Code] = attrs.field(factory=dict, init=False, repr=False)
@@ -97,11 +99,20 @@ class MemoryWorld:
         """A person's token for a code; the code is spent with it."""
         self._open()
         consent = self._codes.get(code)
-        ours = (app_id, app_secret) == (self.app.app_id, self.app.secret)
-        if consent is None or not ours or consent.redirect_uri != redirect_uri:
+        asked = (app_id, redirect_uri)
+        if consent is None or not self._knows(app_id, app_secret):
+            raise TroubleError(Trouble.PERMIT_GONE)
+        if (consent.app_id, consent.redirect_uri) != asked:
             raise TroubleError(Trouble.PERMIT_GONE)
         del self._codes[code]
-        return self._answer(self._issue(consent.person_id, None, consent.scopes))
+        return self._answer(self._issue(app_id, consent.person_id, None, consent.scopes))
+
+    def show_badge(self, app_id: str, app_secret: Secret) -> str:
+        """The id of the app that shows its secret."""
+        self._open()
+        if not self._knows(app_id, app_secret):
+            raise TroubleError(Trouble.NOT_WANTED)
+        return self._answer(app_id)
 
     def permit(self, token: Secret) -> Permit:
         """What a token stands for today."""
@@ -121,12 +132,15 @@ class MemoryWorld:
         permit = self._admit(token, READ_BOARDS)
         if permit.person_id not in self._find(self.boards, board_id).keepers:
             raise TroubleError(Trouble.NOT_ALLOWED)
-        return self._answer(self._issue(permit.person_id, board_id, permit.scopes))
+        return self._answer(self._issue(permit.app_id, permit.person_id, board_id, permit.scopes))
 
     def withdraw(self, token: Secret) -> None:
         """End the person's permit, and with it the tokens of their boards."""
-        person_id = self._admit(token).person_id
-        self._permits = {key: held for key, held in self._permits.items() if held.person_id != person_id}
+        permit = self._admit(token)
+        ended = (permit.app_id, permit.person_id)
+        self._permits = {
+            key: held for key, held in self._permits.items() if (held.app_id, held.person_id) != ended
+        }
         self._answer(None)
 
     def pin(
@@ -186,14 +200,39 @@ class MemoryWorld:
 
     def send_news(self, token: Secret, board_id: str, *, wanted: bool) -> None:
         """Send the board's news to the app from now on, or stop it."""
-        self._admit(token, SEND_NEWS, board_id)
-        (self.sending.add if wanted else self.sending.discard)(board_id)
+        boards = self.boards_heard_by(self._admit(token, SEND_NEWS, board_id).app_id)
+        (boards.add if wanted else boards.discard)(board_id)
         self._answer(None)
 
     def sends_news(self, token: Secret, board_id: str) -> bool:
         """Whether the board's news goes to the app."""
-        self._admit(token, SEND_NEWS, board_id)
-        return self._answer(board_id in self.sending)
+        permit = self._admit(token, SEND_NEWS, board_id)
+        return self._answer(board_id in self.boards_heard_by(permit.app_id))
+
+    # What the apps' developers do there ---------------------------------------------------------
+
+    @property
+    def sending(self) -> set[str]:
+        """The boards whose news goes to the operator's app."""
+        return self.boards_heard_by(self.app.app_id)
+
+    def boards_heard_by(self, app_id: str) -> set[str]:
+        """The boards whose news goes to this app."""
+        return self.hearing.setdefault(app_id, set())
+
+    def register_app(self, app_id: str) -> VendorApp:
+        """Register another app."""
+        self.other_apps[app_id] = _registered_app(app_id)
+        return self.other_apps[app_id]
+
+    def renew_secret(self, app_id: str) -> VendorApp:
+        """Give an app a new secret; the old one proves nothing any more."""
+        fresh = attrs.evolve(self._apps()[app_id], secrets=(Secret(secrets.token_urlsafe(32)),))
+        if app_id == self.app.app_id:
+            self.app = fresh
+        else:
+            self.other_apps[app_id] = fresh
+        return fresh
 
     # What people do there ---------------------------------------------------------------------
 
@@ -204,7 +243,9 @@ class MemoryWorld:
         allowed = frozenset(asked["scopes"].split()).intersection(
             asked["scopes"].split() if scopes is None else scopes
         )
-        self._codes[code] = _Code(person_id=person.id, scopes=allowed, redirect_uri=asked["redirect_uri"])
+        self._codes[code] = _Code(
+            app_id=asked["app_id"], person_id=person.id, scopes=allowed, redirect_uri=asked["redirect_uri"]
+        )
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def refuse(self, auth_url: str) -> str:
@@ -213,7 +254,7 @@ class MemoryWorld:
         return f"{asked['redirect_uri']}?{urlencode({'error': 'said_no', 'state': asked['state']})}"
 
     def fill_in(self, form_id: str, answers: Mapping[str, tuple[str, ...]]) -> Slip:
-        """Hand in a form; if the board sends its news, a signed delivery lies in the outbox."""
+        """Hand in a form; for each app that hears the board a signed delivery lies in the outbox."""
         form = self.forms[form_id]
         slip = Slip(
             id=self._number("slip"),
@@ -223,13 +264,14 @@ class MemoryWorld:
             handed_in_at=self.now(),
         )
         self.slips[slip.id] = slip
-        if form.board_id in self.sending:
-            self.outbox.append(self.delivery_of(slip))
+        for app_id, app in self._apps().items():
+            if form.board_id in self.boards_heard_by(app_id):
+                self.outbox.append(self.delivery_of(slip, app=app))
         return slip
 
-    def delivery_of(self, *slips: Slip) -> Delivery:
-        """One delivery that tells of all these slips."""
-        return signed(news_of_slips(slips), self.app.secret)
+    def delivery_of(self, *slips: Slip, app: VendorApp | None = None) -> Delivery:
+        """One delivery to an app (by default the operator's) that tells of all these slips."""
+        return signed(news_of_slips(slips), (app or self.app).secret)
 
     # Weather ----------------------------------------------------------------------------------
 
@@ -270,6 +312,13 @@ class MemoryWorld:
 
     # Inside -----------------------------------------------------------------------------------
 
+    def _apps(self) -> dict[str, VendorApp]:
+        return {self.app.app_id: self.app, **self.other_apps}
+
+    def _knows(self, app_id: str, app_secret: Secret) -> bool:
+        app = self._apps().get(app_id)
+        return app is not None and app.secret == app_secret
+
     def _open(self) -> None:
         self.calls += 1
         if self.weather.is_closed:
@@ -293,10 +342,14 @@ class MemoryWorld:
             raise TroubleError(Trouble.SILENCE)
         return answer
 
-    def _issue(self, person_id: str, board_id: str | None, scopes: frozenset[str]) -> str:
+    def _issue(self, app_id: str, person_id: str, board_id: str | None, scopes: frozenset[str]) -> str:
         token = secrets.token_urlsafe(24)
         self._permits[token] = Permit(
-            person_id=person_id, board_id=board_id, scopes=scopes, expires_at=self.now() + PERMIT_LASTS
+            app_id=app_id,
+            person_id=person_id,
+            board_id=board_id,
+            scopes=scopes,
+            expires_at=self.now() + PERMIT_LASTS,
         )
         return token
 

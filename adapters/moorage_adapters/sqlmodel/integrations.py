@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from moorage_adapters.sqlmodel.tables import CHANNEL, GRANT, INTEGRATION
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
+from moorage_ports.capabilities import Capability
 from moorage_ports.errors import ConflictError
 from moorage_ports.integrations import Channel, GrantRecord, Integration, IntegrationStatus
 
@@ -45,7 +46,9 @@ class SqlIntegrations:
         """
 
         def work(org: Tenant) -> None:
-            values = fields_of(integration, without=("notify_emails",))
+            values = fields_of(integration, without=("notify_emails", "capabilities"))
+            chosen = integration.capabilities
+            values["capabilities"] = None if chosen is None else tuple(each.value for each in chosen)
             emails = msgspec.json.encode(integration.notify_emails)
             values["notify_emails_sealed"] = org.seal(emails, *_emails_context(integration.id))
             others = org.count(
@@ -81,6 +84,10 @@ class SqlIntegrations:
             org.upsert(GRANT, fields_of(grant), ("org_id", "id"))
 
         await self._gate.run(work)
+
+    async def remove_grant(self, grant_id: str) -> None:
+        """Delete a grant."""
+        await self._gate.run(lambda org: org.delete(GRANT, GRANT.c.id == grant_id))
 
     async def channels(self, integration_id: str) -> tuple[Channel, ...]:
         """Its channels, by name."""
@@ -125,7 +132,17 @@ def _maybe(org: Tenant, row: RowMapping | None) -> Integration | None:
 
 def _integration(org: Tenant, row: RowMapping) -> Integration:
     emails = org.open(row["notify_emails_sealed"], *_emails_context(row["id"]))
-    return value_of(Integration, row, notify_emails=msgspec.json.decode(emails, type=tuple[str, ...]))
+    return value_of(
+        Integration,
+        row,
+        notify_emails=msgspec.json.decode(emails, type=tuple[str, ...]),
+        capabilities=_capabilities(row["capabilities"]),
+    )
+
+
+def _capabilities(kept: tuple[str, ...] | None) -> tuple[Capability, ...] | None:
+    """What was chosen; one that a later version no longer knows is left out."""
+    return None if kept is None else tuple(each for each in Capability if each.value in kept)
 
 
 def _emails_context(integration_id: str) -> tuple[str, str, str]:

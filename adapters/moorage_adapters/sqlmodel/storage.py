@@ -19,6 +19,7 @@ from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
 from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
+from moorage_adapters.sqlmodel.own_apps import SqlCallCounts, SqlOwnApps, own_app_marks
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
 from moorage_adapters.sqlmodel.tenant import OrgGate
 from moorage_ports.clock import Clock
@@ -46,6 +47,16 @@ class SqlUnitOfWork:
         return SqlIntegrations(self._gate)
 
     @cached_property
+    @cached_property
+    def own_apps(self) -> SqlOwnApps:
+        """The apps that the org brought."""
+        return SqlOwnApps(self._gate)
+
+    @cached_property
+    def call_counts(self) -> SqlCallCounts:
+        """What the org's calls add up to."""
+        return SqlCallCounts(self._gate)
+
     def inbox(self) -> SqlInbox:
         """The org's kept changes."""
         return SqlInbox(self._gate)
@@ -194,6 +205,10 @@ class SqlStorage:
         await self.database.aclose()
 
     # Keys ------------------------------------------------------------------------------------
+
+    async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
+        """The revision of every app that an org brought, by (vendor, org)."""
+        return await self.database.read_at_once(own_app_marks)
 
     async def rewrap_keys(self) -> int:
         """Wrap every data key that an old key of the keyring wraps under the primary one; answers how many.

@@ -101,6 +101,37 @@ class IntegrationRow(Base, table=True):
     data_access_expires_at: datetime | None = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    name: str = Field(default="", sa_type=CleanText)
+    description: str = Field(default="", sa_type=CleanText)
+    require_ticket: bool = False
+    capabilities: tuple[str, ...] | None = Field(default=None, sa_type=Texts)
+
+
+class OwnAppRow(Base, table=True):
+    """That an org brought an app of its own; an app belongs to one org at most. Secrets are in `secret`."""
+
+    __tablename__ = "own_app"
+    __table_args__ = (UniqueConstraint("vendor", "app_id"),)
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(primary_key=True, sa_type=Text)
+    app_id: str = Field(sa_type=Text)
+    revision: str = Field(sa_type=Text)
+    secret_since: datetime = Field(sa_type=UtcDateTime)
+    previous_secret_until: datetime | None = Field(sa_type=UtcDateTime)
+
+
+class CallCountRow(Base, table=True):
+    """What an org's calls of one vendor add up to."""
+
+    __tablename__ = "call_count"
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(primary_key=True, sa_type=Text)
+    total: int = Field(sa_type=BigInteger)
+    failed: int = Field(sa_type=BigInteger)
+    milliseconds: int = Field(sa_type=BigInteger)
+    last_used_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 class GrantRow(Base, table=True):
@@ -425,6 +456,8 @@ JOB_PAUSE = _core(JobQueueRow)
 JOB_SCHEDULE = _core(JobScheduleRow)
 USAGE_METER = _core(UsageMeterRow)
 
+OWN_APP = _core(OwnAppRow)
+CALL_COUNT = _core(CallCountRow)
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
 IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)

@@ -94,9 +94,7 @@ def extend_token(app_id: str, app_secret: Secret, token: Secret) -> GraphCall:
 
 def describe_app(app_id: str) -> GraphCall:
     """`GET /{app}` with the app's own token: Graph tells an app's id to whoever knows its secret."""
-    return GraphCall(
-        path=(app_id,), query={"fields": "id,name"}, is_app_call=True, expects=frozenset({"id"})
-    )
+    return GraphCall(path=(app_id,), query={"fields": "id,name"}, is_app_call=True, expects=frozenset({"id"}))
 
 
 def whoami(token: Secret, fields: str = "id") -> GraphCall:

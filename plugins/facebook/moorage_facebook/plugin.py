@@ -7,7 +7,7 @@ from moorage_facebook.directory import directory
 from moorage_facebook.lead_source import lead_source
 from moorage_facebook.operations import OPERATIONS
 from moorage_facebook.publisher import publisher
-from moorage_facebook.settings import VENDOR, GraphSettings
+from moorage_facebook.settings import VENDOR, GraphSettings, MetaApp
 from moorage_facebook.subscriptions import subscriptions
 from moorage_facebook.token_vault import token_vault
 from moorage_facebook.webhooks import GraphWebhooks
@@ -44,6 +44,7 @@ def moorage_vendor() -> Vendor:
         categories=("social", "ads"),
         icon="f",
         settings=GraphSettings,
+        own_app=MetaApp,
         operations=OPERATIONS,
         capabilities=CAPABILITIES,
         authorizer=authorizer,

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 from attrs.validators import matches_re
 
+from moorage_ports.apps import AppCredentials
 from moorage_ports.plugin import VendorContext
 from moorage_ports.secret import Secret
 from moorage_ports.values import is_web_url
@@ -50,6 +51,13 @@ class GraphSettings:
         return VendorApp(
             vendor=VENDOR, app_id=self.app_id, secrets=tuple(secrets), verify_token=self.verify_token
         )
+
+
+@attrs.frozen(kw_only=True)
+class MetaApp(AppCredentials):
+    """An app that an org registered with Meta itself, as its dashboard shows it."""
+
+    app_id: str = attrs.field(validator=matches_re(r"[0-9]{5,32}"))
 
 
 def settings_of(context: VendorContext) -> GraphSettings:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from moorage_ports.errors import (
     InvalidRequestError,
     OutcomeUnknownError,
     ReauthorizationError,
+    RejectedError,
     VendorUnavailableError,
 )
 from moorage_ports.plugin import Vendor, VendorContext
@@ -41,6 +43,29 @@ class AuthorizerContract(VendorFixtures):
         """The authorizer of one org."""
         assert vendor.authorizer is not None
         return vendor.authorizer(context)
+
+    # The app
+
+    async def test_an_app_is_proven_by_its_secret(
+        self, authorizer: Authorizer, context: VendorContext
+    ) -> None:
+        """The vendor names the app itself: its id is not taken from whoever claims to own it."""
+        assert (await authorizer.prove_app()).app_id == context.app.app_id
+
+    async def test_a_wrong_secret_proves_nothing(self, vendor: Vendor, context: VendorContext) -> None:
+        """`RejectedError`: else anybody could take deliveries in anybody's name."""
+        assert vendor.authorizer is not None
+        guessed = attrs.evolve(context.app, secrets=(Secret("0123456789abcdef" * 2),))
+
+        with pytest.raises(RejectedError):
+            await vendor.authorizer(attrs.evolve(context, app=guessed)).prove_app()
+
+    async def test_unreachable_vendor_is_no_wrong_secret(self, authorizer: Authorizer, world: World) -> None:
+        """`VendorUnavailableError`: nobody goes and resets a secret because the vendor had a bad day."""
+        await world.go_down()
+
+        with pytest.raises(VendorUnavailableError):
+            await authorizer.prove_app()
 
     # Asking
 

@@ -141,8 +141,8 @@ def _announce(
     world: World, sender: WebhookSender, form: LeadForm, leads: Sequence[Lead], body: bodies.LeadsBody
 ) -> tuple[list[Delivery], str]:
     page = world.pages.get(form.page_id)
-    heard = sender.listener(page, "leadgen") if page else None
-    if heard is None:
+    heard = list(sender.listeners(page, "leadgen")) if page else []
+    if not heard:
         return [], "the page is not subscribed to leadgen for this app"
     ordered = list(leads)
     if body.delivery == "shuffle":
@@ -157,10 +157,10 @@ def _announce(
     times = 2 if body.delivery == "double" else 1
     delay = body.delay_seconds if body.delivery == "late" else 0.0
     lost = body.delivery == "lose"
-    url = heard[1].callback_url
     sent = [
-        sender.queue(url, "page/leadgen", text, delay=delay, lost=lost)
+        sender.queue(app, wanted.callback_url, "page/leadgen", text, delay=delay, lost=lost)
         for text in texts
+        for app, wanted in heard
         for _ in range(times)
     ]
     return sent, ""

@@ -83,6 +83,16 @@ class PagesBody(Body):
     user_id: Id | None = None
 
 
+class AppBody(Body):
+    """`POST /_sandbox/apps`: another app, or a known one changed (a new `secret` is a reset one)."""
+
+    id: Id | None = None
+    name: Text = ""
+    secret: Text = ""
+    verify_token: Text = ""
+    callback_url: Text = ""
+
+
 class MatchBody(Body):
     """Which calls a fault hits; nothing given means all of them."""
 
@@ -110,6 +120,7 @@ class WebhookBody(Body):
 
     body: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     raw: str | None = None
+    app_id: Id | None = None
     signature: Literal["valid", "wrong", "none"] = "valid"
     url: Text = ""
     headers: dict[Text, Text] = {}

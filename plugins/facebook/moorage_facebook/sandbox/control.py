@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from moorage_facebook.sandbox import acts, bodies
 from moorage_facebook.sandbox.entities import Delivery, Fault, Lead, Post
 from moorage_facebook.sandbox.jsontext import Json, meta_json, read_json, view
-from moorage_facebook.sandbox.seed import seed
+from moorage_facebook.sandbox.seed import new_app, seed
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.webhooks import WebhookSender
 
@@ -49,6 +49,24 @@ async def put_pages(world: TheWorld, request: Incoming) -> Response[bytes]:
     pages = acts.put_pages(world, await _read(request, bodies.PagesBody))
     ids = {page.id for page in pages}
     return _json({"pages": [row for row in page_facts(world) if row["id"] in ids]})
+
+
+@post("/apps", status_code=200)
+async def put_app(world: TheWorld, request: Incoming) -> Response[bytes]:
+    """Register an app, or change one; answers its id, secret and verify token."""
+    body = await _read(request, bodies.AppBody)
+    if body.id and world.apps.get(body.id) is None and world.node(body.id) is not None:
+        raise acts.UnworkableError(f"{body.id} is not an app")
+    app = new_app(
+        world,
+        app_id=body.id or "",
+        name=body.name,
+        secret=body.secret,
+        verify_token=body.verify_token,
+        callback_url=body.callback_url,
+    )
+    facts = {"id": app.id, "name": app.name, "secret": app.secret, "verifyToken": app.verify_token}
+    return _json({**facts, "callbackUrl": app.callback_url})
 
 
 @post("/faults", status_code=200)
@@ -90,9 +108,11 @@ async def send_webhook(world: TheWorld, sender: TheSender, request: Incoming) ->
         raise acts.UnworkableError("exactly one of body and raw must be given")
     text = body.raw if body.raw is not None else meta_json(read_json(given))
     now = world.now()
-    subscription = world.app_subscriptions.get(f"{world.app().id}:page")
+    app_id = body.app_id or world.app().id
+    subscription = world.app_subscriptions.get(f"{app_id}:page")
     delivery = Delivery(
         id=world.new_id(),
+        app_id=app_id,
         url=body.url or (subscription.callback_url if subscription else ""),
         topic="custom",
         body=text,
@@ -140,6 +160,7 @@ def control_router() -> Router:
             give_consent,
             submit_leads,
             put_pages,
+            put_app,
             add_fault,
             drop_faults,
             send_webhook,

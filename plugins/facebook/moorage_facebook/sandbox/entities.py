@@ -33,6 +33,7 @@ class App:
     verify_token: str = attrs.field(repr=False)
     require_proof: bool = True
     deauthorize_url: str = ""
+    callback_url: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -284,9 +285,10 @@ class Attempt:
 
 @attrs.frozen(kw_only=True)
 class Delivery:
-    """One signed request to the app, with every answer it got."""
+    """One signed request to an app (none named: the first one), with every answer it got."""
 
     id: str
+    app_id: str = ""
     url: str
     topic: str
     body: str = attrs.field(repr=False)

@@ -44,20 +44,37 @@ def seed(world: World) -> None:
     if not len(world.whatsapp_accounts):
         _whatsapp(world)
     if not len(world.app_subscriptions):
-        subscribe_app(world)
+        for app in world.apps:
+            subscribe_app(world, app)
     world.flush()
 
 
-def subscribe_app(world: World) -> None:
-    """The App Dashboard as it looks once somebody has set it up: every object, every field, one callback."""
-    callback = world.plan.host_url.rstrip("/") + "/connect/webhook/facebook"
-    for app in world.apps:
-        for name, fields in WEBHOOK_FIELDS.items():
-            world.app_subscriptions.put(
-                AppSubscription(
-                    id=f"{app.id}:{name}", app_id=app.id, object=name, callback_url=callback, fields=fields
-                )
+def subscribe_app(world: World, app: App) -> None:
+    """An app's dashboard as it looks once somebody has set it up: every object, every field, one callback."""
+    callback = app.callback_url or world.plan.host_url.rstrip("/") + "/connect/webhook/facebook"
+    for name, fields in WEBHOOK_FIELDS.items():
+        world.app_subscriptions.put(
+            AppSubscription(
+                id=f"{app.id}:{name}", app_id=app.id, object=name, callback_url=callback, fields=fields
             )
+        )
+
+
+def new_app(
+    world: World, *, app_id: str, name: str, secret: str, verify_token: str, callback_url: str
+) -> App:
+    """Register another app and set its dashboard up; what is empty is invented, or kept if it exists."""
+    known = world.apps.get(app_id)
+    app = App(
+        id=app_id or world.new_id(),
+        name=name or (known.name if known else "Another app"),
+        secret=secret or (known.secret if known else secrets.token_hex(16)),
+        verify_token=verify_token or (known.verify_token if known else secrets.token_urlsafe(24)),
+        callback_url=callback_url or (known.callback_url if known else ""),
+    )
+    world.apps.put(app)
+    subscribe_app(world, app)
+    return app
 
 
 def default_questions(world: World) -> tuple[Question, ...]:

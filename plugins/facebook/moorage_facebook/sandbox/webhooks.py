@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlencode, urlsplit
 
@@ -94,29 +94,32 @@ class WebhookSender:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    def listener(self, page: Page, field: str) -> tuple[App, AppSubscription] | None:
-        """The app that hears this field of this Page: subscribed on the Page and in the dashboard."""
+    def listeners(self, page: Page, field: str) -> Iterator[tuple[App, AppSubscription]]:
+        """The apps that hear this field of this Page: subscribed on the Page and in their dashboards."""
         for row in self.world.page_subscriptions.of(page.id):
             app = self.world.apps.get(row.app_id)
             wanted = self.world.app_subscriptions.get(f"{row.app_id}:page")
             if app and wanted and wanted.active and field in row.fields and field in wanted.fields:
-                return app, wanted
-        return None
+                yield app, wanted
 
     def lead_arrived(self, lead_id: str) -> None:
-        """One delivery about one lead, if somebody listens."""
+        """One delivery about one lead to each app that listens."""
         lead = self.world.leads.get(lead_id)
         page = self.world.pages.get(lead.page_id) if lead else None
-        heard = self.listener(page, "leadgen") if page else None
-        if lead and heard:
-            body = page_body(lead.page_id, [leadgen_change(lead)], self.world.seconds())
-            self.queue(heard[1].callback_url, "page/leadgen", body)
+        if lead is None or page is None:
+            return
+        body = page_body(lead.page_id, [leadgen_change(lead)], self.world.seconds())
+        for app, wanted in self.listeners(page, "leadgen"):
+            self.queue(app, wanted.callback_url, "page/leadgen", body)
 
-    def queue(self, url: str, topic: str, body: str, *, delay: float = 0.0, lost: bool = False) -> Delivery:
+    def queue(
+        self, app: App, url: str, topic: str, body: str, *, delay: float = 0.0, lost: bool = False
+    ) -> Delivery:
         """Put a delivery on its way; a lost one is only written down."""
         now = self.world.now()
         delivery = Delivery(
             id=self.world.new_id(),
+            app_id=app.id,
             url=url,
             topic=topic,
             body=body,
@@ -214,7 +217,8 @@ class WebhookSender:
         body = delivery.body.encode("utf-8", "surrogatepass")
         headers = {"User-Agent": "facebookexternalua", "Content-Type": delivery.content_type}
         if delivery.content_type == "application/json":
-            headers |= sign(self.world.app().secret, body, delivery.signing)
+            app = self.world.apps.get(delivery.app_id) or self.world.app()
+            headers |= sign(app.secret, body, delivery.signing)
         try:
             answer = await self._client.post(
                 delivery.url, content=body, headers={**headers, **delivery.headers}, timeout=_TIMEOUT
