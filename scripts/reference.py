@@ -39,6 +39,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "Integrations",
         "ConnectAttempts",
         "Leads",
+        "LeadCheckpoints",
         "Publications",
         "RememberedCalls",
         "Accounts",

@@ -1,10 +1,11 @@
 """What the commands do, apart from the demo."""
 
+import getpass
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -17,6 +18,7 @@ from moorage.settings import CannotStartError, Settings, SettingsError, load_set
 from moorage.vendors import Vendors, installed_vendors
 from moorage_ports.capabilities import Capability
 from moorage_ports.errors import UnavailableError
+from moorage_ports.inbox import ItemState
 from moorage_ports.operations import Role
 
 Config = Annotated[Path | None, Parameter(help="A TOML file with settings; variables win over it.")]
@@ -104,6 +106,63 @@ def token(
         return _fail(f"{wrong}.")
     _say(made)
     return 0
+
+
+def replay(
+    *,
+    org: Annotated[str, Parameter(help="The organisation whose deliveries they are.")],
+    id: Annotated[
+        tuple[str, ...], Parameter(help="Only this one; may be given several times.", negative="")
+    ] = (),
+    state: Annotated[
+        Literal["dead", "done"] | None,
+        Parameter(help="All in this state. Default: dead, unless ids are given."),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(help="List what would be replayed, change nothing.", negative="")
+    ] = False,
+    config: Config = None,
+) -> int:
+    """Work on kept deliveries again, as if they had just come. What had its effect has none a second time."""
+    found = installed_vendors()
+    settings = _settings(found, config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    if not ORG_ID.fullmatch(org):
+        return _fail("An org is 1 to 64 letters, digits, _ or -.")
+    configure_logging(settings.log_level)
+    if state is not None:
+        states: tuple[ItemState, ...] = (ItemState(state),)
+    else:
+        states = (ItemState.DEAD, ItemState.DONE) if id else (ItemState.DEAD,)
+    return _run(lambda: _replay(settings, found, org, id, states, dry_run=dry_run))
+
+
+async def _replay(
+    settings: Settings,
+    found: Vendors,
+    org: str,
+    ids: tuple[str, ...],
+    states: tuple[ItemState, ...],
+    *,
+    dry_run: bool,
+) -> None:
+    from moorage import replay as replaying  # noqa: PLC0415 - needs what serving needs
+    from moorage.bootstrap import assembled  # noqa: PLC0415
+
+    async with assembled(settings, found) as services:
+        order = replaying.ReplayOrder(org_id=org, by=f"cli:{getpass.getuser()}", states=states, ids=ids)
+        if not dry_run:
+            _say(f"Replayed: {await replaying.replay(services, order)}.")
+            return
+        items = await replaying.find(services, order)
+        for item in items:
+            _say(
+                f"{item.id}  {item.state.value}  {item.received_at:%Y-%m-%d %H:%M:%S}Z  {item.vendor}  {item.kind}"
+                f"  tries {item.tries}  {item.error}".rstrip()
+            )
+        more = " or more" if len(items) == replaying.AT_ONCE else ""
+        _say(f"Would be replayed: {len(items)}{more}.")
 
 
 def vendors() -> int:

@@ -4,7 +4,7 @@
 unit of work, for the worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -95,6 +95,20 @@ class InboxItem:
     lease: int
 
 
+@attrs.frozen(kw_only=True)
+class SettledItem:
+    """One kept change that nobody works on any more, for people: what it was and what became of it."""
+
+    id: str
+    vendor: str
+    kind: str
+    state: ItemState
+    received_at: datetime = attrs.field(validator=is_aware)
+    settled_at: datetime = attrs.field(validator=is_aware)
+    tries: int
+    error: str = ""
+
+
 class Inbox(Protocol):
     """One org's kept changes."""
 
@@ -121,6 +135,24 @@ class Inbox(Protocol):
         """Make parked items of `vendor` pending again; answers the buckets that have work now."""
         ...
 
+    async def settled(
+        self,
+        *,
+        states: Collection[ItemState],
+        before: datetime,
+        ids: Collection[str] = (),
+        limit: int = 500,
+    ) -> tuple[SettledItem, ...]:
+        """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
+        ...
+
+    async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:
+        """Make settled items pending again, as if they had just come; answers the buckets that have work now.
+
+        One that is pending or parked by now is left alone. Replaying what had its effect has none again.
+        """
+        ...
+
 
 class Backlog(Protocol):
     """What is waiting, over all orgs; for the sweep, for metrics and for readiness."""
@@ -134,5 +166,13 @@ class Backlog(Protocol):
         ...
 
     async def oldest_pending_at(self) -> datetime | None:
-        """When the oldest unprocessed item was received."""
+        """When the oldest unprocessed item was received, also of those that wait for a retry."""
+        ...
+
+    async def pending_count(self) -> int:
+        """How many items are unprocessed, those that wait for a retry included."""
+        ...
+
+    async def listening_channels(self) -> Sequence[tuple[str, str, str]]:
+        """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         ...

@@ -104,6 +104,7 @@ class Vendor:
     publisher: Callable[[VendorContext], Publisher] | None = None
     lead_source: Callable[[VendorContext], LeadSource] | None = None
     webhooks: WebhookSource | None = None
+    webhook_client_name: str = ""  # the common name of the certificate that deliveries come with, if any
     sandbox: Callable[[SandboxPlan], Sandbox] | None = None
 
     def support(self, capability: Capability) -> Support:

@@ -11,6 +11,7 @@ from typing import Protocol
 from moorage_ports.accounts import Accounts
 from moorage_ports.apps import CallCounts, OwnApps
 from moorage_ports.checkpoints import LeadCheckpoints
+from moorage_ports.checkpoints import LeadCheckpoints
 from moorage_ports.crm import Leads
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
@@ -38,6 +39,8 @@ class UnitOfWork(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def leads(self) -> Leads: ...
+    @property
+    def lead_checkpoints(self) -> LeadCheckpoints: ...
     @property
     def publications(self) -> Publications: ...
     @property

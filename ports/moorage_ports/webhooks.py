@@ -9,6 +9,7 @@ from typing import Protocol
 import attrs
 
 from moorage_ports.events import Event
+from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
 
 
@@ -86,4 +87,11 @@ class WebhookSource(Protocol):
 
     def events(self, change: bytes) -> tuple[Event, ...]:
         """What one kept change means. Total over whatever `split` produced: unknown becomes `Unmapped`."""
+        ...
+
+    def lead_change(self, lead: Lead) -> Change:
+        """The change that a delivery announces `lead` with: same owner, business key and partition.
+
+        So a lead whose delivery got lost goes the way of all others, and is one with it if it comes late.
+        """
         ...

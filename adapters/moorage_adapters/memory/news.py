@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -27,17 +28,10 @@ def signed(body: bytes, secret: Secret) -> Delivery:
 
 def news_of_slips(slips: Sequence[Slip]) -> bytes:
     """Says that forms were filled in, and where: never with what answers."""
-    return msgspec.json.encode(
-        {
-            "news": [
-                {
-                    "what": "slip",
-                    "slip": slip.id,
-                    "form": slip.form_id,
-                    "board": slip.board_id,
-                    "at": slip.handed_in_at,
-                }
-                for slip in slips
-            ]
-        }
-    )
+    news = [piece_of_news(slip.id, slip.form_id, slip.board_id, slip.handed_in_at) for slip in slips]
+    return msgspec.json.encode({"news": news})
+
+
+def piece_of_news(slip_id: str, form_id: str, board_id: str, at: datetime) -> dict[str, object]:
+    """Says that one form was filled in."""
+    return {"what": "slip", "slip": slip_id, "form": form_id, "board": board_id, "at": at}

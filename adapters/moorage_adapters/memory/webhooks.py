@@ -3,14 +3,15 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 
-from moorage_adapters.memory.news import SIGNATURE_HEADER, signature
+from moorage_adapters.memory.news import SIGNATURE_HEADER, piece_of_news, signature
 from moorage_ports.errors import MalformedError, SignatureError
 from moorage_ports.events import Event, LeadArrived, Unmapped
+from moorage_ports.lead_source import Lead
 from moorage_ports.webhooks import Change, Delivery, VendorApp
 
 LONGEST_CHALLENGE = 64
@@ -77,6 +78,11 @@ class MemoryWebhooks:
                 occurred_at=news.at,
             ),
         )
+
+    def lead_change(self, lead: Lead) -> Change:
+        at = lead.submitted_at or datetime.fromtimestamp(0, UTC)
+        news = piece_of_news(lead.external_id, lead.form_external_id, lead.channel_external_id, at)
+        return _change(msgspec.json.encode(news))
 
 
 def _slip_news(piece: bytes) -> _SlipNews | None:

@@ -1,19 +1,21 @@
 """The worker's side of the inbox: one org's kept changes, claimed and settled."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import Connection, RowMapping, func, or_, select
+from sqlalchemy import Connection, RowMapping, false, func, literal_column, or_, select
 
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
-from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.inbox import InboxItem, ItemState, SettledItem
 from moorage_ports.secret_store import SealError
 
 log = structlog.get_logger(__name__)
 
 MAX_ERROR_CHARACTERS = 500
+_ID = re.compile(r"(?:[0-9a-f]{2})+", re.ASCII)
 
 
 class SqlInbox:
@@ -93,6 +95,81 @@ class SqlInbox:
         return await self._gate.run(work)
 
 
+    async def settled(
+        self,
+        *,
+        states: Collection[ItemState],
+        before: datetime,
+        ids: Collection[str] = (),
+        limit: int = 500,
+    ) -> tuple[SettledItem, ...]:
+        """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
+        where = [
+            or_(*(_is(state) for state in SETTLED if state in states)) if states else false(),
+            INBOX.c.settled_at <= before,
+        ]
+        if ids:
+            where.append(INBOX.c.key_digest.in_(_digests(ids)))
+        order = (INBOX.c.seq,)
+        return await self._gate.run(
+            lambda org: tuple(_settled(row) for row in org.rows(INBOX, *where, order_by=order, limit=limit))
+        )
+
+    async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:
+        """Make settled items pending again; answers the buckets that have work now."""
+        values = {
+            "state": ItemState.PENDING,
+            "next_at": None,
+            "settled_at": None,
+            "tries": 0,
+            "last_error": "",
+            "lease": INBOX.c.lease + 1,
+        }
+        by_vendor: dict[str, list[bytes]] = {}
+        for item in items:
+            by_vendor.setdefault(item.vendor, []).extend(_digests((item.id,)))
+
+        def work(org: Tenant) -> tuple[int, ...]:
+            buckets: set[int] = set()
+            for vendor, digests in by_vendor.items():
+                where = (
+                    INBOX.c.vendor == vendor,
+                    INBOX.c.key_digest.in_(digests),
+                    or_(*map(_is, SETTLED)),
+                    INBOX.c.settled_at <= now,
+                )
+                buckets.update(int(row["bucket"]) for row in org.update_returning(INBOX, values, *where))
+            return tuple(sorted(buckets))
+
+        return await self._gate.run(work)
+
+
+SETTLED = (ItemState.DONE, ItemState.DEAD)
+
+
+def _is(state: ItemState) -> Condition:
+    """A literal, so that the partial index of that state is seen to fit."""
+    return INBOX.c.state == literal_column(f"'{state.value}'", INBOX.c.state.type)
+
+
+def _digests(ids: Iterable[str]) -> list[bytes]:
+    """The ids as they are stored; what is no id of ours is nobody's."""
+    return [bytes.fromhex(one) for one in ids if _ID.fullmatch(one)]
+
+
+def _settled(row: RowMapping) -> SettledItem:
+    return SettledItem(
+        id=bytes(row["key_digest"]).hex(),
+        vendor=row["vendor"],
+        kind=row["kind"],
+        state=row["state"],
+        received_at=row["received_at"],
+        settled_at=row["settled_at"],
+        tries=row["tries"],
+        error=row["last_error"],
+    )
+
+
 def _pending_of(org: Tenant, bucket: int) -> tuple[Condition, ...]:
     return (INBOX.c.org_id == org.org_id, INBOX.c.bucket == bucket, IS_PENDING)
 
@@ -160,6 +237,11 @@ def pending_groups(connection: Connection, now: datetime) -> Sequence[tuple[str,
         .order_by(INBOX.c.org_id, INBOX.c.bucket)
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def pending_count(connection: Connection) -> int:
+    """How many items are unprocessed."""
+    return int(connection.execute(select(func.count()).select_from(INBOX).where(IS_PENDING)).scalar_one())
 
 
 def oldest_pending_at(connection: Connection) -> datetime | None:

@@ -10,6 +10,7 @@ from moorage_adapters.sqlmodel import inbox as inbox_rows
 from moorage_adapters.sqlmodel import keys as key_rows
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.accounts import SqlAccounts
+from moorage_adapters.sqlmodel.checkpoints import SqlLeadCheckpoints, listening_channels
 from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
 from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path, unavailable
 from moorage_adapters.sqlmodel.inbox import SqlInbox
@@ -67,6 +68,11 @@ class SqlUnitOfWork:
         return SqlLeads(self._gate)
 
     @cached_property
+    def lead_checkpoints(self) -> SqlLeadCheckpoints:
+        """How far the org's leads are known."""
+        return SqlLeadCheckpoints(self._gate)
+
+    @cached_property
     def publications(self) -> SqlPublications:
         """The org's publications."""
         return SqlPublications(self._gate)
@@ -105,6 +111,14 @@ class SqlBacklog:
     async def oldest_pending_at(self) -> datetime | None:
         """When the oldest unprocessed item was received."""
         return await self._database.read_at_once(inbox_rows.oldest_pending_at)
+
+    async def pending_count(self) -> int:
+        """How many items are unprocessed, those that wait for a retry included."""
+        return await self._database.read_at_once(inbox_rows.pending_count)
+
+    async def listening_channels(self) -> Sequence[tuple[str, str, str]]:
+        """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
+        return await self._database.read_at_once(listening_channels)
 
 
 class SqlStorage:

@@ -220,6 +220,7 @@ class InboxRow(Base, table=True):
         _partial("ix_inbox_pending", _PENDING, "org_id", "bucket", "seq", "next_at"),
         _partial("ix_inbox_waiting", _WAITING, "org_id", "bucket", "next_at"),
         _partial("ix_inbox_parked", text("state = 'parked'"), "org_id", "vendor", "bucket"),
+        _partial("ix_inbox_dead", text("state = 'dead'"), "org_id", "seq"),
         {"sqlite_autoincrement": True},
     )
 
@@ -252,6 +253,21 @@ class QuarantineRow(Base, table=True):
     received_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
     body_sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class LeadCheckpointRow(Base, table=True):
+    """Up to when a form's leads are known; with an empty form, since when a channel is listened to."""
+
+    __tablename__ = "lead_checkpoint"
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(primary_key=True, sa_type=Text)
+    channel_external_id: str = Field(primary_key=True, sa_type=Text)
+    form_external_id: str = Field(primary_key=True, sa_type=Text)
+    since: datetime = Field(sa_type=UtcDateTime)
+    checked_at: datetime | None = Field(sa_type=UtcDateTime)
+    cursor: str | None = Field(sa_type=CleanText)
+    began_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 # CRM -----------------------------------------------------------------------------------------
@@ -445,6 +461,7 @@ CHANNEL = _core(ChannelRow)
 CONNECT_ATTEMPT = _core(ConnectAttemptRow)
 INBOX = _core(InboxRow)
 QUARANTINE = _core(QuarantineRow)
+LEAD_CHECKPOINT = _core(LeadCheckpointRow)
 LEAD = _core(LeadRow)
 PUBLICATION = _core(PublicationRow)
 REMEMBERED_CALL = _core(RememberedCallRow)

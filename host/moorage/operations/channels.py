@@ -124,6 +124,9 @@ async def select_channels(call: OperationCall, request: SelectChannels) -> Selec
                     *(attrs.evolve(row, selected=False) for row in choice.removed),
                 ]
             )
+            for row in choice.selected:
+                if not row.selected:  # from now on its leads are the org's, heard of or not
+                    await uow.lead_checkpoints.begin(vendor.slug, row.external_id, services.clock.now())
     if call.dry_run:
         return _selection(choice, {}, ())
     outcomes = await subscribe_channels(services, vendor, org_id, choice.added)

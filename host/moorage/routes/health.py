@@ -1,15 +1,21 @@
 """Is it alive, is it ready, how is it doing: for load balancers, orchestrators and Prometheus."""
 
+from datetime import datetime
+from math import nan
+
 from litestar import Response, get
 from litestar.handlers import BaseRouteHandler
 from prometheus_client import generate_latest
 
 from moorage.auth import PUBLIC, QUIET
+from moorage.metrics import INBOX_OLDEST, INBOX_PENDING, LAST_HEARD, SILENCE
 from moorage.services import Services
+from moorage_ports.errors import UnavailableError
 
 
 def health_handlers(services: Services) -> list[BaseRouteHandler]:
     """`/healthz`, `/readyz` and `/metrics`; the last needs a token unless the settings open it."""
+    started_at = services.clock.now()
 
     @get("/healthz", opt={**PUBLIC, **QUIET}, media_type="text/plain")
     async def healthz() -> str:
@@ -24,7 +30,26 @@ def health_handlers(services: Services) -> list[BaseRouteHandler]:
 
     @get("/metrics", opt={**PUBLIC, **QUIET} if services.settings.open_metrics else QUIET)
     async def metrics() -> Response[bytes]:
-        """Counters; their labels name vendors and kinds, never orgs or people."""
+        """Counters and gauges; their labels name vendors and kinds, never orgs or people."""
+        await _measure(services, started_at)
         return Response(generate_latest(), media_type="text/plain; version=1.0.0")
 
     return [healthz, readyz, metrics]
+
+
+async def _measure(services: Services, started_at: datetime) -> None:
+    """Bring the gauges up to date; what waits is unknown (NaN) while the database is away."""
+    now = services.clock.now()
+    for vendor in services.vendors:
+        if vendor.webhooks is not None:
+            heard_at = LAST_HEARD.get(vendor.slug, started_at)
+            SILENCE.labels(vendor.slug).set((now - heard_at).total_seconds())
+    try:
+        pending = await services.storage.backlog.pending_count()
+        oldest = await services.storage.backlog.oldest_pending_at()
+    except UnavailableError:
+        INBOX_PENDING.set(nan)
+        INBOX_OLDEST.set(nan)
+        return
+    INBOX_PENDING.set(pending)
+    INBOX_OLDEST.set(max((now - oldest).total_seconds(), 0.0) if oldest else 0.0)

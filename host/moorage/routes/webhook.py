@@ -21,7 +21,7 @@ from prometheus_client import Counter
 
 from moorage.auth import PUBLIC, QUIET, InvalidOrgIdError
 from moorage.errors import MethodNotAllowedError, RequestTimeoutError, TooLargeError, UnsupportedEncodingError
-from moorage.metrics import DELIVERIES
+from moorage.metrics import DELIVERIES, LAST_HEARD
 from moorage.services import Services
 from moorage_ports.errors import MalformedError, SignatureError, UnknownVendorError
 from moorage_ports.failpoints import fail_point
@@ -93,6 +93,7 @@ class WebhookRoute:
         await send({"type": "http.response.body", "body": _KEPT_BODY, "more_body": False})
         fail_point("P7")
         _counted(vendor.slug, outcome).inc()
+        LAST_HEARD[vendor.slug] = self.services.clock.now()
 
     async def _keep(
         self, vendor: Vendor, source: WebhookSource, app: VendorApp, body: bytes, org_id: str | None

@@ -54,5 +54,6 @@ def moorage_vendor() -> Vendor:
         publisher=publisher,
         lead_source=lead_source,
         webhooks=GraphWebhooks(),
+        webhook_client_name="client.webhooks.fbclientcerts.com",
         sandbox=_sandbox,
     )

@@ -22,6 +22,7 @@ from moorage_facebook.graph.values import (
 )
 from moorage_ports.errors import MalformedError, SignatureError
 from moorage_ports.events import Event, LeadArrived, Unmapped
+from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Change, Delivery, VendorApp
 
@@ -91,6 +92,21 @@ class GraphWebhooks:
         translate = TRANSLATORS.get((text(kept.get("object")), text(happened.get("field"))))
         event = translate(record(kept.get("entry")), happened) if translate else None
         return (event or Unmapped(kind=text(kept.get("kind")) or "unknown", raw=kept),)
+
+    def lead_change(self, lead: Lead) -> Change:
+        """`leadgen`, as it would have come: ids and a time, no answers."""
+        page_id = lead.channel_external_id
+        at = int(lead.submitted_at.timestamp()) if lead.submitted_at else 0
+        value = {
+            "leadgen_id": lead.external_id,
+            "page_id": page_id,
+            "form_id": lead.form_external_id,
+            "ad_id": lead.ad_external_id,
+            "adgroup_id": lead.ad_set_external_id,
+            "created_time": at,
+        }
+        context = ChangeContext(topic="page", entry={"id": page_id, "time": at}, source="changes")
+        return change_from(context, {"field": "leadgen", "value": {k: v for k, v in value.items() if v}})
 
 
 def _contexts(delivery: object) -> Iterator[tuple[ChangeContext, object]]:

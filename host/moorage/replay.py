@@ -1,0 +1,65 @@
+"""Replay: kept changes go through the pipeline again, as if they had just come.
+
+Idempotent, because the pipeline is: what had its effect has none a second time. For what was given up
+(`dead`) once its cause is gone, and for what was done by a version of us that did not understand it yet.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+import attrs
+import structlog
+
+from moorage.intake import QUEUE
+from moorage.services import Services
+from moorage_ports.inbox import ItemState, SettledItem
+from moorage_ports.jobs import Nudge
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 200  # a transaction's worth: deliveries must not wait behind a big replay
+
+
+@attrs.frozen(kw_only=True)
+class ReplayOrder:
+    """Whose changes to replay: those of `ids`, those in one of `states`, or both; and who wants it."""
+
+    org_id: str
+    by: str
+    states: Collection[ItemState] = (ItemState.DEAD,)
+    ids: Collection[str] = ()
+
+
+async def find(services: Services, order: ReplayOrder, *, limit: int = AT_ONCE) -> tuple[SettledItem, ...]:
+    """The oldest changes that the order names. Changes nothing."""
+    async with services.storage.unit_of_work(order.org_id, reads_only=True) as uow:
+        return await uow.inbox.settled(
+            states=order.states, before=services.clock.now(), ids=order.ids, limit=limit
+        )
+
+
+async def replay(services: Services, order: ReplayOrder) -> int:
+    """Have everything that the order names worked on again; answers how many changes that are.
+
+    What is settled anew meanwhile is not replayed a second time.
+    """
+    began_at, replayed = services.clock.now(), 0
+    while True:
+        async with services.storage.unit_of_work(order.org_id) as uow:
+            items = await uow.inbox.settled(
+                states=order.states, before=began_at, ids=order.ids, limit=AT_ONCE
+            )
+            if not items:
+                break
+            buckets = await uow.inbox.replay(items, now=services.clock.now())
+            await uow.jobs.nudge(
+                *(
+                    Nudge(queue=QUEUE, group=f"{order.org_id}:{bucket}", org_id=order.org_id)
+                    for bucket in buckets
+                )
+            )
+        replayed += len(items)
+        log.info(
+            "replayed", org=order.org_id, by=order.by, count=len(items), items=[item.id for item in items]
+        )
+    return replayed
