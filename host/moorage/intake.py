@@ -18,7 +18,6 @@ from moorage import reconcile
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
 from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
-from moorage import reconcile
 from moorage.operations import connecting, publishing
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
@@ -76,11 +75,9 @@ def register_workers(services: Services) -> None:
     jobs.handle(publishing.QUEUE, settle_publication)
     jobs.handle(connecting.TICKETS, shred_ticket)
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
-    jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
-    jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
     jobs.every("usage meters", timedelta(hours=1), forget_meters)
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
 
