@@ -1,7 +1,8 @@
 """The enqueueing side of jobs: rows of the job table, written in the caller's transaction.
 
-A row of `job` is a group in line. One that must wait is a row of `job_timer`, which becomes a nudge in time,
-so a nudge for now and one for later never swallow each other.
+On PostgreSQL the table is pgqueuer's (`pg_nudges`). On SQLite a row of `job` is a group in line; one that
+must wait is a row of `job_timer`, which becomes a nudge in time, so a nudge for now and one for later never
+swallow each other.
 """
 
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from moorage_adapters.sqlmodel.pg_nudges import put_pg_nudges
 from moorage_adapters.sqlmodel.tables import JOB, JOB_TIMER
 from moorage_adapters.sqlmodel.tenant import OrgGate, insert_into
 from moorage_ports.jobs import Nudge
@@ -66,6 +68,9 @@ class SqlNudges:
 
 def put_nudges(connection: Connection, nudges: Iterable[Nudge]) -> None:
     """Put each group in line, or mark the one that stands there already as nudged again."""
+    if connection.dialect.name == "postgresql":
+        put_pg_nudges(connection, nudges)
+        return
     given = sorted(nudges, key=lambda nudge: (nudge.queue, nudge.group))
     now = [
         {"queue": nudge.queue, "group_key": nudge.group, "org_id": nudge.org_id, "place": next_place()}
