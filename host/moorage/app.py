@@ -67,6 +67,21 @@ def create_app(services: Services, handlers: Handlers = HANDLERS) -> Litestar:
     return app
 
 
+def create_health_app(services: Services) -> Litestar:
+    """What a worker answers: whether it lives, whether it is ready, what it counts. Nothing else."""
+    settings = services.settings
+    app = Litestar(
+        route_handlers=health_handlers(services),
+        guards=[caller_guard(TokenVerifier(settings.jwt, services.clock))],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    app.asgi_handler = _enveloped(app.asgi_handler, settings)
+    return app
+
+
 @get("/", opt=PUBLIC, include_in_schema=False)
 async def home() -> Redirect:
     """People who type the host's name want the admin UI."""

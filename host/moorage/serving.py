@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import attrs
 import uvicorn
 import uvloop
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from moorage.client_certificates import PEER
 from moorage.services import Services
-from moorage_ports.plugin import AsgiApp
+from moorage_ports.plugin import AsgiApp, AsgiMessage
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class Site:
     socket: socket.socket
     has_lifespan: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    notes_peers: bool = False  # whether the app asks who the socket is with (see `client_certificates`)
 
 
 def run(action: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -75,6 +78,19 @@ async def serve(*sites: Site, ready: Callable[[], None] | None = None) -> None:
             raise result
 
 
+async def until_told() -> None:
+    """Return at SIGINT or SIGTERM."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, told.set)
+    try:
+        await told.wait()
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
 @asynccontextmanager
 async def working(services: Services) -> AsyncIterator[None]:
     """Run the jobs for as long as the block lasts.
@@ -115,14 +131,14 @@ async def working(services: Services) -> AsyncIterator[None]:
 
 def _server(site: Site) -> uvicorn.Server:
     config = uvicorn.Config(
-        site.app,
+        _noting_peers(site) if site.notes_peers else site.app,
         http="httptools",
         ws="none",
         lifespan="on" if site.has_lifespan else "off",
         log_config=None,
         access_log=False,  # it would print queries; the app writes its own lines
         server_header=False,
-        proxy_headers=bool(site.trusted_proxies),
+        proxy_headers=bool(site.trusted_proxies) and not site.notes_peers,
         forwarded_allow_ips=list(site.trusted_proxies),
         timeout_graceful_shutdown=_GRACE,
     )
@@ -130,6 +146,22 @@ def _server(site: Site) -> uvicorn.Server:
     # Signals are ours: with several servers in one process each would take them from the one before.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     return server
+
+
+def _noting_peers(site: Site) -> AsgiApp:
+    """The app, told who the socket is with before the proxies' word about that is taken."""
+    inner = ProxyHeadersMiddleware(site.app, trusted_hosts=list(site.trusted_proxies))  # type: ignore[arg-type]
+
+    async def noting(
+        scope: AsgiMessage,
+        receive: Callable[[], Awaitable[AsgiMessage]],
+        send: Callable[[AsgiMessage], Awaitable[None]],
+    ) -> None:
+        client = scope.get("client")
+        scope[PEER] = client[0] if client else ""
+        await inner(scope, receive, send)  # type: ignore[arg-type]
+
+    return noting
 
 
 @contextlib.contextmanager
