@@ -21,6 +21,7 @@ from moorage_adapters.sqlmodel.engine import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
+from moorage_ports.jobs import Jobs
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ async def assembled(
         services = Services(
             settings=settings,
             storage=storage,
-            jobs=EmbeddedJobs(storage, clock),
+            jobs=_jobs(settings, storage, clock),
             http=http,
             clock=clock,
             vendors=vendors,
@@ -62,6 +63,16 @@ async def assembled(
     finally:
         await http.aclose()
         await storage.aclose()
+
+
+def _jobs(settings: Settings, storage: SqlStorage, clock: Clock) -> Jobs:
+    """On PostgreSQL jobs of any number of processes, on SQLite those of this one."""
+    if storage.database.dialect_name != "postgresql":
+        return EmbeddedJobs(storage, clock)
+    # Imported here: on SQLite pgqueuer would only cost half a second of every start.
+    from moorage_adapters.jobs_pgqueuer import PgQueuerJobs  # noqa: PLC0415
+
+    return PgQueuerJobs(storage.database, settings.database_url, clock)
 
 
 async def migrate(settings: Settings) -> str:

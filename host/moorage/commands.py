@@ -63,6 +63,45 @@ async def _serve(settings: Settings, found: Vendors, *, jobs: bool) -> None:
             await serve_sites(site, ready=lambda: _say(ready))
 
 
+def worker(
+    *,
+    config: Config = None,
+    port: Annotated[
+        int | None, Parameter(help="Answer /healthz, /readyz and /metrics here; 0 takes any free port.")
+    ] = None,
+) -> int:
+    """Do the background work until a signal. Any number of these may run, and any of them may die."""
+    found = installed_vendors()
+    settings = _settings(found, config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    if settings.database_url.startswith("sqlite"):
+        _fail("Workers share a PostgreSQL. On SQLite `moorage serve` does the background work by itself.")
+        return _WRONG_SETTINGS
+    configure_logging(settings.log_level)
+    return _run(lambda: _work(settings, found, port))
+
+
+async def _work(settings: Settings, found: Vendors, port: int | None) -> None:
+    from moorage.app import create_health_app  # noqa: PLC0415
+    from moorage.bootstrap import assembled  # noqa: PLC0415
+    from moorage.serving import Site, listening, port_of, until_told, working  # noqa: PLC0415
+    from moorage.serving import serve as serve_sites  # noqa: PLC0415
+
+    async with assembled(settings, found) as services, working(services):
+        if port is None:
+            _say("Moorage works.")
+            await until_told()
+            return
+        site = Site(
+            app=create_health_app(services),  # type: ignore[arg-type] # narrower types for the same protocol
+            socket=listening(settings.host, port),
+        )
+        await serve_sites(
+            site, ready=lambda: _say(f"Moorage works; its health is at port {port_of(site.socket)}.")
+        )
+
+
 def migrate(*, config: Config = None) -> int:
     """Bring the database to the newest version of its schema."""
     from moorage.bootstrap import migrate as migrate_database  # noqa: PLC0415
