@@ -7,6 +7,7 @@ from cyclopts import App
 app = App(name="moorage", help="An integration host: every vendor moors here, your product calls one API.")
 app.command("moorage.demo:demo", name="demo", help="Host, sandbox and a seeded organisation on this machine.")
 app.command("moorage.commands:serve", name="serve", help="Serve the host.")
+app.command("moorage.commands:worker", name="worker", help="Do background work; as many as you like.")
 app.command("moorage.commands:migrate", name="migrate", help="Bring the database up to date.")
 app.command("moorage.commands:token", name="token", help="Print a token, as your platform would make it.")
 app.command("moorage.commands:replay", name="replay", help="Work on kept deliveries again.")
