@@ -1,6 +1,7 @@
 """Sealing: what it promises about keys, moved and changed values, and about silence."""
 
 import base64
+import hmac
 import itertools
 import json
 import os
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import (
     EnvelopeCipher,
+    KeyedHash,
     Keyring,
     KeyringError,
     OrgKeys,
+    fresh_nonces,
     length_prefixed,
 )
 from moorage_ports.secret_store import SealError
@@ -214,6 +217,22 @@ def test_v5_every_shorter_value_is_the_same_error(keyring: Keyring) -> None:
     for length in range(len(sealed)):
         with pytest.raises(SealError):
             keys.open(sealed[:length], "row")
+
+
+@given(key=st.binary(min_size=32, max_size=32), message=st.binary(max_size=200))
+def test_v8_the_keyed_hash_is_hmac_sha256(key: bytes, message: bytes) -> None:
+    assert KeyedHash(key).digest(message) == hmac.digest(key, message, "sha256")
+
+
+def test_v4_nonces_drawn_at_once_are_as_many_and_as_different(keyring: Keyring) -> None:
+    drawn = fresh_nonces(10_000)
+    assert len(set(drawn)) == 10_000
+    assert {len(nonce) for nonce in drawn} == {12}
+    assert fresh_nonces(0) == []
+    keys = _keys(keyring)
+    sealed = keys.seal(b"x", "row", nonce=drawn[0])
+    assert sealed[5:17] == drawn[0]
+    assert keys.open(sealed, "row") == b"x"
 
 
 def test_v8_a_keyed_hash_differs_between_orgs_and_labels_and_is_stable(keyring: Keyring) -> None:
