@@ -58,6 +58,7 @@ class SqlUnitOfWork:
         """What the org's calls add up to."""
         return SqlCallCounts(self._gate)
 
+    @cached_property
     def inbox(self) -> SqlInbox:
         """The org's kept changes."""
         return SqlInbox(self._gate)
