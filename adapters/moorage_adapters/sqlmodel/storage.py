@@ -48,7 +48,6 @@ class SqlUnitOfWork:
         return SqlIntegrations(self._gate)
 
     @cached_property
-    @cached_property
     def own_apps(self) -> SqlOwnApps:
         """The apps that the org brought."""
         return SqlOwnApps(self._gate)
