@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from moorage_adapters.cipher import HOST, EnvelopeCipher
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.tables import ACCOUNT, SESSION
 from moorage_adapters.sqlmodel.tenant import fields_of, insert_into, value_of
@@ -17,7 +17,7 @@ from moorage_ports.secret_store import SealError
 class SqlAccounts:
     """`moorage_ports.accounts.Accounts`; each call is a transaction."""
 
-    def __init__(self, database: SqliteDatabase, cipher: EnvelopeCipher, clock: Clock) -> None:
+    def __init__(self, database: Database, cipher: EnvelopeCipher, clock: Clock) -> None:
         self._database = database
         self._cipher = cipher
         self._clock = clock

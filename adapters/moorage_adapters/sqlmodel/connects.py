@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping, delete, insert, update
 
 from moorage_adapters.cipher import EnvelopeCipher
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.tables import CONNECT_ATTEMPT
 from moorage_adapters.sqlmodel.tenant import fields_of, value_of
@@ -20,7 +20,7 @@ KEPT_AFTER_EXPIRY: Final = timedelta(days=1)
 class SqlConnectAttempts:
     """`moorage_ports.integrations.ConnectAttempts`; each call is a transaction."""
 
-    def __init__(self, database: SqliteDatabase, cipher: EnvelopeCipher, clock: Clock) -> None:
+    def __init__(self, database: Database, cipher: EnvelopeCipher, clock: Clock) -> None:
         self._database = database
         self._cipher = cipher
         self._clock = clock

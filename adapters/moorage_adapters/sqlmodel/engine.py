@@ -1,8 +1,7 @@
-"""Connections and transactions. SQLite here: one writer, a few readers, each on a thread of its own.
+"""SQLite: one writer, a few readers, each on a thread of its own.
 
-Stores hand synchronous work to `Transaction.run`: one hop to the connection's thread for a whole step, where
-an async driver hops several times per statement. The signature is that of SQLAlchemy's
-`AsyncConnection.run_sync`, so the same stores work over an async driver for PostgreSQL.
+A step of a transaction is one hop to the connection's thread, where an async driver hops several times per
+statement.
 """
 
 import asyncio
@@ -21,13 +20,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from moorage_ports.errors import UnavailableError
+from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, UnsafeDatabaseError, unavailable
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 5.0  # how long a writer waits for its turn, and SQLite for another process's lock
 READERS: Final = 4
 
 PRAGMAS: Final = {
@@ -37,10 +35,6 @@ PRAGMAS: Final = {
     "busy_timeout": ("5000", 5000),
     "foreign_keys": ("ON", 1),
 }
-
-
-class UnsafeDatabaseError(Exception):
-    """The database cannot promise what an acknowledgement stands for; the host does not start on it."""
 
 
 # What went wrong -----------------------------------------------------------------------------
@@ -84,11 +78,6 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether the database was out of reach, locked, full or broken, rather than misused."""
     code = _sqlite_code(error)
     return code & 0xFF in _TRY_AGAIN | _BROKEN or code == sqlite3.SQLITE_READONLY_DBMOVED
-
-
-def unavailable(why: str) -> UnavailableError:
-    """The error of the port."""
-    return UnavailableError(f"the database is {why}; nothing was written")
 
 
 @contextmanager
@@ -219,15 +208,16 @@ class Lane:
         await asyncio.get_running_loop().run_in_executor(self._executor, close)
 
 
-class Transaction:
-    """Work on one connection, all of it true together or not at all."""
+class SqliteTransaction:
+    """`Transaction` on one lane."""
 
     def __init__(self, database: "SqliteDatabase", lane: Lane, *, writes: bool) -> None:
         self._database = database
         self._lane = lane
         self._failed = False
         self.writes = writes
-        self.after_commit: list[Callable[[], None]] = []  # called on the event loop, once it is durable
+        self.before_commit: list[Callable[[Connection], None]] = []
+        self.after_commit: list[Callable[[], None]] = []
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` on the connection's thread.
@@ -296,18 +286,22 @@ class SqliteDatabase:
         return self
 
     @asynccontextmanager
-    async def write(self, *, hot: bool = False) -> AsyncIterator[Transaction]:
-        """A writing transaction; `hot` is the intake's.
+    async def write(
+        self, *, hot: bool = False, org_id: str | None = None
+    ) -> AsyncIterator[SqliteTransaction]:
+        """A writing transaction; `hot` is the intake's. SQLite has no use for `org_id`.
 
         Raises:
             UnavailableError: Nothing was written.
         """
         self.refuse_if_broken()
         await self._turns.take(hot=hot)
-        transaction = Transaction(self, self._writer, writes=True)
+        transaction = SqliteTransaction(self, self._writer, writes=True)
         try:
             yield transaction
             transaction.refuse_if_failed()
+            for callback in transaction.before_commit:
+                await transaction.run(callback)
             self.refuse_if_broken()
         except BaseException:
             self._end(self._writer, self._turns.give, commit=False)
@@ -351,7 +345,7 @@ class SqliteDatabase:
             return await transaction.run(work)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
+    async def read(self, *, org_id: str | None = None) -> AsyncIterator[SqliteTransaction]:
         """A reading transaction: one moment of the database, whatever is written meanwhile.
 
         Raises:
@@ -365,7 +359,7 @@ class SqliteDatabase:
         except TimeoutError:
             raise unavailable("busy") from None
         try:
-            yield Transaction(self, lane, writes=False)
+            yield SqliteTransaction(self, lane, writes=False)
         finally:
             self._end(lane, lambda: self._readers.put_nowait(lane), commit=False)
 
@@ -458,7 +452,7 @@ def sqlite_engine(path: Path, begin: str, *more: str) -> Engine:
             "check_same_thread": False,
             "timeout": PATIENCE_SECONDS,
             "isolation_level": None,  # Python's driver must not begin transactions of its own
-            "cached_statements": 256,
+            "cached_statements": 512,
         },
     )
 

@@ -25,7 +25,7 @@ from moorage_adapters.pace import (
     observed,
     parked_for,
 )
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.tables import USAGE_METER
 from moorage_adapters.sqlmodel.tenant import insert_into
 from moorage_ports.clock import Clock
@@ -51,7 +51,7 @@ _HITS: Final[Mapping[MeterScope, Hits]] = {
 class SqlGovernors:
     """`moorage_ports.governor.Governors`: one per process."""
 
-    def __init__(self, database: SqliteDatabase, clock: Clock, *, patience: float = PATIENCE) -> None:
+    def __init__(self, database: Database, clock: Clock, *, patience: float = PATIENCE) -> None:
         self._database = database
         self._clock = clock
         self._patience = patience

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from moorage_adapters.cipher import EnvelopeCipher
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.keeping import Aside, Keeping, put_aside
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import Bell
@@ -39,7 +39,7 @@ class _Waiting:
 class SqlIntake:
     """`moorage_ports.inbox.Intake` with group commit."""
 
-    def __init__(self, database: SqliteDatabase, cipher: EnvelopeCipher, clock: Clock, bell: Bell) -> None:
+    def __init__(self, database: Database, cipher: EnvelopeCipher, clock: Clock, bell: Bell) -> None:
         self._database = database
         self._cipher = cipher
         self._clock = clock

@@ -1,25 +1,27 @@
 """What the intake does within one transaction: find owners, seal, insert, put groups in line. Synchronous.
 
-This is the hottest path of the host. What happens per row goes through the driver's own cursor with prepared
-statements (`SqliteRows`): SQLAlchemy's part alone would cost more than the insert.
+This is the hottest path of the host. What happens per row goes to the driver itself with prepared statements
+(`SqliteRows`, `PostgresRows`): SQLAlchemy's part alone would cost more than the insert.
 """
 
 import secrets
 import sqlite3
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from functools import cache
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 import msgspec
 from sqlalchemy import Connection
 
-from moorage_adapters.cipher import HOST, OrgKeys
+from moorage_adapters.cipher import HOST, OrgKeys, fresh_nonces
 from moorage_adapters.sqlmodel.inbox import body_context, pack
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import next_place
+from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.tables import QUARANTINE
 from moorage_adapters.sqlmodel.types import clean, sqlite_moment
 from moorage_ports.failpoints import fail_point
@@ -30,6 +32,7 @@ QUEUE: Final = "inbox"
 BUCKETS: Final = 4  # groups per org: as many of its partitions may be worked on at once
 QUARANTINE_LIFETIME: Final = timedelta(days=7)
 NOBODYS: Final = "nobody owns it"
+ROWS_PER_STATEMENT: Final = 64
 
 Owners: TypeAlias = Mapping[tuple[str, str, str], Iterable[str]]  # (vendor, app, channel) -> orgs
 
@@ -57,6 +60,14 @@ class InboxLine:
     received_at: datetime
     body_sealed: bytes
 
+    @property
+    def key(self) -> "Key":
+        """What makes it one of a kind."""
+        return (self.org_id, self.vendor, self.key_digest)
+
+
+Key: TypeAlias = tuple[str, str, bytes]  # (org, vendor, digest of the business key): what is unique
+
 
 class Rows(Protocol):
     """The statements of the hot path, in one database's own words."""
@@ -65,8 +76,8 @@ class Rows(Protocol):
         """(channel, org, app) of whoever has one of these channels selected and is not inactive."""
         ...
 
-    def insert(self, line: InboxLine) -> bool:
-        """Insert; false if the org has this vendor's change already."""
+    def insert(self, lines: Sequence[InboxLine]) -> Iterable[Key]:
+        """Insert what is new; answers the keys of that, each once."""
         ...
 
     def nudge(self, groups: Iterable[tuple[str, str]]) -> None:
@@ -75,10 +86,15 @@ class Rows(Protocol):
 
 
 class SqliteRows:
-    """`Rows` over sqlite3's cursor."""
+    """`Rows` over sqlite3's cursor.
+
+    Each step of a statement gives the interpreter lock away, and getting it back from a busy event loop takes
+    longer than the step. So there are few steps: many rows per statement, and lists as one JSON value.
+    """
 
     _OWNERS: Final = (
-        "SELECT channel.external_id, channel.org_id, integration.app_id FROM json_each(?) AS wanted"
+        "SELECT json_group_array(json_array(channel.external_id, channel.org_id, integration.app_id))"
+        " FROM json_each(?) AS wanted"
         " CROSS JOIN channel ON channel.vendor = ? AND channel.external_id = wanted.value"
         " CROSS JOIN integration ON integration.org_id = channel.org_id"
         " AND integration.id = channel.integration_id"
@@ -86,14 +102,15 @@ class SqliteRows:
     )
     _INSERT: Final = (
         "INSERT INTO inbox (org_id, vendor, key_digest, partition_digest, bucket, kind, state, received_at,"
-        " tries, lease, last_error, body_sealed) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, 0, 0, '', ?)"
-        " ON CONFLICT DO NOTHING"
+        " tries, lease, last_error, body_sealed) VALUES {} ON CONFLICT DO NOTHING"
     )
+    _LINE: Final = "(?, ?, ?, ?, ?, ?, 'pending', ?, 0, 0, '', ?)"
+    _LATEST: Final = "SELECT org_id, vendor, key_digest FROM inbox ORDER BY seq DESC LIMIT ?"
     _NUDGE: Final = (
-        f"INSERT INTO job (queue, group_key, org_id, version, place, failures)"  # noqa: S608 - a constant
-        f" VALUES ('{QUEUE}', ?, ?, 1, ?, 0)"
+        "INSERT INTO job (queue, group_key, org_id, version, place, failures) VALUES {}"
         " ON CONFLICT (queue, group_key) DO UPDATE SET version = version + 1"
     )
+    _PLACE: Final = f"('{QUEUE}', ?, ?, 1, ?, 0)"
 
     def __init__(self, connection: Connection) -> None:
         raw = connection.connection.driver_connection
@@ -106,26 +123,59 @@ class SqliteRows:
 
     def owners(self, vendor: str, external_ids: Sequence[str]) -> Iterable[tuple[str, str, str]]:
         """See `Rows`; any number of ids is one parameter."""
-        return self._cursor.execute(self._OWNERS, (msgspec.json.encode(external_ids).decode(), vendor))
+        wanted = msgspec.json.encode(external_ids).decode()
+        (found,) = self._cursor.execute(self._OWNERS, (wanted, vendor)).fetchone()
+        return msgspec.json.decode(found, type=list[tuple[str, str, str]])
 
-    def insert(self, line: InboxLine) -> bool:
-        """See `Rows`."""
-        values = (
-            line.org_id,
-            line.vendor,
-            line.key_digest,
-            line.partition_digest,
-            line.bucket,
-            line.kind,
-            sqlite_moment(line.received_at),
-            line.body_sealed,
-        )
-        return self._cursor.execute(self._INSERT, values).rowcount == 1
+    def insert(self, lines: Sequence[InboxLine]) -> Iterable[Key]:
+        """See `Rows`. Nobody else writes meanwhile, so what is new is what has the highest numbers."""
+        inserted = 0
+        for some in _chunks(lines):
+            values = [value for line in some for value in _values(line)]
+            statement = _many(self._INSERT, self._LINE, len(some))
+            inserted += self._cursor.execute(statement, values).rowcount
+        if inserted == len(lines):
+            return [line.key for line in lines]
+        return self._cursor.execute(self._LATEST, (inserted,)).fetchall()
 
     def nudge(self, groups: Iterable[tuple[str, str]]) -> None:
         """See `Rows`."""
-        for group, org_id in sorted(groups):
-            self._cursor.execute(self._NUDGE, (group, org_id, next_place()))
+        for some in _chunks(sorted(groups)):
+            values = [value for group, org_id in some for value in (group, org_id, next_place())]
+            self._cursor.execute(_many(self._NUDGE, self._PLACE, len(some)), values)
+
+
+T = TypeVar("T")
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """At most as many items as one statement takes; the statements of each size are prepared once."""
+    return (items[start : start + ROWS_PER_STATEMENT] for start in range(0, len(items), ROWS_PER_STATEMENT))
+
+
+@cache
+def _many(statement: str, row: str, count: int) -> str:
+    return statement.format(", ".join([row] * count))
+
+
+def _values(line: InboxLine) -> tuple[object, ...]:
+    return (
+        line.org_id,
+        line.vendor,
+        line.key_digest,
+        line.partition_digest,
+        line.bucket,
+        line.kind,
+        sqlite_moment(line.received_at),
+        line.body_sealed,
+    )
+
+
+def rows_of(connection: Connection) -> Rows:
+    """The statements in the words of the connection's database."""
+    return (
+        PostgresRows(connection, QUEUE) if connection.dialect.name == "postgresql" else SqliteRows(connection)
+    )
 
 
 class Keeping:
@@ -133,22 +183,26 @@ class Keeping:
 
     def __init__(self, connection: Connection, keys: TransactionKeys) -> None:
         self._connection = connection
-        self._rows: Rows = SqliteRows(connection)
+        self._rows = rows_of(connection)
         self._keys = keys
         self._org_keys: dict[str, OrgKeys] = {}
-        self._nudged: set[tuple[str, str]] = set()
-        self._aside: list[tuple[Aside, bytes]] = []
+        self._nonces: list[bytes] = []
 
     def store(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Write every change of every arrival to its owners, or aside if it has none."""
         owners = self.find_owners(arrivals)
         fail_point("P4")
-        kept = [self._store(arrival, owners) for arrival in arrivals]
-        if self._aside:
-            put_aside(self._connection, self._keys, self._aside)
-        self._rows.nudge(self._nudged)
+        orgs_of = [[owners_of(change, arrival, owners) for change in arrival.changes] for arrival in arrivals]
+        self._nonces = fresh_nonces(sum(len(orgs) for found in orgs_of for orgs in found))
+        lines_of = [self._lines(*one) for one in zip(arrivals, orgs_of, strict=True)]
+        aside_of = [_nobodys(*one) for one in zip(arrivals, orgs_of, strict=True)]
+        if any(aside_of):
+            put_aside(self._connection, self._keys, [item for items in aside_of for item in items])
+        new = self._insert([line for lines in lines_of for line in lines])
         fail_point("P5")
-        return kept
+        return [
+            _kept(lines, new, orphaned=len(items)) for lines, items in zip(lines_of, aside_of, strict=True)
+        ]
 
     def find_owners(self, arrivals: Iterable[Arrival]) -> Owners:
         """Who owns the channels that these arrivals name.
@@ -167,40 +221,63 @@ class Keeping:
                 found[vendor, app_id, external_id].add(org_id)
         return found
 
-    def _store(self, arrival: Arrival, owners: Owners) -> Kept:
-        stored = duplicates = orphaned = 0
-        for change in arrival.changes:
-            orgs = owners_of(change, arrival, owners)
-            if not orgs:
-                orphaned += 1
-                self._aside.append((Aside.of(arrival, NOBODYS), whole(change)))
-            for org_id in orgs:
-                if self._insert(org_id, arrival, change):
-                    stored += 1
-                else:
-                    duplicates += 1
-        return Kept(stored=stored, duplicates=duplicates, orphaned=orphaned)
+    def _lines(self, arrival: Arrival, orgs_of: Iterable[Sequence[str]]) -> list[InboxLine]:
+        """One line per owner of each of the arrival's changes."""
+        return [
+            self._line(org_id, arrival, change)
+            for change, orgs in zip(arrival.changes, orgs_of, strict=True)
+            for org_id in orgs
+        ]
 
-    def _insert(self, org_id: str, arrival: Arrival, change: Change) -> bool:
+    def _line(self, org_id: str, arrival: Arrival, change: Change) -> InboxLine:
         keys = self._org_keys.get(org_id)
         if keys is None:
             keys = self._org_keys[org_id] = self._keys.sealing(self._connection, org_id)
         digest = keys.digest("inbox key", change.business_key)
-        bucket = bucket_of(change.partition)
-        line = InboxLine(
+        return InboxLine(
             org_id,
             arrival.vendor,
             digest,
             keys.digest("inbox partition", change.partition),
-            bucket,
+            bucket_of(change.partition),
             clean(change.kind),
             arrival.received_at,
-            keys.seal(pack(change.partition, change.body), *body_context(arrival.vendor, digest)),
+            keys.seal(
+                pack(change.partition, change.body),
+                *body_context(arrival.vendor, digest),
+                nonce=self._nonces.pop(),
+            ),
         )
-        is_new = self._rows.insert(line)
-        if is_new:
-            self._nudged.add((group_of(org_id, bucket), org_id))
-        return is_new
+
+    def _insert(self, lines: Sequence[InboxLine]) -> set[Key]:
+        """Insert, and put the groups of what was new in line; answers the keys of that."""
+        if not lines:
+            return set()
+        new = set(self._rows.insert(lines))
+        groups = {(group_of(line.org_id, line.bucket), line.org_id) for line in lines if line.key in new}
+        self._rows.nudge(groups)
+        return new
+
+
+def _nobodys(arrival: Arrival, orgs_of: Iterable[Sequence[str]]) -> list[tuple["Aside", bytes]]:
+    """The arrival's changes that nobody owns."""
+    return [
+        (Aside.of(arrival, NOBODYS), whole(change))
+        for change, orgs in zip(arrival.changes, orgs_of, strict=True)
+        if not orgs
+    ]
+
+
+def _kept(lines: Iterable[InboxLine], new: set[Key], *, orphaned: int) -> Kept:
+    """What became of one delivery; takes its keys out of `new`, for a later double is one."""
+    stored = duplicates = 0
+    for line in lines:
+        if line.key in new:
+            new.discard(line.key)
+            stored += 1
+        else:
+            duplicates += 1
+    return Kept(stored=stored, duplicates=duplicates, orphaned=orphaned)
 
 
 def owners_of(change: Change, arrival: Arrival, owners: Owners) -> Sequence[str]:

@@ -18,9 +18,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from moorage_adapters.sqlmodel.engine import mapping_errors, sqlite_engine, sqlite_path
+from moorage_adapters.sqlmodel.postgres_connections import is_postgres, login_of, migrating_engine
+from moorage_adapters.sqlmodel.postgres_errors import calling_postgres
+from moorage_adapters.sqlmodel.row_security import for_system, secure
 from moorage_adapters.sqlmodel.tables import metadata
 
 T = TypeVar("T")
+
+_ONE_AT_A_TIME: Final = "pg_advisory_xact_lock(hashtextextended('moorage.migrate', 0))"
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
@@ -34,13 +39,16 @@ def head() -> str:
     return newest
 
 
-async def upgrade(url: str) -> str:
+async def upgrade(url: str, *, app_url: str = "") -> str:
     """Bring the database that `url` names to the newest version, in one transaction; answers that version.
+
+    On PostgreSQL `url` logs in as the tables' owner, and `app_url`, if it is given, as whom the host works.
 
     Raises:
         UnavailableError: It cannot be opened or written.
     """
-    await asyncio.to_thread(_on, url, upgrade_on)
+    app_login = login_of(app_url) if app_url and is_postgres(url) else ""
+    await _on(url, lambda connection: upgrade_on(connection, app_login))
     return head()
 
 
@@ -50,7 +58,7 @@ async def current(url: str) -> str | None:
     Raises:
         UnavailableError: It cannot be opened.
     """
-    return await asyncio.to_thread(_on, url, current_revision)
+    return await _on(url, current_revision)
 
 
 async def check(url: str) -> list[str]:
@@ -59,12 +67,14 @@ async def check(url: str) -> list[str]:
     Raises:
         UnavailableError: It cannot be opened.
     """
-    return await asyncio.to_thread(_on, url, differences)
+    return await _on(url, differences)
 
 
-def upgrade_on(connection: Connection) -> None:
+def upgrade_on(connection: Connection, app_login: str = "") -> None:
     """Bring one connection's database up to date, within the connection's own transaction."""
     command.upgrade(_config(connection), "head")
+    if connection.dialect.name == "postgresql":
+        secure(connection, app_login)
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -85,7 +95,24 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _on(url: str, work: Callable[[Connection], T]) -> T:
+async def _on(url: str, work: Callable[[Connection], T]) -> T:
+    if is_postgres(url):
+        return await _on_postgres(url, work)
+    return await asyncio.to_thread(_on_sqlite, url, work)
+
+
+async def _on_postgres(url: str, work: Callable[[Connection], T]) -> T:
+    engine = migrating_engine(url)
+    try:
+        with calling_postgres():
+            async with engine.begin() as connection:
+                await connection.exec_driver_sql(f"SELECT {for_system()}, {_ONE_AT_A_TIME}")
+                return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _on_sqlite(url: str, work: Callable[[Connection], T]) -> T:
     engine = sqlite_engine(sqlite_path(url), "BEGIN IMMEDIATE")
     try:
         with mapping_errors(), engine.begin() as connection:

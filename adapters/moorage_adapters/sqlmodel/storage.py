@@ -12,15 +12,18 @@ from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.accounts import SqlAccounts
 from moorage_adapters.sqlmodel.checkpoints import SqlLeadCheckpoints, listening_channels
 from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
-from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path, unavailable
+from moorage_adapters.sqlmodel.database import Database, unavailable
+from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path
 from moorage_adapters.sqlmodel.inbox import SqlInbox
 from moorage_adapters.sqlmodel.intake import SqlIntake
 from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
-from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
 from moorage_adapters.sqlmodel.own_apps import SqlCallCounts, SqlOwnApps, own_app_marks
+from moorage_adapters.sqlmodel.postgres import PostgresDatabase
+from moorage_adapters.sqlmodel.postgres_connections import is_postgres
+from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
 from moorage_adapters.sqlmodel.tenant import OrgGate
 from moorage_ports.clock import Clock
@@ -95,7 +98,7 @@ class SqlUnitOfWork:
 class SqlBacklog:
     """`moorage_ports.inbox.Backlog`: what is waiting, over all orgs."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def pending_groups(self, now: datetime) -> Sequence[tuple[str, int]]:
@@ -124,7 +127,7 @@ class SqlBacklog:
 class SqlStorage:
     """`moorage_ports.storage.Storage`. Make it with `open`, after `migrate.upgrade`."""
 
-    def __init__(self, database: SqliteDatabase, keyring: Keyring, clock: Clock, *, head: str) -> None:
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock, *, head: str) -> None:
         self.database = database
         self.cipher = EnvelopeCipher(keyring)
         self.bell = Bell()
@@ -145,7 +148,7 @@ class SqlStorage:
         *,
         on_fatal: Callable[[], None] | None = None,
     ) -> "SqlStorage":
-        """Open the database that `url` (`sqlite:///PATH`) names.
+        """Open the database that `url` (`sqlite:///PATH`, `postgresql://USER:PASSWORD@HOST/DATABASE`) names.
 
         `on_fatal` is called once when the disk failed to keep a promise: nothing can be acknowledged any more
         and the process must end, so that its successor recovers from what is really there.
@@ -154,7 +157,11 @@ class SqlStorage:
             UnsafeDatabaseError: The database cannot promise durability, or the URL names none.
             UnavailableError: It cannot be opened.
         """
-        database = await SqliteDatabase.open(sqlite_path(url), on_fatal)
+        database: Database
+        if is_postgres(url):
+            database = await PostgresDatabase.open(url)
+        else:
+            database = await SqliteDatabase.open(sqlite_path(url), on_fatal)
         return cls(database, keyring, clock, head=migrate.head())
 
     @asynccontextmanager
@@ -181,11 +188,11 @@ class SqlStorage:
     async def _gate(self, org_id: str, *, reads_only: bool) -> AsyncIterator[OrgGate]:
         keys = TransactionKeys(self.cipher, self._clock)
         if reads_only:
-            async with self.database.read() as transaction:
+            async with self.database.read(org_id=org_id) as transaction:
                 yield OrgGate(transaction, org_id, keys)
             keys.publish()
             return
-        async with self.database.write() as transaction:
+        async with self.database.write(org_id=org_id) as transaction:
             transaction.after_commit.append(keys.publish)
             yield OrgGate(transaction, org_id, keys)
 
@@ -206,6 +213,10 @@ class SqlStorage:
             lambda connection: channel_holders(connection, vendor, app_id, external_ids)
         )
 
+    async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
+        """The revision of every app that an org brought, by (vendor, org)."""
+        return await self.database.read_at_once(own_app_marks)
+
     async def ping(self) -> None:
         """Raises UnavailableError unless the database answers, is sound, and its schema is current."""
         self.database.refuse_if_broken()
@@ -219,10 +230,6 @@ class SqlStorage:
         await self.database.aclose()
 
     # Keys ------------------------------------------------------------------------------------
-
-    async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
-        """The revision of every app that an org brought, by (vendor, org)."""
-        return await self.database.read_at_once(own_app_marks)
 
     async def rewrap_keys(self) -> int:
         """Wrap every data key that an old key of the keyring wraps under the primary one; answers how many.

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from moorage_adapters.sqlmodel.engine import Transaction
+from moorage_adapters.sqlmodel.database import Transaction
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 
 T = TypeVar("T")
@@ -140,6 +140,10 @@ class OrgGate:
     async def run_raw(self, work: Callable[[Connection], T]) -> T:
         """Do `work` on tables that are no org's (jobs), in the same transaction."""
         return await self._transaction.run(work)
+
+    def before_commit(self, callback: Callable[[Connection], None]) -> None:
+        """Have `callback` do its work as the last of this transaction's."""
+        self._transaction.before_commit.append(callback)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Have `callback` called on the event loop once all of it is durable."""

@@ -1,0 +1,293 @@
+"""PostgreSQL: a pool of connections for everybody, and one of its own for the intake.
+
+Transactions are begun and ended here, on the driver's connection (SQLAlchemy's is in autocommit): BEGIN, the
+org that row-level security is to let through (`row_security`) and the org's lock are one round trip.
+
+Of one org's writing transactions one runs at a time, over all processes: so what stores read and then write
+holds here as it does on SQLite, which has one writer for all orgs. The intake and the host's own transactions
+do not take that lock; their statements are right alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg  # type: ignore[import-untyped]
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, unavailable
+from moorage_adapters.sqlmodel.postgres_connections import Connecting, take_clean_text
+from moorage_adapters.sqlmodel.postgres_errors import (
+    DATABASE_ERRORS,
+    calling_postgres,
+    is_unavailable,
+    out_of_reach,
+)
+from moorage_adapters.sqlmodel.row_security import for_org, for_system
+from moorage_adapters.sqlmodel.types import clean
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+POOL: Final = 10  # per process; `max_connections` has to hold all processes' pools and intakes
+
+_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def _beginning(org_id: str | None, *, writes: bool) -> str:
+    """BEGIN, whose rows, and the org's lock, for one round trip."""
+    begin = _WRITE if writes else _READ
+    if org_id is None:
+        return f"{begin}; SELECT {for_system()}"
+    org = clean(org_id)
+    lock = f", pg_advisory_xact_lock({_lock_key(org)})" if writes else ""
+    return f"{begin}; SELECT {for_org(org)}{lock}"
+
+
+def _lock_key(org_id: str) -> str:
+    quoted = org_id.replace("'", "''")
+    return f"hashtextextended('moorage.org:{quoted}', 0)"
+
+
+class PostgresTransaction:
+    """`Transaction` on one of the pool's connections."""
+
+    def __init__(self, connection: AsyncConnection, *, writes: bool) -> None:
+        self._connection = connection
+        self._raw = driver_connection(connection)
+        self._failed = False
+        self._interrupted = False
+        self.writes = writes
+        self.before_commit: list[Callable[[Connection], None]] = []
+        self.after_commit: list[Callable[[], None]] = []
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` on the connection.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; or an earlier step failed.
+        """
+        self.refuse_if_failed()
+        with calling_postgres():
+            try:
+                return await self._connection.run_sync(work)
+            except DATABASE_ERRORS as failure:
+                self._failed = True
+                if self._raw.is_closed() and not is_unavailable(failure):
+                    raise out_of_reach(failure) from None
+                raise
+            except asyncio.CancelledError:
+                self._interrupted = True  # it may be in the middle of a statement: not used again
+                raise
+
+    def refuse_if_failed(self) -> None:
+        """Raises UnavailableError after a failed statement: PostgreSQL takes no other in the transaction."""
+        if self._failed or self._interrupted:
+            raise unavailable("unable to go on after a failed statement")
+
+    async def commit(self) -> None:
+        """Make it durable and give the connection back.
+
+        Raises:
+            UnavailableError: It is not known to be durable.
+        """
+        try:
+            for last in self.before_commit:
+                await self.run(last)
+            with calling_postgres():
+                said = await self._raw.execute("COMMIT")
+            if said != "COMMIT":  # of a failed transaction PostgreSQL makes a ROLLBACK, without an error
+                raise unavailable("unable to commit")
+        except BaseException:
+            await self.rollback()
+            raise
+        await self._connection.close()
+        for callback in self.after_commit:
+            callback()
+
+    async def rollback(self) -> None:
+        """Undo it and give the connection back."""
+        await give_back(self._connection, is_sound=not self._interrupted)
+
+
+def driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
+    """asyncpg's own connection under SQLAlchemy's."""
+    sync = connection.sync_connection
+    raw = None if sync is None else sync.connection.driver_connection
+    if not isinstance(raw, asyncpg.Connection):
+        msg = "this is no connection of asyncpg's"
+        raise TypeError(msg)
+    return raw
+
+
+async def give_back(connection: AsyncConnection, *, is_sound: bool = True) -> None:
+    """Return the connection to its pool, in no transaction; one that cannot do that is thrown away."""
+    raw = driver_connection(connection)
+    try:
+        if is_sound and not raw.is_closed():
+            await raw.execute("ROLLBACK", timeout=PATIENCE_SECONDS)
+            await connection.close()
+            return
+    except DATABASE_ERRORS as failure:
+        log.warning("connection_not_rolled_back", error=type(failure).__name__)
+    raw.terminate()
+    await connection.invalidate()
+    await connection.close()
+
+
+class PostgresDatabase:
+    """`Database` over asyncpg. Make it with `open`."""
+
+    dialect_name: Final = "postgresql"
+    is_broken: Final = False  # PostgreSQL itself stops when its disk breaks a promise
+
+    def __init__(self, connecting: Connecting) -> None:
+        self._connecting = connecting
+        self._pool = _engine(connecting, POOL)
+        self._hot = _engine(connecting, 1)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    @classmethod
+    async def open(cls, url: str) -> "PostgresDatabase":
+        """Open the database, and check that it keeps what it acknowledges and who it lets see what.
+
+        Raises:
+            UnsafeDatabaseError: A setting that durability depends on is off; or row-level security does not
+                bind the role.
+            UnavailableError: It is out of reach.
+        """
+        connecting = Connecting(url)
+        with calling_postgres(unsafe_is_unavailable=False):
+            await connecting.choose_role()
+        return cls(connecting)
+
+    @property
+    def role(self) -> str | None:
+        """The role that connections take on after they logged in; `None`: they stay who they are."""
+        return self._connecting.role
+
+    @asynccontextmanager
+    async def write(
+        self, *, hot: bool = False, org_id: str | None = None
+    ) -> AsyncIterator[PostgresTransaction]:
+        """A writing transaction; `hot` is the intake's.
+
+        Raises:
+            UnavailableError: Nothing was written; or, if that is told by the end, it is not known.
+        """
+        transaction = await self._begun(self._hot if hot else self._pool, org_id, writes=True)
+        try:
+            yield transaction
+            transaction.refuse_if_failed()
+        except BaseException:
+            await self._to_its_end(transaction.rollback())
+            raise
+        await self._to_its_end(transaction.commit())
+
+    @asynccontextmanager
+    async def read(self, *, org_id: str | None = None) -> AsyncIterator[PostgresTransaction]:
+        """A reading transaction: one moment of the database, whatever is written meanwhile.
+
+        Raises:
+            UnavailableError: The database is out of reach, or all connections are busy for too long.
+        """
+        transaction = await self._begun(self._pool, org_id, writes=False)
+        try:
+            yield transaction
+        finally:
+            await self._to_its_end(transaction.rollback())
+
+    async def write_at_once(self, work: Callable[[Connection], T], *, hot: bool = False) -> T:
+        """A whole writing transaction of the host's, durable when this returns; `hot` is the intake's.
+
+        Raises:
+            UnavailableError: Nothing was written; or the connection was lost while committing.
+        """
+
+        async def whole() -> T:
+            async with self.write(hot=hot) as transaction:
+                return await transaction.run(work)
+
+        return await self._to_its_end(whole())
+
+    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
+        """A whole reading transaction of the host's.
+
+        Raises:
+            UnavailableError: The database is out of reach, or all connections are busy for too long.
+        """
+        async with self.read() as transaction:
+            return await transaction.run(work)
+
+    async def _begun(self, engine: AsyncEngine, org_id: str | None, *, writes: bool) -> PostgresTransaction:
+        """A transaction on a connection that answers: dead ones are found here, before anything was done."""
+        self.refuse_if_broken()
+        begin = _beginning(org_id, writes=writes)
+        with calling_postgres():
+            for _ in range(POOL):
+                connection = await engine.connect()
+                if await _begins(connection, begin):
+                    return PostgresTransaction(connection, writes=writes)
+        raise unavailable("out of reach")
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which goes on if nobody waits for it any more."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever waits; if nobody does, it is no news to asyncio either
+
+    def refuse_if_broken(self) -> None:
+        """Raises UnavailableError after closing."""
+        if self._is_closed:
+            raise unavailable("closed")
+
+    async def aclose(self) -> None:
+        """Close every connection after what is under way. More than once is no error."""
+        self._is_closed = True
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._pool.dispose()
+        await self._hot.dispose()
+
+
+async def _begins(connection: AsyncConnection, begin: str) -> bool:
+    """Begin on this connection; false (and it is gone) if it was dead."""
+    raw = driver_connection(connection)
+    try:
+        await raw.execute(begin)
+    except BaseException as failure:
+        was_dead = raw.is_closed()
+        await give_back(connection, is_sound=not isinstance(failure, asyncio.CancelledError))
+        if was_dead and isinstance(failure, DATABASE_ERRORS):
+            return False
+        raise
+    return True
+
+
+def _engine(connecting: Connecting, size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connecting.connect,
+        isolation_level="AUTOCOMMIT",
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=PATIENCE_SECONDS,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # `give_back` did
+        hide_parameters=True,
+        echo=False,
+    )
+    take_clean_text(engine.sync_engine)
+    return engine
