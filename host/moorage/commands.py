@@ -54,6 +54,7 @@ async def _serve(settings: Settings, found: Vendors, *, jobs: bool) -> None:
             app=create_app(services),  # type: ignore[arg-type] # narrower types for the same protocol
             socket=listening(settings.host, settings.port),
             trusted_proxies=settings.trusted_proxies,
+            notes_peers=bool(settings.webhook_client_cn_header),
         )
         ready = f"Moorage serves {settings.public_url}"
         if not jobs:
@@ -196,8 +197,9 @@ async def _replay(
             return
         items = await replaying.find(services, order)
         for item in items:
+            received = f"{item.received_at:%Y-%m-%d %H:%M:%S}Z"
             _say(
-                f"{item.id}  {item.state.value}  {item.received_at:%Y-%m-%d %H:%M:%S}Z  {item.vendor}  {item.kind}"
+                f"{item.id}  {item.state.value}  {received}  {item.vendor}  {item.kind}"
                 f"  tries {item.tries}  {item.error}".rstrip()
             )
         more = " or more" if len(items) == replaying.AT_ONCE else ""

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ _PLACEHOLDER: Final = re.compile(
     r"|letmein|qwerty|0123456789|abcdefgh|<.*>|\$\{|x{6,}|_secret_|top[-_ ]?secret|^secret|^test",
     re.IGNORECASE,
 )
+_HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _SPOKEN: Final = re.compile(r"[A-Za-z0-9 ,.!?'_-]{12,}")
 
 
@@ -119,6 +121,12 @@ def _is_public_url(_: object, __: "attrs.Attribute[Any]", value: str) -> None:
         raise ValueError(msg)
 
 
+def _is_header_name(_: object, __: "attrs.Attribute[Any]", value: str) -> None:
+    if value and not _HEADER.fullmatch(value):
+        msg = "must be the name of a header, in lower case"
+        raise ValueError(msg)
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The host's settings; `vendors` holds each plugin's own, by slug."""
@@ -138,10 +146,18 @@ class Settings:
         default="INFO", validator=attrs.validators.in_(("DEBUG", "INFO", "WARNING", "ERROR"))
     )
     trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-For is believed
+    # The header in which the trusted proxies pass on the common name of a delivery's client certificate.
+    webhook_client_cn_header: str = attrs.field(default="", validator=_is_header_name)
     open_metrics: bool = False  # whether /metrics and /schema answer without a token
     open_schema: bool = False
     is_demo: bool = False
     vendors: Mapping[str, VendorSettings] = attrs.field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Rules over several settings."""
+        if self.webhook_client_cn_header and not _are_networks(self.trusted_proxies):
+            msg = "webhook_client_cn_header needs trusted_proxies: addresses or networks, and not everybody"
+            raise ValueError(msg)
 
     def fingerprints(self) -> dict[str, str]:
         """Every setting as a line for people; a secret shows only its length and the start of its hash."""
@@ -150,6 +166,14 @@ class Settings:
             if attrs.has(type(settings)):
                 shown.update(_fingerprints(f"{slug}.", settings))
         return shown
+
+
+def _are_networks(proxies: tuple[str, ...]) -> bool:
+    """Whether there are any, and each is an address or a network that is not the whole world."""
+    try:
+        return bool(proxies) and all(ip_network(proxy, strict=False).prefixlen for proxy in proxies)
+    except ValueError:
+        return False
 
 
 def _fingerprints(prefix: str, settings: object, skip: str = "") -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from prometheus_client import Counter
 
 from moorage.auth import PUBLIC, QUIET, InvalidOrgIdError
+from moorage.client_certificates import ClientCertificates
 from moorage.errors import MethodNotAllowedError, RequestTimeoutError, TooLargeError, UnsupportedEncodingError
 from moorage.metrics import DELIVERIES, LAST_HEARD
 from moorage.services import Services
@@ -49,6 +50,7 @@ class WebhookRoute:
     """`GET` is a vendor's handshake, `POST` a delivery; whatever else is refused."""
 
     services: Services
+    certificates: ClientCertificates | None = None
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         vendor = self._vendor(scope)
@@ -68,11 +70,14 @@ class WebhookRoute:
             UnsupportedEncodingError: The body is compressed.
             InvalidOrgIdError: `orgid` is doubled or malformed.
             TooLargeError: The body is larger than 4 MB.
-            SignatureError: Nobody who holds the app's secret signed it; nothing is stored.
+            SignatureError: Nobody who holds the app's secret signed it, or the vendor's client certificate is
+                missing; nothing is stored.
             UnavailableError: It could not be stored.
         """
         fail_point("P0")
         source = _source(vendor)
+        if self.certificates is not None:
+            self.certificates.check(scope, vendor.webhook_client_name)
         raw_headers = scope["headers"]
         _refuse_encoded(raw_headers)
         org_id = narrowing_org(scope["query_string"])
@@ -160,7 +165,7 @@ def _counted(vendor: str, outcome: str) -> Counter:
 
 def webhook_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes `/connect/webhook/{vendor}` and `/connect/webhook/{vendor}/{service}`."""
-    route = WebhookRoute(services)
+    route = WebhookRoute(services, ClientCertificates.of(services.settings))
 
     # A mount, because the framework's router loses an ASGI handler that has parameters in its path.
     @asgi(
