@@ -38,6 +38,8 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "Backlog",
         "Integrations",
         "ConnectAttempts",
+        "OwnApps",
+        "CallCounts",
         "Leads",
         "LeadCheckpoints",
         "Publications",

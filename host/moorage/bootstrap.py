@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from moorage.apps import OperatorApps
+from moorage.apps import OrgApps
 from moorage.intake import register_workers
 from moorage.services import Services
 from moorage.settings import CannotStartError, Settings
@@ -55,11 +55,14 @@ async def assembled(
             http=http,
             clock=clock,
             vendors=vendors,
-            apps=OperatorApps(settings, vendors),
+            apps=OrgApps(settings, vendors, storage, clock),
             governors=SqlGovernors(storage.database, clock),
         )
         register_workers(services)
-        yield services
+        try:
+            yield services
+        finally:
+            await services.calls.write(storage)
     finally:
         await http.aclose()
         await storage.aclose()

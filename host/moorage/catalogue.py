@@ -45,6 +45,8 @@ def vendor_card(vendor: Vendor) -> dict[str, object]:
         "categories": list(vendor.categories),
         "capabilities": {each.value: vendor.support(each).value for each in Capability},
         "operations": [operation_card(binding) for binding in vendor.operations],
+        # What `config` of POST /upstream/save-integration has to be; `null`: the operator's app serves all.
+        "appConfig": request_schema(vendor.own_app) if vendor.own_app else None,
     }
 
 

@@ -207,6 +207,10 @@ def _text(value: object, _: object) -> str:
     return value
 
 
+def _secret(value: object, _: object) -> Secret:
+    return Secret(_text(value, _))
+
+
 def _integer(value: object, _: object) -> int:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
         return int(value)  # 5.0 is the same JSON number as 5
@@ -425,6 +429,7 @@ def _converter() -> cattrs.Converter:
         bool: _boolean,
         Decimal: _decimal,
         datetime: _moment,
+        Secret: _secret,
     }
     for kind, hook in simple.items():
         converter.register_structure_hook(kind, hook)

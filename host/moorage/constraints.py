@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from moorage_ports.apps import LONGEST_SECRET, is_secret_text
 from moorage_ports.values import is_web_url
 
 Validator: TypeAlias = Callable[[Any, Any, Any], Any]
@@ -87,6 +88,8 @@ def sentence_of(wrong: BaseException, name: str = "") -> str:
 def _keywords(part: Validator, kind: str) -> Mapping[str, object]:
     if part is is_web_url:
         return {"format": "uri", "pattern": "^https?://", "maxLength": 2048}
+    if part is is_secret_text:
+        return {"minLength": 8, "maxLength": LONGEST_SECRET, "pattern": "^[!-~]*$"}
     name = type(part).__name__
     suffix = {"string": "Length", "array": "Items", "object": "Properties"}.get(kind, "")
     if name == "_MinLengthValidator" and suffix:

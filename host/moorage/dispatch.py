@@ -203,7 +203,10 @@ def _neutral(binding: Binding, request: object) -> object:
 
 
 async def _perform(addressed: Addressed, neutral: object, call: OperationCall) -> Answer:
-    return _answer(addressed, await addressed.handler(call, neutral))
+    services = addressed.services
+    org_id, vendor, now = addressed.caller.org_id, addressed.vendor.slug, services.clock.now()
+    with services.calls.counted(services.storage, org_id, vendor, at=now):
+        return _answer(addressed, await addressed.handler(call, neutral))
 
 
 def _answer(addressed: Addressed, result: object) -> Answer:

@@ -211,8 +211,8 @@ class Intaker:
         if integration is None or integration.status is IntegrationStatus.INACTIVE:
             msg = "the organisation is no longer connected"
             raise NotConnectedError(msg)
-        if integration.status is IntegrationStatus.EXPIRED:
-            msg = "the grant is gone"
+        if integration.status is not IntegrationStatus.ACTIVE:
+            msg = "the grant is gone, or was another app's"
             raise ReauthorizationError(msg, vendor=vendor.slug)
         lead = await self._fetch(org_id, vendor, event)
         return crm_lead(lead, lead_id=new_id(), vendor=vendor.slug, now=self.services.clock.now())

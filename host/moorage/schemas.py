@@ -11,6 +11,7 @@ import attrs
 
 from moorage.codec import DECIMAL, Field, fields_of, to_plain
 from moorage.constraints import Validator, keywords_of, member_validator, value_validator
+from moorage_ports.secret import Secret
 
 Schema: TypeAlias = dict[str, object]
 
@@ -64,6 +65,13 @@ class _Writer:
             return {"type": "string", "enum": options}
         if hint is Decimal:
             return self._decimal()
+        if hint is Secret and not self._is_result:
+            return {
+                "type": "string",
+                "format": "password",
+                "writeOnly": True,
+                **keywords_of(validator, "string"),
+            }
         if isinstance(hint, type) and attrs.has(hint):
             return self._object(hint)
         if hint in {object, Any}:

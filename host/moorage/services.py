@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from moorage.call_counts import CallCounter
 from moorage.settings import Settings
 from moorage.vendors import Vendors
 from moorage_ports.clock import Clock
@@ -50,7 +51,14 @@ class VendorApps(Protocol):
         ...
 
     async def signing(self, vendor: Vendor, org_id: str | None) -> tuple[VendorApp, ...]:
-        """Every app whose signature a webhook may carry; empty if none is configured (fail closed)."""
+        """Every app whose signature a webhook may carry; empty if none is configured (fail closed).
+
+        The operator's, and if the webhook's address names an org, that org's own.
+        """
+        ...
+
+    def forget(self, vendor: Vendor, org_id: str) -> None:
+        """The org's app was changed in this process: whatever is remembered of it is old."""
         ...
 
 
@@ -66,6 +74,7 @@ class Services:
     vendors: Vendors
     apps: VendorApps
     governors: Governors
+    calls: CallCounter = attrs.field(factory=CallCounter)
 
     async def context(self, vendor: Vendor, org_id: str, secrets: SecretStore | None = None) -> VendorContext:
         """What `vendor` is lent for one org; `secrets` of a unit of work, when inside one."""

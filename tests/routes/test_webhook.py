@@ -371,6 +371,8 @@ class _NoApps:
     async def signing(self, vendor: Vendor, org_id: str | None) -> tuple[VendorApp, ...]:
         return ()
 
+    def forget(self, vendor: Vendor, org_id: str) -> None: ...
+
 
 class _Untouchable(_NoApps):
     """Apps that nobody may ask for in this test."""

@@ -17,7 +17,7 @@ import httpx
 from litestar import Litestar
 
 from moorage.app import create_app
-from moorage.apps import OperatorApps
+from moorage.apps import OrgApps
 from moorage.intake import Intaker, register_workers
 from moorage.operations.handlers import HANDLERS
 from moorage.operations.publishing import look_for_publication
@@ -260,7 +260,7 @@ async def _assembled(
         http=NoWayOut(),
         clock=clock,
         vendors=vendors,
-        apps=OperatorApps(settings, vendors),
+        apps=OrgApps(settings, vendors, storage, clock),
         governors=SqlGovernors(storage.database, clock),
     )
     try:

@@ -15,7 +15,6 @@ from moorage_ports.plugin import Vendor
 from moorage_ports.storage import UnitOfWork
 
 SOON: Final = timedelta(days=14)
-_LIVE: Final = frozenset({IntegrationStatus.ACTIVE, IntegrationStatus.PENDING})
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +58,7 @@ class VendorStanding:
     @property
     def is_live(self) -> bool:
         """Whether it can be used now."""
-        return self.integration is not None and self.integration.status in _LIVE
+        return self.integration is not None and self.integration.status is IntegrationStatus.ACTIVE
 
     @property
     def is_expired(self) -> bool:

@@ -20,8 +20,8 @@ from moorage.services import OperationCall, Services, port
 from moorage.state import StateSigner, random_id
 from moorage_ports.authorizer import AuthorizationRequest, Refused
 from moorage_ports.capabilities import Capability, Support
-from moorage_ports.errors import InvalidStateError, MoorageError
-from moorage_ports.integrations import ConnectAttempt, ConnectMode
+from moorage_ports.errors import InvalidRequestError, InvalidStateError, MoorageError
+from moorage_ports.integrations import ConnectAttempt, ConnectMode, Integration
 from moorage_ports.jobs import Nudge
 from moorage_ports.operations import BeginConnect, CompleteConnect, ConnectBegun, IntegrationView
 from moorage_ports.plugin import Vendor
@@ -41,9 +41,11 @@ def redirect_uri(services: Services, vendor: Vendor) -> str:
     return f"{services.settings.public_url.rstrip('/')}/connect/oauth2callback/{vendor.slug}"
 
 
-def enabled_capabilities(vendor: Vendor) -> tuple[Capability, ...]:
+def enabled_capabilities(vendor: Vendor, integration: Integration | None = None) -> tuple[Capability, ...]:
     """What an org wants a vendor for, unless it says otherwise: everything that works."""
-    return tuple(each for each in Capability if vendor.support(each) is Support.FULL)
+    chosen = integration.capabilities if integration else None
+    works = tuple(each for each in Capability if vendor.support(each) is Support.FULL)
+    return works if chosen is None else tuple(each for each in works if each in chosen)
 
 
 async def begin_connect(call: OperationCall, request: BeginConnect) -> ConnectBegun:
@@ -53,13 +55,19 @@ async def begin_connect(call: OperationCall, request: BeginConnect) -> ConnectBe
 
     Raises:
         ReturnUrlError: The return target is not on the org's list.
-        InvalidRequestError: The vendor knows no such scope.
+        InvalidRequestError: The vendor knows no such scope, or the org wants connections to be finished by
+            a ticket.
     """
     services, caller, vendor = call.services, call.caller, call.vendor
     return_url = check_return_url(request.return_url, org_id=caller.org_id, settings=services.settings)
+    integration = await _integration(services, vendor, caller.org_id)
+    mode = ConnectMode(request.complete)
+    if _may_be_finished_by_anybody(mode, caller.session_id, integration):
+        msg = "this organisation finishes connections with a ticket"
+        raise InvalidRequestError(msg, fields={"complete": 'must be "ticket" in this organisation'})
     context = await services.context(vendor, caller.org_id)
     authorizer = port(vendor.authorizer, "sign-in")(context)
-    plan = authorizer.plan_scopes(request.scopes, enabled_capabilities(vendor))
+    plan = authorizer.plan_scopes(request.scopes, enabled_capabilities(vendor, integration))
     now = services.clock.now()
     attempt = ConnectAttempt(
         id=random_id(),
@@ -71,7 +79,7 @@ async def begin_connect(call: OperationCall, request: BeginConnect) -> ConnectBe
         redirect_uri=redirect_uri(services, vendor),
         return_url=return_url,
         scopes=plan.scopes,
-        mode=ConnectMode(request.complete),
+        mode=mode,
         session_id=caller.session_id,
         created_at=now,
         expires_at=now + STATE_LIFE,
@@ -129,6 +137,10 @@ async def _outcome(
     """What to tell the return target."""
     if attempt.session_id and attempt.session_id != session_id:
         msg = "another browser session began this connection"
+        raise InvalidStateError(msg)
+    integration = await _integration(services, vendor, attempt.org_id)
+    if _may_be_finished_by_anybody(attempt.mode, attempt.session_id, integration):
+        msg = "the organisation has decided since that connections are finished with a ticket"
         raise InvalidStateError(msg)
     context = await services.context(vendor, attempt.org_id)
     answer = port(vendor.authorizer, "sign-in")(context).read_return(query)
@@ -197,6 +209,20 @@ async def shred_ticket(services: Services, nudge: Nudge) -> None:
     vendor, _, ticket_id = nudge.group.partition(":")
     async with services.storage.unit_of_work(nudge.org_id) as uow:
         await uow.secrets(vendor).forget(owner_type="ticket", owner_id=ticket_id)
+
+
+async def _integration(services: Services, vendor: Vendor, org_id: str) -> Integration | None:
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        return await uow.integrations.of_vendor(vendor.slug)
+
+
+def _may_be_finished_by_anybody(mode: ConnectMode, session_id: str, integration: Integration | None) -> bool:
+    """Whether a stranger's click could finish a connection although the org rules that out.
+
+    One that the admin UI began is bound to its browser session and as good as one with a ticket.
+    """
+    is_strict = integration is not None and integration.require_ticket
+    return is_strict and mode is ConnectMode.CALLBACK and not session_id
 
 
 def with_query(url: str, added: Mapping[str, str]) -> str:

@@ -55,6 +55,7 @@ async def connect_grant(
         raise InvalidStateError(msg)
     grant = await port(vendor.authorizer, "sign-in")(context).redeem(code, attempt.redirect_uri)
     subject_index = await services.storage.blind_index(f"subject:{vendor.slug}", grant.subject)
+    await _leave_app(services, vendor, context)
     async with services.storage.unit_of_work(attempt.org_id) as uow:
         integration, merge = await _keep(uow, vendor, context, attempt, grant, subject_index)
     await subscribe_channels(
@@ -75,6 +76,34 @@ async def connect_grant(
     return integration_view(stands, channels, gained=merge.gained, lost=merge.lost)
 
 
+async def _leave_app(services: Services, vendor: Vendor, context: VendorContext) -> None:
+    """Stop the news that the operator's app brings, if the org has been connected with it and leaves it.
+
+    Its tokens are replaced next, so this is the last moment. What can't be stopped belongs to nobody from
+    then on and is kept aside. (An app that the org brought and took away again is its own to silence.)
+    """
+    async with services.storage.unit_of_work(context.org_id, reads_only=True) as uow:
+        before = await uow.integrations.of_vendor(vendor.slug)
+        rows = await uow.integrations.channels(before.id) if before else ()
+    shared = services.apps.settings(vendor).app()
+    if before is None or shared is None or before.app_id != shared.app_id or vendor.subscriptions is None:
+        return
+    if context.app.app_id == shared.app_id:
+        return
+    old = attrs.evolve(context, app=shared, governor=services.governors.of(vendor.slug, shared.app_id))
+    subscriptions = vendor.subscriptions(old)
+    for row in rows:
+        if not row.subscribed:
+            continue
+        holders = await services.storage.channel_holders(vendor.slug, shared.app_id, (row.external_id,))
+        if holders.get(row.external_id, frozenset()) - {context.org_id}:
+            continue
+        try:
+            await subscriptions.unsubscribe(row.external_id)
+        except MoorageError as failure:
+            log.warning("not_unsubscribed", vendor=vendor.slug, org=context.org_id, code=failure.code)
+
+
 async def _keep(
     uow: UnitOfWork,
     vendor: Vendor,
@@ -88,6 +117,9 @@ async def _keep(
     before = await uow.integrations.of_vendor(vendor.slug)
     integration_id = before.id if before else new_id()
     grants = await uow.integrations.grants(integration_id) if before else ()
+    rows = await uow.integrations.channels(integration_id) if before else ()
+    vault = port(vendor.token_vault, "token vault")(attrs.evolve(context, secrets=uow.secrets(vendor.slug)))
+    is_first = not grants
     known = next((grant for grant in grants if grant.subject_index == subject_index), None)
     grant = GrantRecord(
         id=known.id if known else new_id(),
@@ -100,19 +132,32 @@ async def _keep(
         created_at=known.created_at if known else now,
     )
     others = tuple(each for each in grants if each.id != grant.id)
+    if before is not None and before.app_id != attempt.app_id:
+        # What others granted was granted to another app: it is worth nothing, and all hangs on this grant.
+        await _forget_grants(uow, vault, others)
+        rows, others = tuple(attrs.evolve(row, grant_id=grant.id, subscribed=False) for row in rows), ()
     integration = _integration(integration_id, before, attempt, redeemed, (grant, *others), now)
-    rows = await uow.integrations.channels(integration_id) if before else ()
-    merge = merge_channels(integration, grant.id, rows, redeemed.channels, is_first=before is None)
+    merge = merge_channels(integration, grant.id, rows, redeemed.channels, is_first=is_first)
     await uow.integrations.save(integration)
     await uow.integrations.save_grant(grant)
     await uow.integrations.save_channels(merge.channels)
-    vault = port(vendor.token_vault, "token vault")(attrs.evolve(context, secrets=uow.secrets(vendor.slug)))
     await _keep_tokens(vault, grant.id, redeemed, merge)
+    await unpark(uow, vendor, now)
+    return integration, merge
+
+
+async def unpark(uow: UnitOfWork, vendor: Vendor, now: datetime) -> None:
+    """Have everything worked on that has waited for the integration to be connected."""
     buckets = await uow.inbox.unpark(vendor.slug, now=now)
     await uow.jobs.nudge(
         *(Nudge(queue="inbox", group=f"{uow.org_id}:{bucket}", org_id=uow.org_id) for bucket in buckets)
     )
-    return integration, merge
+
+
+async def _forget_grants(uow: UnitOfWork, vault: TokenVault, grants: Iterable[GrantRecord]) -> None:
+    for grant in grants:
+        await vault.forget(grant.id)
+        await uow.integrations.remove_grant(grant.id)
 
 
 async def _keep_tokens(vault: TokenVault, grant_id: str, redeemed: RedeemedGrant, merge: _Merge) -> None:
@@ -134,9 +179,16 @@ def _integration(
 ) -> Integration:
     """The integration's row: the same id as before, active, with what was granted and what was not."""
     emails = before.notify_emails if before else ()
-    return Integration(
+    blank = before or Integration(
         id=integration_id,
         vendor=attempt.vendor,
+        status=IntegrationStatus.PENDING,
+        app_id=attempt.app_id,
+        created_at=now,
+        updated_at=now,
+    )
+    return attrs.evolve(
+        blank,
         status=IntegrationStatus.ACTIVE,
         app_id=attempt.app_id,
         granted_scopes=redeemed.granted_scopes,
@@ -144,7 +196,6 @@ def _integration(
         notify_emails=emails or ((attempt.email,) if attempt.email else ()),
         expires_at=_earliest(grant.expires_at for grant in grants),
         data_access_expires_at=_earliest(grant.data_access_expires_at for grant in grants),
-        created_at=before.created_at if before else now,
         updated_at=now,
     )
 

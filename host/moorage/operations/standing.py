@@ -27,11 +27,11 @@ async def usable_integration(uow: UnitOfWork, vendor: str) -> Integration:
     """The org's integration, if it can be used now.
 
     Raises:
-        NotConnectedError: There is none, or it was switched off.
+        NotConnectedError: There is none, it was switched off, or it waits for somebody to connect it.
         ReauthorizationError: Its grant is gone.
     """
     integration = await uow.integrations.of_vendor(vendor)
-    if integration is None or integration.status is IntegrationStatus.INACTIVE:
+    if integration is None or integration.status in {IntegrationStatus.INACTIVE, IntegrationStatus.PENDING}:
         msg = "the organisation is not connected to this vendor"
         raise NotConnectedError(msg)
     if integration.status is IntegrationStatus.EXPIRED:

@@ -12,13 +12,14 @@ from litestar.params import FromPath
 from moorage import catalogue, codec, dispatch
 from moorage.auth import caller_of, require_role
 from moorage.bodies import read_body
+from moorage.cards import detailed_card, integration_card
 from moorage.dispatch import Addressed, Answer, Handlers
 from moorage.errors import PROBLEM_JSON, MethodNotAllowedError
-from moorage.operations.views import integration_view
+from moorage.operations.saving import SaveIntegration, save_integration
 from moorage.services import Services
 from moorage.vendors import Vendors
 from moorage_ports.errors import NotFoundError
-from moorage_ports.integrations import Channel, Integration, IntegrationStatus
+from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.operations import Effect, Role
 from moorage_ports.storage import UnitOfWork
 
@@ -109,8 +110,8 @@ def _connected(services: Services) -> list[BaseRouteHandler]:
 
     @get("/upstream/active/detail", media_type=_JSON)
     async def details(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """The org's integrations, as `/upstream/active` has them."""
-        return await _all_of(services, caller_of(request).org_id, None)
+        """The org's integrations with what it decided about them."""
+        return await _all_details(services, caller_of(request).org_id)
 
     @get("/upstream/active/detail/{integration_id:str}", media_type=_JSON)
     async def detail(request: Request[Any, Any, Any], integration_id: FromPath[str]) -> Response[bytes]:
@@ -123,6 +124,15 @@ def _connected(services: Services) -> list[BaseRouteHandler]:
         wanted = codec.decode(await read_body(request, limit=dispatch.MAX_BODY), GetIntegration)
         return await _detail(services, caller_of(request).org_id, wanted.id)
 
+    @post("/upstream/save-integration", status_code=200, request_max_body_size=None)
+    async def save(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Bring an app of one's own, or change what the org decided about an integration."""
+        caller = caller_of(request)
+        require_role(caller, Role.ADMIN)
+        asked = codec.decode(await read_body(request, limit=dispatch.MAX_BODY), SaveIntegration)
+        integration = await save_integration(services, caller, asked)
+        return await _detail(services, caller.org_id, integration.id)
+
     @post("/upstream/shutdown/{integration_id:str}", status_code=200)
     async def shutdown(request: Request[Any, Any, Any], integration_id: FromPath[str]) -> Response[bytes]:
         """Deactivate an integration: nothing is sent or taken in for it until somebody connects again."""
@@ -130,21 +140,25 @@ def _connected(services: Services) -> list[BaseRouteHandler]:
         require_role(caller, Role.ADMIN)
         return await _shut_down(services, caller.org_id, integration_id)
 
-    return [active, active_of, details, detail, get_integration, shutdown]
+    return [active, active_of, details, detail, get_integration, save, shutdown]
 
 
 async def _all_of(services: Services, org_id: str, slugs: frozenset[str] | None) -> Response[bytes]:
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         chosen = [each for each in await uow.integrations.all() if slugs is None or each.vendor in slugs]
-        found = [(each, await uow.integrations.channels(each.id)) for each in chosen]
-    return _json({"integrations": [_card(services.vendors, each, rows) for each, rows in found]})
+        cards = [await integration_card(services, uow, each) for each in chosen]
+    return _json({"integrations": cards})
+
+
+async def _all_details(services: Services, org_id: str) -> Response[bytes]:
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        cards = [await detailed_card(services, uow, each) for each in await uow.integrations.all()]
+    return _json({"integrations": cards})
 
 
 async def _detail(services: Services, org_id: str, integration_id: str) -> Response[bytes]:
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-        integration = await _integration(uow, integration_id)
-        channels = await uow.integrations.channels(integration.id)
-    return _json(_card(services.vendors, integration, channels))
+        return _json(await detailed_card(services, uow, await _integration(uow, integration_id)))
 
 
 async def _shut_down(services: Services, org_id: str, integration_id: str) -> Response[bytes]:
@@ -164,27 +178,6 @@ async def _integration(uow: UnitOfWork, integration_id: str) -> Integration:
         msg = "the organisation has no such integration"
         raise NotFoundError(msg)
     return integration
-
-
-def _card(vendors: Vendors, integration: Integration, channels: tuple[Channel, ...]) -> dict[str, object]:
-    """An integration without its operations (those are the vendor's), never with a secret."""
-    vendor = vendors.by_slug.get(integration.vendor)
-    seen = codec.to_plain(integration_view(integration, channels))
-    assert isinstance(seen, dict)  # noqa: S101 - an attrs value always is one
-    return {
-        **seen,
-        "type": catalogue.type_of(vendor) if vendor else "other",
-        "provider": f"{integration.vendor}-provider",
-        "name": vendor.title if vendor else integration.vendor,
-        "isInstalled": vendor is not None,
-        "createdAt": codec.to_plain(integration.created_at),
-        "updatedAt": codec.to_plain(integration.updated_at),
-        "metrics": {
-            "channels": len(channels),
-            "selectedChannels": sum(channel.selected for channel in channels),
-            "subscribedChannels": sum(channel.subscribed for channel in channels),
-        },
-    }
 
 
 def _json(value: object) -> Response[bytes]:

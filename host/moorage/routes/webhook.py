@@ -117,7 +117,8 @@ class WebhookRoute:
                     app_id=app.app_id,
                     received_at=now,
                     changes=changes,
-                    narrow_to=org_id,
+                    # Whoever brought an app can sign anything with it: it speaks for that org alone.
+                    narrow_to=org_id if app.org_id is None else app.org_id,
                 )
             )
             return "kept"
