@@ -7,12 +7,25 @@ unit of work, for the worker.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
+from moorage_ports.jobs import Nudge
 from moorage_ports.values import is_aware
 from moorage_ports.webhooks import Change
+
+INBOX_QUEUE: Final = "inbox"
+
+
+def inbox_group(org_id: str, bucket: int) -> str:
+    """The job group that works on a bucket of an org's inbox."""
+    return f"{org_id}:{bucket}"
+
+
+def inbox_nudge(org_id: str, bucket: int) -> Nudge:
+    """What makes a worker look at a bucket of an org's inbox."""
+    return Nudge(queue=INBOX_QUEUE, group=inbox_group(org_id, bucket), org_id=org_id)
 
 
 @attrs.frozen(kw_only=True)
@@ -68,9 +81,17 @@ class Intake(Protocol):
         """
         ...
 
+    async def forget_expired(self, now: datetime) -> int:
+        """Delete what was kept aside and has been there for its 7 days; answers how many that were.
+
+        Raises:
+            UnavailableError: The database is out of reach; what is left is deleted the next time.
+        """
+        ...
+
 
 class ItemState(Enum):
-    """Where an inbox row stands. `parked`: waits for the integration to be connected again."""
+    """Where an inbox row stands. `parked`: waits until a person connects again."""
 
     PENDING = "pending"
     PARKED = "parked"
@@ -132,7 +153,19 @@ class Inbox(Protocol):
         ...
 
     async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
-        """Make parked items of `vendor` pending again; answers the buckets that have work now."""
+        """Make parked items of `vendor` pending again, and due those that wait for a later try.
+
+        For when a person changed something there. Each begins as if it had just come. Answers the buckets
+        that have work now.
+        """
+        ...
+
+    async def revive(self, vendor: str, business_keys: Collection[str], *, now: datetime) -> tuple[int, ...]:
+        """Make pending, as if they had just come, what of these is dead, parked or waits for a later try.
+
+        For when the vendor shows them (again). One that is done, due or unknown is left alone. Answers the
+        buckets that have work now.
+        """
         ...
 
     async def settled(

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 import structlog
-from sqlalchemy import Connection, RowMapping, false, func, literal_column, or_, select
+from sqlalchemy import Connection, RowMapping, and_, false, func, literal_column, or_, select
 
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
@@ -15,6 +16,8 @@ from moorage_ports.secret_store import SealError
 log = structlog.get_logger(__name__)
 
 MAX_ERROR_CHARACTERS = 500
+KEY_LABEL: Final = "inbox key"  # what a business key's digest is told apart by
+MOST_PARAMETERS: Final = 500
 _ID = re.compile(r"(?:[0-9a-f]{2})+", re.ASCII)
 
 
@@ -83,17 +86,35 @@ class SqlInbox:
         return await self._gate.run(lambda org: org.update(INBOX, values, *where) == 1)
 
     async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
-        """Make parked items of `vendor` pending again; answers the buckets that have work now."""
-        values = {"state": ItemState.PENDING, "next_at": None, "settled_at": None, "tries": 0}
-        where = (INBOX.c.vendor == vendor, IS_PARKED)
+        """Make parked items of `vendor` pending again, and due what waits for a later try."""
+        of_vendor = INBOX.c.vendor == vendor
+        return await self._gate.run(
+            lambda org: _sorted(
+                # Two statements: each has a partial index.
+                bucket
+                for where in (IS_PARKED, _waits(now))
+                for bucket in _begin_again(org, of_vendor, where)
+            )
+        )
+
+    async def revive(self, vendor: str, business_keys: Collection[str], *, now: datetime) -> tuple[int, ...]:
+        """Make pending, as if they had just come, what of these is dead, parked or waits for a later try."""
 
         def work(org: Tenant) -> tuple[int, ...]:
-            buckets = org.distinct(INBOX, "bucket", *where)
-            org.update(INBOX, values, *where)
-            return tuple(sorted(int(bucket) for bucket in buckets))
+            digests = [org.digest(KEY_LABEL, key) for key in business_keys]
+            found = or_(_is(ItemState.DEAD), IS_PARKED, _waits(now))
+            return _sorted(
+                bucket
+                for start in range(0, len(digests), MOST_PARAMETERS)
+                for bucket in _begin_again(
+                    org,
+                    INBOX.c.vendor == vendor,
+                    INBOX.c.key_digest.in_(digests[start : start + MOST_PARAMETERS]),
+                    found,
+                )
+            )
 
         return await self._gate.run(work)
-
 
     async def settled(
         self,
@@ -117,34 +138,52 @@ class SqlInbox:
 
     async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:
         """Make settled items pending again; answers the buckets that have work now."""
-        values = {
-            "state": ItemState.PENDING,
-            "next_at": None,
-            "settled_at": None,
-            "tries": 0,
-            "last_error": "",
-            "lease": INBOX.c.lease + 1,
-        }
         by_vendor: dict[str, list[bytes]] = {}
         for item in items:
             by_vendor.setdefault(item.vendor, []).extend(_digests((item.id,)))
 
         def work(org: Tenant) -> tuple[int, ...]:
-            buckets: set[int] = set()
-            for vendor, digests in by_vendor.items():
-                where = (
+            return _sorted(
+                bucket
+                for vendor, digests in by_vendor.items()
+                for bucket in _begin_again(
+                    org,
                     INBOX.c.vendor == vendor,
                     INBOX.c.key_digest.in_(digests),
                     or_(*map(_is, SETTLED)),
                     INBOX.c.settled_at <= now,
                 )
-                buckets.update(int(row["bucket"]) for row in org.update_returning(INBOX, values, *where))
-            return tuple(sorted(buckets))
+            )
 
         return await self._gate.run(work)
 
 
 SETTLED = (ItemState.DONE, ItemState.DEAD)
+# As if it had just come. The lease: whoever may still hold an old one has nothing more to say.
+_BEGINNING: Final = {
+    "state": ItemState.PENDING,
+    "next_at": None,
+    "settled_at": None,
+    "tries": 0,
+    "last_error": "",
+    "lease": INBOX.c.lease + 1,
+}
+
+
+def _begin_again(org: Tenant, *where: Condition) -> Iterable[int]:
+    """Have these worked on from the beginning; answers their buckets (they may be many, with long bodies)."""
+    buckets = [int(bucket) for bucket in org.distinct(INBOX, "bucket", *where)]
+    if buckets:
+        org.update(INBOX, _BEGINNING, *where)
+    return buckets
+
+
+def _sorted(buckets: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(buckets)))
+
+
+def _waits(now: datetime) -> Condition:
+    return and_(IS_PENDING, INBOX.c.next_at > now)
 
 
 def _is(state: ItemState) -> Condition:

@@ -7,6 +7,7 @@ never stands for less than a commit.
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 
 from moorage_adapters.cipher import EnvelopeCipher
 from moorage_adapters.sqlmodel.database import Database
-from moorage_adapters.sqlmodel.keeping import Aside, Keeping, put_aside
+from moorage_adapters.sqlmodel.keeping import Aside, Keeping, forget_aside, put_aside
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import Bell
 from moorage_ports.clock import Clock
@@ -26,6 +27,7 @@ from moorage_ports.inbox import Arrival, Kept, Unreadable
 log = structlog.get_logger(__name__)
 
 GROUP_ROWS: Final = 64
+FORGET_ROWS: Final = 200  # deliveries must not wait behind a big clean-up
 
 
 @attrs.define
@@ -74,6 +76,21 @@ class SqlIntake:
 
         await self._database.write_at_once(work, hot=True)
         keys.publish()
+
+    async def forget_expired(self, now: datetime) -> int:
+        """Delete what was kept aside and has run out, a transaction's worth at a time.
+
+        Raises:
+            UnavailableError: The database is out of reach; what is left is deleted the next time.
+        """
+        forgotten = 0
+        while True:
+            some = await self._database.write_at_once(
+                lambda connection: forget_aside(connection, now, FORGET_ROWS)
+            )
+            forgotten += some
+            if some < FORGET_ROWS:
+                return forgotten
 
     async def aclose(self) -> None:
         """Wait for what is being written."""

@@ -15,20 +15,19 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
 from moorage_adapters.cipher import HOST, OrgKeys, fresh_nonces
-from moorage_adapters.sqlmodel.inbox import body_context, pack
+from moorage_adapters.sqlmodel.inbox import KEY_LABEL, body_context, pack
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import next_place
 from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.tables import QUARANTINE
 from moorage_adapters.sqlmodel.types import clean, sqlite_moment
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import Arrival, Kept, Unreadable
+from moorage_ports.inbox import INBOX_QUEUE, Arrival, Kept, Unreadable, inbox_group
 from moorage_ports.webhooks import Change
 
-QUEUE: Final = "inbox"
 BUCKETS: Final = 4  # groups per org: as many of its partitions may be worked on at once
 QUARANTINE_LIFETIME: Final = timedelta(days=7)
 NOBODYS: Final = "nobody owns it"
@@ -40,11 +39,6 @@ Owners: TypeAlias = Mapping[tuple[str, str, str], Iterable[str]]  # (vendor, app
 def bucket_of(partition: str) -> int:
     """The bucket that a partition's changes lie in, always the same."""
     return zlib.crc32(partition.encode("utf-8", "surrogatepass")) % BUCKETS
-
-
-def group_of(org_id: str, bucket: int) -> str:
-    """The job group that works on a bucket."""
-    return f"{org_id}:{bucket}"
 
 
 @attrs.frozen
@@ -110,7 +104,7 @@ class SqliteRows:
         "INSERT INTO job (queue, group_key, org_id, version, place, failures) VALUES {}"
         " ON CONFLICT (queue, group_key) DO UPDATE SET version = version + 1"
     )
-    _PLACE: Final = f"('{QUEUE}', ?, ?, 1, ?, 0)"
+    _PLACE: Final = f"('{INBOX_QUEUE}', ?, ?, 1, ?, 0)"
 
     def __init__(self, connection: Connection) -> None:
         raw = connection.connection.driver_connection
@@ -174,7 +168,9 @@ def _values(line: InboxLine) -> tuple[object, ...]:
 def rows_of(connection: Connection) -> Rows:
     """The statements in the words of the connection's database."""
     return (
-        PostgresRows(connection, QUEUE) if connection.dialect.name == "postgresql" else SqliteRows(connection)
+        PostgresRows(connection, INBOX_QUEUE)
+        if connection.dialect.name == "postgresql"
+        else SqliteRows(connection)
     )
 
 
@@ -233,7 +229,7 @@ class Keeping:
         keys = self._org_keys.get(org_id)
         if keys is None:
             keys = self._org_keys[org_id] = self._keys.sealing(self._connection, org_id)
-        digest = keys.digest("inbox key", change.business_key)
+        digest = keys.digest(KEY_LABEL, change.business_key)
         return InboxLine(
             org_id,
             arrival.vendor,
@@ -254,7 +250,7 @@ class Keeping:
         if not lines:
             return set()
         new = set(self._rows.insert(lines))
-        groups = {(group_of(line.org_id, line.bucket), line.org_id) for line in lines if line.key in new}
+        groups = {(inbox_group(line.org_id, line.bucket), line.org_id) for line in lines if line.key in new}
         self._rows.nudge(groups)
         return new
 
@@ -320,6 +316,17 @@ def whole(change: Change) -> bytes:
         partition=clean(change.partition),
     )
     return msgspec.msgpack.encode(encodable)
+
+
+def forget_aside(connection: Connection, now: datetime, limit: int) -> int:
+    """Delete rows of the quarantine that have run out, the oldest first; answers how many."""
+    oldest = (
+        select(QUARANTINE.c.id)
+        .where(QUARANTINE.c.expires_at <= now)
+        .order_by(QUARANTINE.c.expires_at)
+        .limit(limit)
+    )
+    return connection.execute(delete(QUARANTINE).where(QUARANTINE.c.id.in_(oldest))).rowcount
 
 
 def put_aside(connection: Connection, keys: TransactionKeys, items: Iterable[tuple[Aside, bytes]]) -> None:

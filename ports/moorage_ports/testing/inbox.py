@@ -40,6 +40,11 @@ async def settle(
         )
 
 
+async def _revive(storage: Storage, *keys: str) -> tuple[int, ...]:
+    async with storage.unit_of_work("acme") as work:
+        return await work.inbox.revive(VENDOR, [change(key).business_key for key in keys], now=NOW)
+
+
 def _keys(items: Sequence[InboxItem]) -> list[str]:
     return [item.body.decode().split('"')[3] for item in items]
 
@@ -161,6 +166,46 @@ class InboxContract(Contract):
 
         assert (tuple(elsewhere), tuple(here)) == ((), (bucket,))
         assert _keys(await claim(storage, bucket)) == ["a"]
+
+    async def test_a_person_who_changes_something_ends_the_waiting(self, storage: Storage) -> None:
+        """What waits for a later try is due with what was parked: its cause may be what was changed."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.PENDING, retry_at=NOW + timedelta(days=1))
+
+        async with storage.unit_of_work("acme") as work:
+            assert await work.inbox.unpark("other", now=NOW) == ()
+            assert await work.inbox.unpark(VENDOR, now=NOW) == (bucket,)
+
+        [again] = await claim(storage, bucket)
+        assert again.tries == 1, "as if it had just come"
+
+    @pytest.mark.parametrize("state", [ItemState.DEAD, ItemState.PARKED, ItemState.PENDING])
+    async def test_what_the_vendor_shows_again_is_revived(self, storage: Storage, state: ItemState) -> None:
+        """Given up, parked or waiting: it begins anew; the others stay as they are."""
+        bucket = await bring(storage, "a", "b")
+        wait = NOW + timedelta(days=1) if state is ItemState.PENDING else None
+        for item in await claim(storage, bucket):
+            await settle(storage, item, state, wait)
+
+        assert await _revive(storage, "b", "unknown") == (bucket,)
+
+        if state is not ItemState.PENDING:  # else it stands in line behind one that waits
+            [again] = await claim(storage, bucket)
+            assert (_keys([again]), again.tries) == (["b"], 1)
+        assert await _revive(storage, "a", "b") == (bucket,)
+        assert _keys(await claim(storage, bucket)) == ["a", "b"]
+
+    async def test_what_is_done_or_due_is_not_revived(self, storage: Storage) -> None:
+        """Nothing has its effect twice, and nobody loses a lease."""
+        bucket = await bring(storage, "a", "b")
+        [done] = await claim(storage, bucket, limit=1)
+        await settle(storage, done, ItemState.DONE)
+        [held] = await claim(storage, bucket)
+
+        assert await _revive(storage, "a", "b") == ()
+        assert await _revive(storage) == ()
+        assert await settle(storage, held, ItemState.DONE)
 
     async def test_no_org_claims_anothers(self, storage: Storage) -> None:
         """Nor settles it."""

@@ -1,6 +1,7 @@
 """What every `Intake` promises: nothing acknowledged is lost, nothing reaches an org that does not own it."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -139,3 +140,15 @@ class IntakeContract(Contract):
         )
 
         assert await storage.backlog.pending_groups(BEGINNING + SOON) == []
+
+    async def test_what_was_kept_aside_is_forgotten_after_seven_days(self, storage: Storage) -> None:
+        """M4: nobody's personal data stays no longer than it takes to find its owner."""
+        await storage.intake.keep(arrival(*(change(f"{n}", "elsewhere") for n in range(450)), change("ours")))
+        await storage.intake.keep_aside(
+            Unreadable(vendor=VENDOR, app_id=APP, received_at=BEGINNING, reason="odd", body=b"{")
+        )
+
+        assert await storage.intake.forget_expired(BEGINNING + timedelta(days=7) - SOON) == 0
+        assert await storage.intake.forget_expired(BEGINNING + timedelta(days=7)) == 451
+        assert await storage.intake.forget_expired(BEGINNING + timedelta(days=7)) == 0
+        assert await _keys(storage, "acme") == [change("ours").body]

@@ -161,9 +161,13 @@ class _History:
     async def unpark(self, _: None) -> None:
         async with self.storage.unit_of_work("a") as uow:
             buckets = await uow.inbox.unpark(VENDOR, now=self.now)
-        parked = [row for row in self.rows.values() if row.state == "parked"]
-        assert set(buckets) == {bucket_of(row.partition) for row in parked}
-        for row in parked:
+        woken = [
+            row
+            for row in self.rows.values()
+            if row.state == "parked" or (row.state == "pending" and row.due > self.now)
+        ]
+        assert set(buckets) == {bucket_of(row.partition) for row in woken}
+        for row in woken:
             row.state, row.due, row.tries = "pending", NOON, 0
 
     def claimable(self, bucket: int) -> list[str]:
