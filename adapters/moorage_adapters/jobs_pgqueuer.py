@@ -20,11 +20,11 @@ from pgqueuer.domain.errors import FailingListenerError
 from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import QueueManagerId
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 
 from moorage_adapters.jobs import backoff
 from moorage_adapters.pgqueuer_line import CHANNEL, PAUSE, PRUNE, RESUME, Driver, End, Line, connect, news
 from moorage_adapters.sqlmodel.pg_nudges import LATER, put_pg_nudges
+from moorage_adapters.sqlmodel.postgres_connections import postgres_dsn
 from moorage_ports.clock import Clock
 from moorage_ports.jobs import JobHandler, Nudge
 
@@ -48,6 +48,11 @@ _LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 
 class Writes(Protocol):
     """The part of the host's database that is needed here."""
+
+    @property
+    def role(self) -> str | None:
+        """The role that its connections take on; `None`: they stay who they are."""
+        ...
 
     async def write_at_once(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction of its own.
@@ -88,7 +93,7 @@ class PgQueuerJobs:
 
     def __init__(self, database: Writes, url: str, clock: Clock) -> None:
         self._database = database
-        self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._dsn = postgres_dsn(url)
         self._clock = clock
         self._worker = uuid4()
         self._queues: dict[str, _Queue] = {}
@@ -192,7 +197,7 @@ class PgQueuerJobs:
 
     async def _work(self) -> None:
         """Claim, look and release over one connection until it is lost."""
-        connection = await connect(self._dsn)
+        connection = await connect(self._dsn, self._database.role)
         try:
             driver = Driver(connection)
             line = Line(driver, self, self._worker)

@@ -52,14 +52,15 @@ def queue_settings() -> DBSettings:
     )
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
-    """A connection for claiming and listening.
+async def connect(dsn: str, role: str | None) -> asyncpg.Connection:
+    """A connection for claiming and listening, as `role` if there is one to take on.
 
     Raises:
         OSError, asyncpg.PostgresError: The database is out of reach.
     """
+    settings = SESSION if role is None else {**SESSION, "role": role}
     return await asyncpg.connect(
-        dsn, timeout=COMMAND_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SESSION
+        dsn, timeout=COMMAND_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=settings
     )
 
 

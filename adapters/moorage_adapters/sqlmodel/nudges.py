@@ -46,11 +46,16 @@ class Bell:
 
 
 class SqlNudges:
-    """`moorage_ports.jobs.Nudges` over one unit of work."""
+    """`moorage_ports.jobs.Nudges` over one unit of work.
+
+    They are written last, all at once and in one order: on PostgreSQL each holds its group's row until the
+    transaction ends, and two that took the same rows in different orders would wait for each other.
+    """
 
     def __init__(self, gate: OrgGate, bell: Bell) -> None:
         self._gate = gate
         self._bell = bell
+        self._wanted: list[Nudge] = []
 
     async def nudge(self, *nudges: Nudge) -> None:
         """Queue a look at each group, once this unit of work commits.
@@ -61,9 +66,10 @@ class SqlNudges:
         if any(nudge.org_id != self._gate.org_id for nudge in nudges):
             msg = "a unit of work nudges for its own org only"
             raise ValueError(msg)
-        if nudges:
-            await self._gate.run_raw(lambda connection: put_nudges(connection, nudges))
+        if nudges and not self._wanted:
+            self._gate.before_commit(lambda connection: put_nudges(connection, self._wanted))
             self._gate.after_commit(self._bell.ring)
+        self._wanted.extend(nudges)
 
 
 def put_nudges(connection: Connection, nudges: Iterable[Nudge]) -> None:

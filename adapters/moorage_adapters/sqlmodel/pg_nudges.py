@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
+import attrs
 from sqlalchemy import Connection
 
+from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.jobs import Nudge
 
 LATER: Final = "later"
@@ -39,7 +41,10 @@ NudgeArguments: TypeAlias = tuple[
 
 def nudge_arguments(nudges: Iterable[Nudge]) -> NudgeArguments:
     """The parameters of `NUDGE`; each key once, because one statement cannot meet a row twice."""
-    wanted = {key_of(nudge): nudge for nudge in nudges}
+    cleaned = [
+        attrs.evolve(nudge, group=clean(nudge.group), org_id=clean(nudge.org_id)) for nudge in nudges
+    ]
+    wanted = {key_of(nudge): nudge for nudge in cleaned}
     return (
         list(wanted),
         [nudge.queue if nudge.not_before is None else LATER for nudge in wanted.values()],

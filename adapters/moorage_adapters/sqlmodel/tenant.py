@@ -142,7 +142,14 @@ class OrgGate:
         return await self._transaction.run(work)
 
     def before_commit(self, callback: Callable[[Connection], None]) -> None:
-        """Have `callback` do its work as the last of this transaction's."""
+        """Have `callback` do its work as the last of this transaction's.
+
+        Raises:
+            ValueError: This transaction only reads.
+        """
+        if not self._transaction.writes:
+            msg = "a unit of work that only reads commits nothing"
+            raise ValueError(msg)
         self._transaction.before_commit.append(callback)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
