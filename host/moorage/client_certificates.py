@@ -2,7 +2,7 @@
 
 The proxy proves the certificate and passes its common name on in a header. A header is anybody's text, so
 it counts only on connections from the proxy itself, stands there once, and equals the vendor's name. A
-pattern would let look-alikes in, and the chain alone proves nothing where the same authority signs for others.
+pattern would let look-alikes in, and the chain alone proves nothing: its authority signs for others, too.
 """
 
 from collections.abc import Sequence

@@ -291,6 +291,14 @@ class KeyOfTheBatch(MemoryWebhooks):
         )
 
 
+class KeyOfTheFinder(MemoryWebhooks):
+    """Gives what it found itself another key than what was delivered: every lead twice."""
+
+    def lead_change(self, lead: Lead) -> Change:
+        change = super().lead_change(lead)
+        return attrs.evolve(change, business_key=f"found:{change.business_key}")
+
+
 class OneLine(MemoryWebhooks):
     """Puts everything into one line, so that one lead that fails stops it."""
 
@@ -436,6 +444,9 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
     ),
     (WebhookSourceContract, "a_happening_keeps_its_key_in_any_company"): _card(webhooks=KeyOfTheBatch()),
     (WebhookSourceContract, "no_lead_waits_for_another"): _card(webhooks=OneLine()),
+    (WebhookSourceContract, "a_lead_that_is_found_is_the_one_that_is_delivered"): _card(
+        webhooks=KeyOfTheFinder()
+    ),
     (WebhookSourceContract, "what_nests_too_deep_is_malformed"): _card(webhooks=Recursive()),
     (WebhookSourceContract, "a_delivery_with_a_surprise_in_it_is_still_read"): _card(
         webhooks=KnowsEverything()

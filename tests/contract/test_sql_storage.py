@@ -12,6 +12,7 @@ from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.jobs import Jobs
 from moorage_ports.storage import Storage
+from moorage_ports.testing.checkpoints import LeadCheckpointsContract
 from moorage_ports.testing.inbox import InboxContract
 from moorage_ports.testing.intake import IntakeContract
 from moorage_ports.testing.jobs import JobsContract
@@ -42,6 +43,9 @@ class TestSqlIntake(IntakeContract): ...
 
 
 class TestSqlInbox(InboxContract): ...
+
+
+class TestSqlLeadCheckpoints(LeadCheckpointsContract): ...
 
 
 class TestEmbeddedJobs(JobsContract):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.inbox import InboxItem, ItemState, SettledItem
 from moorage_ports.storage import Storage
 from moorage_ports.testing.contract import Contract
 from moorage_ports.testing.holding import SOON, VENDOR, change, hold, later
@@ -225,3 +225,78 @@ class InboxContract(Contract):
 
         assert list(await storage.backlog.pending_groups(NOW)) == [("acme", bucket)]
         assert await storage.backlog.oldest_pending_at() == BEGINNING
+        assert await storage.backlog.pending_count() == 2
+
+    async def test_the_backlog_counts_what_waits_for_a_retry(self, storage: Storage) -> None:
+        """Nobody may work on it yet, and still it waits."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.PENDING, retry_at=NOW + SOON)
+
+        assert await storage.backlog.pending_count() == 1
+        assert await storage.backlog.oldest_pending_at() == BEGINNING
+
+    async def test_what_is_settled_can_be_replayed(self, storage: Storage) -> None:
+        """As if it had just come: all its tries, and no claim from before can settle it."""
+        bucket = await bring(storage, "a", "b")
+        old = await claim(storage, bucket)
+        await settle(storage, old[0], ItemState.DONE)
+        await settle(storage, old[1], ItemState.DEAD)
+
+        assert [item.state for item in await self._settled(storage)] == [ItemState.DONE, ItemState.DEAD]
+        assert await self._replay(storage) == (bucket,)
+        assert await self._settled(storage) == ()
+        again = await claim(storage, bucket)
+        assert (_keys(again), [item.tries for item in again]) == (["a", "b"], [1, 1])
+        assert not await settle(storage, old[0], ItemState.DEAD)
+
+    async def test_a_replay_takes_what_is_named_and_no_more(self, storage: Storage) -> None:
+        """By state, by id, up to a moment, up to a number; an id that is none of ours names nothing."""
+        bucket = await bring(storage, "a", "b", "c")
+        for item, state in zip(
+            await claim(storage, bucket), (ItemState.DONE, ItemState.DEAD, ItemState.DEAD), strict=True
+        ):
+            await settle(storage, item, state)
+        done, first, second = await self._settled(storage)
+
+        assert await self._settled(storage, ItemState.DEAD) == (first, second)
+        assert await self._settled(storage, ids=(done.id, second.id, "no id")) == (done, second)
+        assert await self._settled(storage, ids=("no id",)) == ()
+        assert await self._settled(storage, limit=2) == (done, first)
+        assert await self._settled(storage, before=NOW - SOON) == ()
+        assert await self._settled(storage, org_id="globex") == ()
+
+    async def test_a_replay_leaves_what_is_under_way_alone(self, storage: Storage) -> None:
+        """Replayed twice, or by an org whose it is not: nothing changes."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.DEAD)
+        items = await self._settled(storage)
+        async with storage.unit_of_work("globex") as work:
+            assert await work.inbox.replay(items, now=NOW) == ()
+        async with storage.unit_of_work("acme") as work:
+            await work.inbox.replay(items, now=NOW)
+        [claimed] = await claim(storage, bucket)
+        async with storage.unit_of_work("acme") as work:
+            assert await work.inbox.replay(items, now=NOW) == ()
+
+        assert await settle(storage, claimed, ItemState.DONE)
+
+    async def _settled(
+        self,
+        storage: Storage,
+        *states: ItemState,
+        ids: Sequence[str] = (),
+        before: datetime = NOW,
+        limit: int = 100,
+        org_id: str = "acme",
+    ) -> tuple[SettledItem, ...]:
+        async with storage.unit_of_work(org_id, reads_only=True) as work:
+            return await work.inbox.settled(
+                states=states or (ItemState.DONE, ItemState.DEAD), before=before, ids=ids, limit=limit
+            )
+
+    async def _replay(self, storage: Storage) -> tuple[int, ...]:
+        items = await self._settled(storage)
+        async with storage.unit_of_work("acme") as work:
+            return await work.inbox.replay(items, now=NOW)

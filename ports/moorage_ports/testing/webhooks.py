@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from moorage_ports.errors import MalformedError, SignatureError
 from moorage_ports.events import LeadArrived, Unmapped
+from moorage_ports.lead_source import Lead
 from moorage_ports.plugin import Vendor
 from moorage_ports.secret import Secret
 from moorage_ports.testing.contract import Contract
@@ -186,6 +187,26 @@ class WebhookSourceContract(Contract):
         changes = source.split(world.delivery_body(leads))
 
         assert len({change.partition for change in changes}) == len(leads)
+
+    def test_a_lead_that_is_found_is_the_one_that_is_delivered(
+        self, source: WebhookSource, world: WebhookWorld
+    ) -> None:
+        """Same owner, key and partition: whichever comes first, the other one is a duplicate."""
+        arrivals = world.some_leads()
+        for arrived, delivered in zip(arrivals, source.split(world.delivery_body(arrivals)), strict=True):
+            found = source.lead_change(
+                Lead(
+                    external_id=arrived.lead_external_id,
+                    channel_external_id=arrived.channel_external_id,
+                    form_external_id=arrived.form_external_id,
+                    answers=(),
+                    submitted_at=arrived.occurred_at,
+                    ad_external_id=arrived.ad_external_id,
+                )
+            )
+            assert (found.kind, found.owner_keys[0]) == (delivered.kind, delivered.owner_keys[0])
+            assert (found.business_key, found.partition) == (delivered.business_key, delivered.partition)
+            assert source.events(found.body) == (arrived,)
 
     @pytest.mark.parametrize(
         "body",
