@@ -168,9 +168,9 @@ async def test_a_connection_is_kept_and_used_again(client: HttpxClient) -> None:
     assert (server.connections, len(server.requests)) == (1, 5)
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"{}" * 10), zlib.compress(b"{}" * 10)])
-async def test_a_packed_answer_that_nobody_asked_for_is_unpacked(client: HttpxClient, packed: bytes) -> None:
-    encoding = "gzip" if packed[:2] == b"\x1f\x8b" else "deflate"
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_packed_answer_that_nobody_asked_for_is_unpacked(client: HttpxClient, encoding: str) -> None:
+    packed = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding](b"{}" * 10)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
