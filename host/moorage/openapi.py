@@ -12,6 +12,7 @@ from litestar.enums import OpenAPIMediaType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Guard
 
 from moorage.auth import PUBLIC
 from moorage.catalogue import provider_of
@@ -90,7 +91,7 @@ _KEY: Final[Schema] = {
 }
 
 
-def openapi_config(settings: Settings, vendors: Vendors) -> OpenAPIConfig:
+def openapi_config(settings: Settings, vendors: Vendors, guard: Guard) -> OpenAPIConfig:
     """Litestar's document at `/schema`, completed with the vendors' operations."""
     return OpenAPIConfig(
         title="Moorage",
@@ -106,6 +107,7 @@ def openapi_config(settings: Settings, vendors: Vendors) -> OpenAPIConfig:
             route_handlers=[],
             include_in_schema=False,
             opt=PUBLIC if settings.open_schema else {},
+            guards=[guard],
         ),
     )
 
