@@ -10,10 +10,8 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.intake import QUEUE
 from moorage.services import Services
-from moorage_ports.inbox import ItemState, SettledItem
-from moorage_ports.jobs import Nudge
+from moorage_ports.inbox import ItemState, SettledItem, inbox_nudge
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +50,7 @@ async def replay(services: Services, order: ReplayOrder) -> int:
             if not items:
                 break
             buckets = await uow.inbox.replay(items, now=services.clock.now())
-            await uow.jobs.nudge(
-                *(
-                    Nudge(queue=QUEUE, group=f"{order.org_id}:{bucket}", org_id=order.org_id)
-                    for bucket in buckets
-                )
-            )
+            await uow.jobs.nudge(*(inbox_nudge(order.org_id, bucket) for bucket in buckets))
         replayed += len(items)
         log.info(
             "replayed", org=order.org_id, by=order.by, count=len(items), items=[item.id for item in items]
