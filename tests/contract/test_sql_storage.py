@@ -1,4 +1,4 @@
-"""The SQL adapter keeps the promises of everything that the host stores."""
+"""The SQL adapter keeps the promises of everything that the host stores, on either database."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,7 +12,6 @@ from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.jobs import Jobs
 from moorage_ports.storage import Storage
-from moorage_ports.testing.checkpoints import LeadCheckpointsContract
 from moorage_ports.testing.inbox import InboxContract
 from moorage_ports.testing.intake import IntakeContract
 from moorage_ports.testing.jobs import JobsContract
@@ -20,8 +19,14 @@ from moorage_ports.testing.secret_store import OpenStore, SecretStoreContract
 
 
 @pytest.fixture
-async def sql(tmp_path: Path) -> AsyncIterator[SqlStorage]:
-    url = f"sqlite:///{tmp_path / 'moorage.sqlite'}"
+def url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if database_kind == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'moorage.sqlite'}"
+
+
+@pytest.fixture
+async def sql(url: str, tmp_path: Path) -> AsyncIterator[SqlStorage]:
     await migrate.upgrade(url)
     opened = await SqlStorage.open(url, Keyring.create(tmp_path / "keyring.json"), SystemClock())
     yield opened
@@ -45,10 +50,12 @@ class TestSqlIntake(IntakeContract): ...
 class TestSqlInbox(InboxContract): ...
 
 
-class TestSqlLeadCheckpoints(LeadCheckpointsContract): ...
-
-
 class TestEmbeddedJobs(JobsContract):
+    @pytest.fixture
+    def database_kind(self) -> str:
+        """Those of one process live in SQLite; those of many have `test_jobs_on_postgres`."""
+        return "sqlite"
+
     @pytest.fixture
     def another_jobs(self, sql: SqlStorage) -> Callable[[], Jobs]:
         return lambda: EmbeddedJobs(sql, SystemClock())

@@ -1,7 +1,8 @@
-"""A keyring, a clock that stands still, and storage on a fresh SQLite file."""
+"""A keyring, a clock that stands still, and storage on a fresh database of either kind."""
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from tests.support.databases import Databases, fresh_database
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 Opener = Callable[[Path], Awaitable[SqlStorage]]
+Urls = Callable[[Path], Awaitable[str]]
+Fresh = Callable[[], AbstractAsyncContextManager[SqlStorage]]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of the newest schema, made once per run and process."""
+    """An empty SQLite database of the newest schema, made once per run and process."""
     template = tmp_path_factory.getbasetemp() / "template.db"
     if not template.exists():
         made = tmp_path_factory.mktemp("template") / "made.db"
@@ -38,15 +42,40 @@ async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return template
 
 
+def _databases(database_kind: str, request: pytest.FixtureRequest) -> Databases | None:
+    """Those on PostgreSQL, whose server is started only if it is needed."""
+    return request.getfixturevalue("databases") if database_kind == "postgres" else None
+
+
 @pytest.fixture
-async def open_storage(migrated: Path, keyring: Keyring, clock: FixedClock) -> AsyncIterator[Opener]:
-    """Opens storage on a file (an empty database is put there first); closed at the end."""
+async def url_at(database_kind: str, request: pytest.FixtureRequest, migrated: Path) -> AsyncIterator[Urls]:
+    """The URL of the database that belongs to a path: empty and migrated when it is first asked for.
+
+    On SQLite it is that file; on PostgreSQL the path is just a name.
+    """
+    databases = _databases(database_kind, request)
+    urls: dict[Path, str] = {}
+    async with AsyncExitStack() as stack:
+
+        async def url_at(path: Path) -> str:
+            if databases is None:
+                if not path.exists():
+                    shutil.copyfile(migrated, path)
+                return f"sqlite:///{path}"
+            if path not in urls:
+                urls[path] = await stack.enter_async_context(fresh_database(databases))
+            return urls[path]
+
+        yield url_at
+
+
+@pytest.fixture
+async def open_storage(url_at: Urls, keyring: Keyring, clock: FixedClock) -> AsyncIterator[Opener]:
+    """Opens storage on the database that belongs to a path; closed at the end."""
     opened: list[SqlStorage] = []
 
     async def open_at(path: Path) -> SqlStorage:
-        if not path.exists():
-            shutil.copyfile(migrated, path)
-        opened.append(await SqlStorage.open(f"sqlite:///{path}", keyring, clock))
+        opened.append(await SqlStorage.open(await url_at(path), keyring, clock))
         return opened[-1]
 
     yield open_at
@@ -55,5 +84,42 @@ async def open_storage(migrated: Path, keyring: Keyring, clock: FixedClock) -> A
 
 
 @pytest.fixture
-async def storage(open_storage: Opener, tmp_path: Path) -> SqlStorage:
-    return await open_storage(tmp_path / "moorage.db")
+def fresh_storage(
+    database_kind: str,
+    request: pytest.FixtureRequest,
+    migrated: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    keyring: Keyring,
+    clock: FixedClock,
+) -> Fresh:
+    """Storage on an empty database, as often as it is asked for: for tests of many examples."""
+    databases = _databases(database_kind, request)
+
+    @asynccontextmanager
+    async def fresh() -> AsyncIterator[SqlStorage]:
+        async with AsyncExitStack() as stack:
+            if databases is not None:
+                url = await stack.enter_async_context(fresh_database(databases))
+            else:
+                url = f"sqlite:///{shutil.copy(migrated, tmp_path_factory.mktemp('fresh') / 'm.db')}"
+            storage = await SqlStorage.open(url, keyring, clock)
+            stack.push_async_callback(storage.aclose)
+            yield storage
+
+    return fresh
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where the database of `storage` is."""
+    return tmp_path / "moorage.db"
+
+
+@pytest.fixture
+async def storage_url(url_at: Urls, place: Path) -> str:
+    return await url_at(place)
+
+
+@pytest.fixture
+async def storage(open_storage: Opener, place: Path) -> SqlStorage:
+    return await open_storage(place)

@@ -16,11 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import engine, migrate
+from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.engine import (
     READERS,
     SqliteDatabase,
     Turns,
-    UnsafeDatabaseError,
     is_fatal,
     is_unavailable,
     sqlite_path,
@@ -31,6 +31,17 @@ from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
 from tests.unit.adapters.conftest import Opener
 from tests.unit.adapters.things import VENDOR, arrival, change, connect, lead
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """Only SQLite's own engine is tested here."""
+    return "sqlite"
+
+
+def _path(storage: SqlStorage) -> Path:
+    assert isinstance(storage.database, SqliteDatabase)
+    return storage.database.path
 
 
 def _pragmas(connection: sa.Connection) -> dict[str, object]:
@@ -65,7 +76,7 @@ async def test_d1_a_write_transaction_holds_the_lock_from_its_first_statement(st
     """No deferred transaction is ever upgraded: that fails at once, whatever the timeout."""
     async with storage.unit_of_work("a") as uow:
         await uow.leads.get("x")  # reads only, so far
-        other = sqlite3.connect(storage.database.path, timeout=0, isolation_level=None)
+        other = sqlite3.connect(_path(storage), timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
@@ -226,6 +237,7 @@ async def test_w4_a_full_disk_refuses_keeps_nothing_half_and_heals(storage: SqlS
     for _ in range(3):
         with pytest.raises(UnavailableError):
             await storage.intake.keep(arrival(change("small"), *big))
+    assert isinstance(storage.database, SqliteDatabase)
     assert not storage.database.is_broken
     await limit(1_000_000)  # type: ignore[misc]
     kept = await storage.intake.keep(arrival(change("small"), *big))
@@ -235,7 +247,7 @@ async def test_w4_a_full_disk_refuses_keeps_nothing_half_and_heals(storage: SqlS
 async def test_w4_another_processes_lock_means_unavailable_then_recovery(storage: SqlStorage) -> None:
     await connect(storage, "a", "page-1")
     await storage.database.write_at_once(lambda c: c.exec_driver_sql("PRAGMA busy_timeout = 50").close())
-    other = sqlite3.connect(storage.database.path, isolation_level=None)
+    other = sqlite3.connect(_path(storage), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
     with pytest.raises(UnavailableError):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.governor import IDLE, SqlGovernor, SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import USAGE_METER
@@ -32,7 +32,7 @@ REFUSED = Reading(meter=PAGE, is_refused=True, regain_after=FIVE_MINUTES)
 class Counting:
     """A database that counts what is asked of it."""
 
-    inner: SqliteDatabase
+    inner: Database
     reads: int = 0
     writes: int = 0
 
@@ -55,7 +55,7 @@ def governor(database: Counting, clock: FixedClock) -> SqlGovernor:
     return of(database, clock)
 
 
-def of(database: Counting | SqliteDatabase, clock: FixedClock, patience: float = 0.5) -> SqlGovernor:
+def of(database: Counting | Database, clock: FixedClock, patience: float = 0.5) -> SqlGovernor:
     return SqlGovernors(database, clock, patience=patience).of("quay", "app-1")  # type: ignore[arg-type]
 
 
@@ -175,12 +175,12 @@ async def test_a_hot_meter_spaces_calls_and_orgs_take_turns(
     await asyncio.sleep(0.05)
 
     assert await is_admitted(governor, APP, org_id="small")
-    waited = time.monotonic() - begun
     outcomes = await asyncio.gather(*crowd)
 
-    assert waited < 0.45
-    assert 2 <= sum(outcomes) <= 6
-    assert time.monotonic() - begun < 2
+    admitted, took = sum(outcomes) + 1, time.monotonic() - begun
+    assert admitted >= 3
+    assert admitted <= took / 0.12 + 2, "a gap apart, however slow this machine is"
+    assert not all(outcomes)
 
 
 async def test_who_waited_is_not_let_through_into_a_pause(

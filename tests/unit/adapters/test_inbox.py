@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
+from moorage_adapters.sqlmodel.engine import SqliteDatabase
 from moorage_adapters.sqlmodel.keeping import BUCKETS, bucket_of
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX
 from moorage_ports.inbox import InboxItem, ItemState
 from moorage_ports.secret_store import SealError
-from tests.unit.adapters.conftest import NOON, Opener
+from tests.unit.adapters.conftest import NOON, Fresh, Opener
 from tests.unit.adapters.things import VENDOR, arrival, change, connect
 
 BUCKET = bucket_of("p")
@@ -37,13 +38,9 @@ async def _claim(storage: SqlStorage, *, limit: int = 99, bucket: int = BUCKET) 
 async def test_w14_a_row_that_does_not_open_is_dead_and_stops_nobody(storage: SqlStorage) -> None:
     await connect(storage, "a", "page-1")
     await _keep(storage, "1", "2", "3")
-    await storage.database.write_at_once(
-        lambda connection: (
-            connection.exec_driver_sql(
-                "UPDATE inbox SET body_sealed = zeroblob(99) WHERE seq = (SELECT min(seq) + 1 FROM inbox)"
-            ).rowcount
-        )
-    )
+    second = sa.select(sa.func.min(INBOX.c.seq) + 1).scalar_subquery()
+    spoil = sa.update(INBOX).where(INBOX.c.seq == second).values(body_sealed=bytes(99))
+    await storage.database.write_at_once(lambda connection: connection.execute(spoil).rowcount)
     assert [item.body for item in await _claim(storage)] == [b"1", b"3"]
     states = await storage.database.read_at_once(
         lambda connection: connection.execute(
@@ -55,13 +52,11 @@ async def test_w14_a_row_that_does_not_open_is_dead_and_stops_nobody(storage: Sq
 
 
 async def test_f41_a_wrong_keyring_kills_no_rows(
-    storage: SqlStorage, tmp_path: Path, clock: FixedClock
+    storage: SqlStorage, storage_url: str, tmp_path: Path, clock: FixedClock
 ) -> None:
     await connect(storage, "a", "page-1")
     await _keep(storage, "1")
-    wrong = await SqlStorage.open(
-        f"sqlite:///{storage.database.path}", Keyring.create(tmp_path / "other.json"), clock
-    )
+    wrong = await SqlStorage.open(storage_url, Keyring.create(tmp_path / "other.json"), clock)
     with pytest.raises(SealError):
         await _claim(wrong)
     await wrong.aclose()
@@ -70,10 +65,10 @@ async def test_f41_a_wrong_keyring_kills_no_rows(
 
 
 async def test_a_key_that_another_process_renewed_opens_here_too(
-    storage: SqlStorage, open_storage: Opener
+    storage: SqlStorage, open_storage: Opener, place: Path
 ) -> None:
     await connect(storage, "a", "page-1")
-    other = await open_storage(Path(storage.database.path))
+    other = await open_storage(place)
     await _keep(storage, "1")
     assert len(await _claim(other)) == 1, "its cache knows the first key only"
     await storage.renew_key("a")
@@ -93,9 +88,11 @@ async def test_d5_of_two_claimers_the_earlier_one_settles_nothing(storage: SqlSt
     assert settled == 20
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_the_claim_uses_its_index(storage: SqlStorage) -> None:
     """A scan of the whole inbox would grow with every lead ever received."""
-    statements: list[tuple[str, object]] = []
+    statements: list[tuple[str, Any]] = []
+    assert isinstance(storage.database, SqliteDatabase)
     engine = storage.database._writer._engine
 
     def note(*event: object) -> None:
@@ -110,8 +107,7 @@ async def test_the_claim_uses_its_index(storage: SqlStorage) -> None:
     (claim,) = [one for one in statements if one[0].startswith("UPDATE inbox")]
     plan = await storage.database.read_at_once(
         lambda connection: [
-            row[3]
-            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {claim[0]}", claim[1])  # type: ignore[arg-type]
+            row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {claim[0]}", claim[1])
         ]
     )
     assert not [step for step in plan if "SCAN" in step and "INDEX" not in step], plan
@@ -212,18 +208,16 @@ class _History:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(steps=_STEPS)
 async def test_whatever_happens_partitions_stay_in_order_and_nothing_is_lost(
-    open_storage: Opener, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
+    fresh_storage: Fresh, steps: list[tuple[str, Any]]
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("history")
-    storage = await open_storage(folder / "m.db")
-    await connect(storage, "a", "page-1")
-    history = _History(storage)
-    for action, argument in steps:
-        await getattr(history, action)(argument)
-    later = history.now + timedelta(days=1)
-    async with storage.unit_of_work("b") as uow:
-        for bucket in range(BUCKETS):
-            assert await uow.inbox.claim(bucket, limit=99, now=later) == ()
-    left = {bucket_of(row.partition) for row in history.rows.values() if row.state == "pending"}
-    assert {bucket for _, bucket in await storage.backlog.pending_groups(later)} == left
-    await storage.aclose()
+    async with fresh_storage() as storage:
+        await connect(storage, "a", "page-1")
+        history = _History(storage)
+        for action, argument in steps:
+            await getattr(history, action)(argument)
+        later = history.now + timedelta(days=1)
+        async with storage.unit_of_work("b") as uow:
+            for bucket in range(BUCKETS):
+                assert await uow.inbox.claim(bucket, limit=99, now=later) == ()
+        left = {bucket_of(row.partition) for row in history.rows.values() if row.state == "pending"}
+        assert {bucket for _, bucket in await storage.backlog.pending_groups(later)} == left

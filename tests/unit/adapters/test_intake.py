@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from moorage_adapters.cipher import HOST
 from moorage_adapters.sqlmodel.intake import GROUP_ROWS
 from moorage_adapters.sqlmodel.keeping import BUCKETS, Keeping, SqliteRows, bucket_of
+from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_adapters.sqlmodel.tables import INBOX, JOB, QUARANTINE
+from moorage_adapters.sqlmodel.tables import INBOX, JOB, ORG_KEY, QUARANTINE
 from moorage_ports.errors import UnavailableError
 from moorage_ports.inbox import Arrival, InboxItem, Kept, Unreadable
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.webhooks import Change
-from tests.unit.adapters.conftest import NOON, Opener
+from tests.unit.adapters.conftest import NOON, Fresh, Opener
 from tests.unit.adapters.things import APP, VENDOR, arrival, change, channel, connect
 
 
@@ -167,37 +168,37 @@ _WORLDS = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(world=_WORLDS)
 async def test_w7_whatever_the_ownership_every_change_reaches_its_owners_and_nobody_else(
-    open_storage: Opener, tmp_path_factory: pytest.TempPathFactory, world: _World
+    fresh_storage: Fresh, world: _World
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("ownership")
-    storage = await open_storage(folder / "m.db")
-    for org_id, (status, app_id) in world.integrations.items():
-        await connect(storage, org_id, status=status, app_id=app_id)
-        async with storage.unit_of_work(org_id) as uow:
-            await uow.integrations.save_channels(
-                [
-                    channel(page, org_id, selected=selected)
-                    for (holder, page), selected in world.channels.items()
-                    if holder == org_id
-                ]
-            )
-    expected: Counter[tuple[str, bytes]] = Counter()
-    arrivals: list[Arrival] = []
-    for number, (changes, narrow_to, app_id) in enumerate(world.deliveries):
-        made = []
-        for place, owner_keys in enumerate(changes):
-            body = f"{number}/{place}".encode()
-            made.append(
-                Change(kind="k", owner_keys=owner_keys, business_key=body.decode(), partition="p", body=body)
-            )
-            for org_id in world.owners(owner_keys, narrow_to, app_id):
-                expected[org_id, body] += 1
-        arrivals.append(arrival(*made, narrow_to=narrow_to, app_id=app_id))
-    kept = await asyncio.gather(*map(storage.intake.keep, arrivals))
-    found = Counter([(org_id, item.body) for org_id in _ORGS for item in await _claimed(storage, org_id)])
-    assert found == expected
-    assert sum(one.stored for one in kept) == sum(expected.values())
-    await storage.aclose()
+    async with fresh_storage() as storage:
+        for org_id, (status, app_id) in world.integrations.items():
+            await connect(storage, org_id, status=status, app_id=app_id)
+            async with storage.unit_of_work(org_id) as uow:
+                await uow.integrations.save_channels(
+                    [
+                        channel(page, org_id, selected=selected)
+                        for (holder, page), selected in world.channels.items()
+                        if holder == org_id
+                    ]
+                )
+        expected: Counter[tuple[str, bytes]] = Counter()
+        arrivals: list[Arrival] = []
+        for number, (changes, narrow_to, app_id) in enumerate(world.deliveries):
+            made = []
+            for place, owner_keys in enumerate(changes):
+                body = f"{number}/{place}".encode()
+                made.append(
+                    Change(
+                        kind="k", owner_keys=owner_keys, business_key=body.decode(), partition="p", body=body
+                    )
+                )
+                for org_id in world.owners(owner_keys, narrow_to, app_id):
+                    expected[org_id, body] += 1
+            arrivals.append(arrival(*made, narrow_to=narrow_to, app_id=app_id))
+        kept = await asyncio.gather(*map(storage.intake.keep, arrivals))
+        found = Counter([(org_id, item.body) for org_id in _ORGS for item in await _claimed(storage, org_id)])
+        assert found == expected
+        assert sum(one.stored for one in kept) == sum(expected.values())
 
 
 # Groups --------------------------------------------------------------------------------------
@@ -226,13 +227,8 @@ async def test_one_bad_delivery_takes_nobody_with_it(storage: SqlStorage) -> Non
     """An org whose keys are gone must not keep the others from being acknowledged."""
     await connect(storage, "a", "page-a")
     await connect(storage, "b", "page-b")
-    await storage.database.write_at_once(
-        lambda connection: (
-            connection.exec_driver_sql(
-                "UPDATE org_key SET wrapped = zeroblob(60) WHERE org_id = 'b'"
-            ).rowcount
-        )
-    )
+    spoil = sa.update(ORG_KEY).where(ORG_KEY.c.org_id == "b").values(wrapped=bytes(60))
+    await storage.database.write_at_once(lambda connection: connection.execute(spoil).rowcount)
     storage.cipher.forget()
     results = await asyncio.gather(
         *(storage.intake.keep(arrival(change(f"k{n}", f"page-{'ab'[n % 2]}"))) for n in range(10)),
@@ -252,9 +248,11 @@ async def test_a_refused_delivery_left_nothing_behind(
 
     with monkeypatch.context() as patched:
         patched.setattr(SqliteRows, "nudge", fail)
+        patched.setattr(PostgresRows, "nudge", fail)
         with pytest.raises(UnavailableError):
             await storage.intake.keep(arrival(change("1"), change("2", "nobody")))
-    assert [await _count(storage, table) for table in (INBOX, QUARANTINE, JOB)] == [0, 0, 0]
+    assert [await _count(storage, table) for table in (INBOX, QUARANTINE)] == [0, 0]
+    assert await storage.database.read_at_once(_line) == set()
     assert await storage.intake.keep(arrival(change("1"), change("2", "nobody"))) == Kept(
         stored=1, orphaned=1
     )
@@ -289,11 +287,19 @@ async def test_each_new_row_nudges_its_group_and_a_double_nudges_nobody(storage:
     await connect(storage, "a", "page-1")
     await storage.intake.keep(arrival(change("1", partition="p"), change("2", partition="q")))
     await storage.intake.keep(arrival(change("1", partition="p")))
-    rows = await storage.database.read_at_once(lambda connection: connection.execute(sa.select(JOB)).all())
     groups = {f"a:{bucket_of('p')}", f"a:{bucket_of('q')}"}
-    assert {(row.queue, row.group_key, row.org_id, row.version) for row in rows} == {
-        ("inbox", group, "a", 1) for group in groups
-    }
+    assert await storage.database.read_at_once(_line) == {("inbox", group, "a", 1) for group in groups}
+
+
+def _line(connection: sa.Connection) -> set[tuple[str, str, str, int]]:
+    """(queue, group, org, how often it was nudged) of who stands in line."""
+    statement: sa.Executable = sa.select(JOB.c.queue, JOB.c.group_key, JOB.c.org_id, JOB.c.version)
+    if connection.dialect.name == "postgresql":
+        statement = sa.text(
+            "SELECT entrypoint, convert_from(payload, 'UTF8'), headers->>'org', (headers->>'nudges')::int"
+            " FROM jobs.pgqueuer"
+        )
+    return {(row[0], row[1], row[2], row[3]) for row in connection.execute(statement)}
 
 
 async def test_a_delivery_with_more_owner_keys_than_sqlite_has_parameters_is_kept(

@@ -1,7 +1,6 @@
 """The CRM's leads: once per vendor's lead, and found literally."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.types import clean
-from tests.unit.adapters.conftest import NOON, Opener
+from tests.unit.adapters.conftest import NOON, Fresh
 from tests.unit.adapters.things import VENDOR, lead
 
 
@@ -110,21 +109,19 @@ async def test_search_is_literal_whatever_the_case(storage: SqlStorage, search: 
 _TRICKY = st.text(alphabet=st.sampled_from("ab%_\\/'\"*?[ÄäßİıſK\ud800\0\n "), max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(names=st.lists(_TRICKY, min_size=1, max_size=6), search=_TRICKY)
 async def test_search_finds_exactly_the_rows_that_hold_the_text(
-    open_storage: Opener, tmp_path_factory: pytest.TempPathFactory, names: list[str], search: str
+    fresh_storage: Fresh, names: list[str], search: str
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("search")
-    storage = await open_storage(folder / "leads.db")
-    async with storage.unit_of_work("a") as uow:
-        for number, name in enumerate(names):
-            await uow.leads.add(lead(number, company=name))
-        found = await uow.leads.page(page=1, page_size=99, search=search)
-    term = clean(search).casefold().strip()
-    expected = {f"lead-{n}" for n, name in enumerate(names) if term in clean(name).casefold()}
-    assert {one.id for one in found.items} == expected
-    await storage.aclose()
+    async with fresh_storage() as storage:
+        async with storage.unit_of_work("a") as uow:
+            for number, name in enumerate(names):
+                await uow.leads.add(lead(number, company=name))
+            found = await uow.leads.page(page=1, page_size=99, search=search)
+        term = clean(search).casefold().strip()
+        expected = {f"lead-{n}" for n, name in enumerate(names) if term in clean(name).casefold()}
+        assert {one.id for one in found.items} == expected
 
 
 async def test_text_that_no_database_takes_is_replaced_not_refused(storage: SqlStorage) -> None:

@@ -95,18 +95,17 @@ async def test_v2_a_row_moved_to_another_owner_or_org_does_not_open(storage: Sql
 
 
 async def test_v3_keys_rewrap_while_the_host_works_and_the_old_one_can_go(
-    storage: SqlStorage, tmp_path: Path, keyring: Keyring, clock: FixedClock
+    storage: SqlStorage, storage_url: str, keyring: Keyring, clock: FixedClock
 ) -> None:
     for number in range(300):
         await storage.secrets(f"org-{number}", VENDOR).put(REF, Secret(str(number)))
     assert await storage.keys_by_kek() == {"k1": 600}
-    url = f"sqlite:///{storage.database.path}"
-    rotated = await SqlStorage.open(url, keyring.with_new_primary("k2"), clock)
+    rotated = await SqlStorage.open(storage_url, keyring.with_new_primary("k2"), clock)
     assert await rotated.rewrap_keys() == 600
     assert await rotated.rewrap_keys() == 0
     assert await rotated.keys_by_kek() == {"k2": 600}
     await rotated.aclose()
-    pruned = await SqlStorage.open(url, rotated.cipher.keyring.without("k1"), clock)
+    pruned = await SqlStorage.open(storage_url, rotated.cipher.keyring.without("k1"), clock)
     found = await pruned.secrets("org-7", VENDOR).get(REF)
     assert found is not None
     assert found.value.reveal() == "7"
@@ -158,12 +157,10 @@ async def test_v6_shredding_an_org_makes_all_it_sealed_unreadable(storage: SqlSt
 
 
 async def test_a_wrong_keyring_opens_nothing_and_destroys_nothing(
-    storage: SqlStorage, tmp_path: Path, clock: FixedClock
+    storage: SqlStorage, storage_url: str, tmp_path: Path, clock: FixedClock
 ) -> None:
     await storage.secrets("a", VENDOR).put(REF, Secret("x"))
-    wrong = await SqlStorage.open(
-        f"sqlite:///{storage.database.path}", Keyring.create(tmp_path / "other.json"), clock
-    )
+    wrong = await SqlStorage.open(storage_url, Keyring.create(tmp_path / "other.json"), clock)
     with pytest.raises(SealError):
         await wrong.secrets("a", VENDOR).get(REF)
     with pytest.raises(SealError):
@@ -275,6 +272,7 @@ async def test_a_session_lives_from_sign_in_to_sign_out(storage: SqlStorage) -> 
 # What lies on the disk -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_l1_no_secret_and_no_address_lies_readable_on_the_disk(
     open_storage: Opener, tmp_path: Path
 ) -> None:
