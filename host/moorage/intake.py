@@ -23,6 +23,7 @@ from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import (
+    MissingScopeError,
     MoorageError,
     NotConnectedError,
     OutcomeUnknownError,
@@ -30,11 +31,12 @@ from moorage_ports.errors import (
     ReauthorizationError,
     UnavailableError,
     VendorError,
+    VendorNotFoundError,
     VendorUnavailableError,
 )
 from moorage_ports.events import Event, LeadArrived
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.inbox import INBOX_QUEUE, InboxItem, ItemState, inbox_nudge
 from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_source import Lead
@@ -42,7 +44,6 @@ from moorage_ports.plugin import Vendor
 
 log = structlog.get_logger(__name__)
 
-QUEUE: Final = "inbox"
 BATCH: Final = 32
 AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
 GROUPS_AT_ONCE: Final = 16
@@ -50,9 +51,21 @@ MOST_TRIES: Final = 8
 ITEM_DEADLINE: Final = timedelta(seconds=45)  # one that hangs must not hold up its group
 FIRST_RETRY: Final = timedelta(seconds=5)
 LONGEST_RETRY: Final = timedelta(minutes=15)
+# "Not found" is also what some vendors say to those whom a person still has to let in: 3 days for that.
+NOT_FOUND_RETRIES: Final = (
+    FIRST_RETRY,
+    timedelta(minutes=2),
+    timedelta(minutes=30),
+    timedelta(hours=4),
+    timedelta(hours=20),
+    timedelta(hours=24),
+    timedelta(hours=24),
+)
 SWEEP_EVERY: Final = timedelta(seconds=5)
 # The vendor is the trouble, not the item: wait as long as it takes.
 _WEATHER: Final = (RateLimitError, VendorUnavailableError, UnavailableError, OutcomeUnknownError)
+# Only a person can end these, by connecting (again): no number of tries would.
+_FOR_A_PERSON: Final = (ReauthorizationError, MissingScopeError, NotConnectedError)
 
 
 def register_workers(services: Services) -> None:
@@ -71,7 +84,7 @@ def register_workers(services: Services) -> None:
     async def forget_meters() -> None:
         await services.governors.forget_idle()
 
-    jobs.handle(QUEUE, Intaker(services).look, concurrency=GROUPS_AT_ONCE)
+    jobs.handle(INBOX_QUEUE, Intaker(services).look, concurrency=GROUPS_AT_ONCE)
     jobs.handle(publishing.QUEUE, settle_publication)
     jobs.handle(connecting.TICKETS, shred_ticket)
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
@@ -79,6 +92,7 @@ def register_workers(services: Services) -> None:
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
     jobs.every("usage meters", timedelta(hours=1), forget_meters)
+    jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
 
 
@@ -95,7 +109,14 @@ async def sweep(services: Services) -> None:
     """Nudge every group that has rows due: after a crash, after a wait, or because a nudge was lost."""
     for org_id, bucket in await services.storage.backlog.pending_groups(services.clock.now()):
         async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(Nudge(queue=QUEUE, group=f"{org_id}:{bucket}", org_id=org_id))
+            await uow.jobs.nudge(inbox_nudge(org_id, bucket))
+
+
+async def forget_expired(services: Services) -> None:
+    """Delete what nobody owned, or nobody could read, once it was kept aside for its days."""
+    forgotten = await services.storage.intake.forget_expired(services.clock.now())
+    if forgotten:
+        log.info("quarantine_forgotten", count=forgotten)
 
 
 class LeaseLostError(Exception):
@@ -110,7 +131,7 @@ class _Outcome:
     error: str = ""
     retry_at: datetime | None = None
     leads: tuple[CrmLead, ...] = ()
-    parked_since: datetime | None = None  # when the call began that found the grant gone
+    parked_since: datetime | None = None  # when the call began that found what only a person can change
 
 
 @attrs.frozen
@@ -165,10 +186,8 @@ class Intaker:
         try:
             async with asyncio.timeout(ITEM_DEADLINE.total_seconds()):
                 return await self._understand(org_id, item)
-        except ReauthorizationError as gone:
-            return _Outcome(state=ItemState.PARKED, error=gone.code, parked_since=started_at)
-        except NotConnectedError as switched_off:
-            return _Outcome(state=ItemState.DEAD, error=switched_off.code)
+        except _FOR_A_PERSON as waits:
+            return _Outcome(state=ItemState.PARKED, error=waits.code, parked_since=started_at)
         except _WEATHER as weather:
             return _Outcome(
                 state=ItemState.PENDING, error=weather.code, retry_at=started_at + _wait(item.tries, weather)
@@ -265,6 +284,9 @@ def _came_back(integration: Integration, since: datetime) -> bool:
 
 def _wait(tries: int, failure: Exception) -> timedelta:
     """What the vendor asks for, else longer from try to try; spread, so that not all come back at once."""
+    if isinstance(failure, VendorNotFoundError):
+        place = min(max(tries, 1), len(NOT_FOUND_RETRIES)) - 1
+        return NOT_FOUND_RETRIES[place] * random.uniform(0.9, 1.1)  # noqa: S311 - as below
     asked = failure.retry_after if isinstance(failure, VendorError) else None
     doubled = min(FIRST_RETRY * (1 << min(max(tries - 1, 0), 10)), LONGEST_RETRY)
     jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -7,6 +7,7 @@ deliveries would have been, under the same business key, so a delivery that come
 """
 
 import random
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ import attrs
 import structlog
 
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
-from moorage.operations.grants import note_subscribed, subscribe_channels
+from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
 from moorage_ports.checkpoints import LeadCheckpoint
@@ -28,11 +29,12 @@ from moorage_ports.errors import (
     VendorError,
     VendorNotFoundError,
 )
-from moorage_ports.inbox import Arrival
+from moorage_ports.inbox import Arrival, inbox_nudge
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_source import Lead, LeadSource
 from moorage_ports.plugin import Vendor, VendorContext
+from moorage_ports.webhooks import Change
 
 log = structlog.get_logger(__name__)
 
@@ -205,15 +207,18 @@ class Reconciler:
         webhooks = subject.vendor.webhooks
         if not leads or webhooks is None:
             return
+        changes = tuple(map(webhooks.lead_change, leads))
         kept = await self.services.storage.intake.keep(
             Arrival(
                 vendor=subject.vendor.slug,
                 app_id=subject.integration.app_id,
                 received_at=self.services.clock.now(),
-                changes=tuple(map(webhooks.lead_change, leads)),
+                changes=changes,
                 narrow_to=subject.org_id,
             )
         )
+        if kept.duplicates:
+            await self._revive(subject, changes)
         if kept.stored:
             LEADS_RECOVERED.labels(subject.vendor.slug).inc(kept.stored)
             log.warning(
@@ -222,6 +227,26 @@ class Reconciler:
                 org=subject.org_id,
                 channel=subject.channel.id,
                 count=kept.stored,
+            )
+
+    async def _revive(self, subject: _Subject, changes: Iterable[Change]) -> None:
+        """Have leads worked on anew that we gave up or that wait, although they can be read by now.
+
+        Once that is so for one of them, whatever held up others may be over, too.
+        """
+        now = self.services.clock.now()
+        async with self.services.storage.unit_of_work(subject.org_id) as uow:
+            keys = [change.business_key for change in changes]
+            buckets = await uow.inbox.revive(subject.vendor.slug, keys, now=now)
+            await uow.jobs.nudge(*(inbox_nudge(subject.org_id, bucket) for bucket in buckets))
+            if buckets:
+                await unpark(uow, subject.vendor, now)
+        if buckets:
+            log.warning(
+                "leads_revived",
+                vendor=subject.vendor.slug,
+                org=subject.org_id,
+                channel=subject.channel.id,
             )
 
     async def _finish(self, subject: _Subject, checkpoint: LeadCheckpoint) -> None:

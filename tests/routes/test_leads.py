@@ -13,13 +13,15 @@ from sqlalchemy import text
 from moorage.auth import issue_token
 from moorage.intake import MOST_TRIES, Intaker, sweep
 from moorage.services import Services
-from moorage_adapters.memory.things import READ_FORMS, Form, Slip
+from moorage_adapters.memory.things import READ_BOARDS, READ_FORMS, SEND_NEWS, WRITE_NOTES, Form, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
+from moorage_ports.errors import MissingScopeError
 from moorage_ports.events import Event
+from moorage_ports.inbox import inbox_nudge
 from moorage_ports.integrations import IntegrationStatus
-from moorage_ports.jobs import Nudge
+from moorage_ports.lead_source import Lead
 from moorage_ports.operations import Role
-from moorage_ports.plugin import Vendor
+from moorage_ports.plugin import Vendor, VendorContext
 from moorage_ports.webhooks import WebhookSource
 from tests.support.harbour import ADMIN, Harbour, harbour
 
@@ -165,25 +167,101 @@ async def test_a_lost_channel_ends_that_channel_and_not_the_integration_v10(host
     assert views[BOOKS.id].selectable
 
 
-async def test_a_missing_scope_is_retried_and_then_buried_with_its_reason_w14(host: Harbour) -> None:
+async def test_a_missing_scope_waits_for_who_allows_it_however_long_that_takes_w5(host: Harbour) -> None:
+    """W5: no number of tries gives a permission; the next consent does, and the lead comes by itself."""
+    host.world.drop_scope(READ_FORMS)
+    slip = await hand_in(host)
+    for _ in range(30):
+        await host.work()
+        host.clock.advance(timedelta(days=1))
+    assert await states(host) == [("parked", 1, "missing_scope")]
+    assert await host.leads() == ()
+
+    await host.connect()
+    await host.work()
+    assert [lead.external_id for lead in await host.leads()] == [slip.id]
+
+
+async def test_a_scope_that_stays_away_costs_one_try_per_consent(host: Harbour) -> None:
     host.world.drop_scope(READ_FORMS)
     await hand_in(host)
-    for _ in range(2 * MOST_TRIES):
-        await host.work()
+    await host.work()
+    for _ in range(3):
         host.clock.advance(timedelta(hours=1))
+        await host.connect(scopes=[READ_BOARDS, WRITE_NOTES, SEND_NEWS])
+        await host.work()
+        assert await states(host) == [("parked", 1, "missing_scope")]
 
-    assert await states(host) == [("dead", MOST_TRIES, "missing_scope")]
+
+async def test_choosing_channels_wakes_what_waited(host: Harbour) -> None:
+    """A permission may be repaired at the vendor without a new consent; choosing tries it out."""
+    host.world.drop_scope(READ_FORMS)
+    await hand_in(host)
+    await host.work()
+    assert [state for state, _, _ in await states(host)] == ["parked"]
+
+    host.world.restore_scope(READ_FORMS)
+    await host.select(CAFE.id, BOOKS.id)
+    await host.work()
+    assert len(await host.leads()) == 1
 
 
-async def test_a_vanished_lead_is_retried_and_then_buried_w14(host: Harbour) -> None:
+async def test_a_consent_while_a_worker_finds_a_scope_missing_is_not_lost(host: Harbour) -> None:
+    """The worker parks a moment after the consent unparked everything: nobody would come again."""
+    host.world.drop_scope(READ_FORMS)
+    await hand_in(host)
+    (group,) = await host.storage.backlog.pending_groups(host.clock.now())
+    slow = _with_vendor(
+        host, attrs.evolve(host.vendor, lead_source=lambda context: _Meanwhile(host, context))
+    )
+    await Intaker(slow.services).look(inbox_nudge(*group))
+    await host.work()
+
+    assert len(await host.leads()) == 1
+
+
+async def test_a_vanished_lead_is_looked_for_over_three_days_and_then_buried_w14(host: Harbour) -> None:
     slip = host.world.fill_in(NEWSLETTER.id, ANSWERS)
     del host.world.slips[slip.id]
     await host.deliver_all()
-    for _ in range(2 * MOST_TRIES):
+    began_at = host.clock.now()
+    while (await states(host))[0][0] == "pending":
         await host.work()
         host.clock.advance(timedelta(hours=1))
 
     assert await states(host) == [("dead", MOST_TRIES, "not_found")]
+    assert timedelta(days=2.5) < host.clock.now() - began_at < timedelta(days=4)
+
+
+async def test_a_lead_that_shows_after_two_days_is_taken_w14(host: Harbour) -> None:
+    """Some vendors say "not found" to those whom a person still has to let in."""
+    slip = host.world.fill_in(NEWSLETTER.id, ANSWERS)
+    del host.world.slips[slip.id]
+    await host.deliver_all()
+    for _ in range(48):
+        await host.work()
+        host.clock.advance(timedelta(hours=1))
+    host.world.slips[slip.id] = slip
+    host.clock.advance(timedelta(days=1))
+    await host.work()
+
+    assert [lead.external_id for lead in await host.leads()] == [slip.id]
+
+
+async def test_connecting_again_ends_the_wait_for_what_was_not_found(host: Harbour) -> None:
+    slip = host.world.fill_in(NEWSLETTER.id, ANSWERS)
+    del host.world.slips[slip.id]
+    await host.deliver_all()
+    for _ in range(3):
+        host.clock.advance(timedelta(hours=1))
+        await host.work()
+    host.world.slips[slip.id] = slip
+    await host.work()
+    assert await host.leads() == (), "its next try is hours away"
+
+    await host.connect()
+    await host.work()
+    assert len(await host.leads()) == 1
 
 
 async def test_a_poisonous_change_stops_no_other_w14(host: Harbour) -> None:
@@ -215,7 +293,7 @@ async def test_who_lost_the_lease_writes_nothing_d6(host: Harbour) -> None:
     await hand_in(host)
     (group,) = await host.storage.backlog.pending_groups(host.clock.now())
     slow = _with_webhooks(host, _TakenOver(_source(host), host, group))
-    await Intaker(slow.services).look(Nudge(queue="inbox", group=f"{group[0]}:{group[1]}", org_id=group[0]))
+    await Intaker(slow.services).look(inbox_nudge(*group))
 
     assert await host.leads() == (), "the first worker's effect went with its refused mark"
     await host.work()
@@ -228,11 +306,7 @@ async def test_workers_that_race_for_one_group_have_one_effect_d4(host: Harbour)
     await host.deliver_all()
     groups = await host.storage.backlog.pending_groups(host.clock.now())
     await asyncio.gather(
-        *(
-            Intaker(host.services).look(Nudge(queue="inbox", group=f"{org}:{bucket}", org_id=org))
-            for org, bucket in groups
-            for _ in range(4)
-        )
+        *(Intaker(host.services).look(inbox_nudge(org, bucket)) for org, bucket in groups for _ in range(4))
     )
     await host.work()
 
@@ -240,7 +314,8 @@ async def test_workers_that_race_for_one_group_have_one_effect_d4(host: Harbour)
     assert {state for state, _, _ in await states(host)} == {"done"}
 
 
-async def test_a_disconnected_orgs_rows_are_not_fetched(host: Harbour) -> None:
+async def test_a_disconnected_orgs_rows_wait_until_it_connects_again(host: Harbour) -> None:
+    """They were acknowledged, so they are not dropped; nobody fetches them meanwhile."""
     await hand_in(host)
     async with host.storage.unit_of_work(ADMIN.org_id) as uow:
         integration = await uow.integrations.of_vendor("memory")
@@ -248,9 +323,13 @@ async def test_a_disconnected_orgs_rows_are_not_fetched(host: Harbour) -> None:
         await uow.integrations.save(attrs.evolve(integration, status=IntegrationStatus.INACTIVE))
     calls = host.world.calls
     await host.work()
-
     assert host.world.calls == calls
-    assert await states(host) == [("dead", 1, "not_connected")]
+    assert await states(host) == [("parked", 1, "not_connected")]
+
+    host.clock.advance(timedelta(days=9))
+    await host.connect()
+    await host.work()
+    assert len(await host.leads()) == 1
 
 
 async def test_the_sweep_nudges_every_group_that_has_work(host: Harbour) -> None:
@@ -332,7 +411,10 @@ def _source(host: Harbour) -> WebhookSource:
 
 def _with_webhooks(host: Harbour, source: "_Source") -> Harbour:
     """The same host, but its plugin translates with `source`."""
-    vendor: Vendor = attrs.evolve(host.vendor, webhooks=cast("WebhookSource", source))
+    return _with_vendor(host, attrs.evolve(host.vendor, webhooks=cast("WebhookSource", source)))
+
+
+def _with_vendor(host: Harbour, vendor: Vendor) -> Harbour:
     vendors = attrs.evolve(host.services.vendors, by_slug={vendor.slug: vendor})
     services: Services = attrs.evolve(host.services, vendors=vendors)
     return Harbour(services, host.storage, host.world, host.clock)
@@ -366,6 +448,25 @@ class _Mute(_Source):
 
     def events(self, change: bytes) -> tuple[Event, ...]:
         return ()
+
+
+class _Meanwhile:
+    """A lead source whose caller hears of a missing scope after somebody has connected again."""
+
+    def __init__(self, host: Harbour, context: VendorContext) -> None:
+        assert host.vendor.lead_source is not None
+        self.host = host
+        self.inner = host.vendor.lead_source(context)
+        self.forms = self.inner.forms
+        self.leads_since = self.inner.leads_since
+
+    async def lead(self, channel_external_id: str, lead_external_id: str) -> Lead:
+        try:
+            return await self.inner.lead(channel_external_id, lead_external_id)
+        except MissingScopeError:
+            self.host.clock.advance(timedelta(seconds=1))
+            await self.host.connect()
+            raise
 
 
 class _TakenOver(_Source):

@@ -277,6 +277,62 @@ async def test_a_form_that_is_gone_does_not_hide_the_others(host: Harbour) -> No
     assert await lead_ids(host) == ids(slips)
 
 
+# Given up, and back ------------------------------------------------------------------------------
+
+
+async def states(host: Harbour) -> list[tuple[str, int]]:
+    async with host.storage.database.read() as transaction:
+        return await transaction.run(
+            lambda connection: [
+                (row[0], row[1])
+                for row in connection.execute(text("SELECT state, tries FROM inbox ORDER BY seq"))
+            ]
+        )
+
+
+async def test_a_dead_lead_that_can_be_read_again_is_revived_w19(host: Harbour) -> None:
+    """W19: we gave it up when nobody could read it; now the vendor lists it."""
+    slip = host.world.fill_in(NEWSLETTER.id, {"email": ("ada@harbour.example",)})
+    del host.world.slips[slip.id]
+    await host.deliver_all()
+    while (await states(host))[0][0] == "pending":
+        await host.work()
+        host.clock.advance(timedelta(days=1))
+    assert (await states(host))[0][0] == "dead"
+
+    host.world.slips[slip.id] = attrs.evolve(slip, handed_in_at=host.clock.now())
+    await look(host)
+    assert await lead_ids(host) == [slip.id]
+    assert await states(host) == [("done", 1)], "all its tries are before it again"
+
+
+async def test_when_a_channels_leads_can_be_read_again_all_that_is_parked_is_tried_w19(host: Harbour) -> None:
+    """A permission that was repaired at the vendor, without a new consent here."""
+    host.world.drop_scope(READ_FORMS)
+    slips = [host.world.fill_in(NEWSLETTER.id, {"email": (f"{n}@harbour.example",)}) for n in range(5)]
+    await host.deliver_all()
+    await look(host)
+    assert await states(host) == [("parked", 1)] * 5
+
+    host.clock.advance(timedelta(days=2))
+    await look(host)
+    assert await states(host) == [("parked", 1)] * 5, "not yet"
+    host.world.restore_scope(READ_FORMS)
+    await look(host)
+    assert await lead_ids(host) == ids(slips)
+
+
+async def test_what_was_read_before_is_not_worked_on_again_at_every_look(host: Harbour) -> None:
+    fill_in(host, 3)
+    await look(host)
+    calls = host.world.calls
+    host.clock.advance(EVERY)
+    await look(host)
+
+    assert await states(host) == [("done", 1)] * 3
+    assert host.world.calls - calls < 5, "the forms and their pages, no lead"
+
+
 # Who is looked after -------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
 from moorage_ports.crm import CrmLead
 from moorage_ports.http import HttpAnswer, HttpRequest, NeverSentError
+from moorage_ports.inbox import inbox_nudge
 from moorage_ports.integrations import Integration
 from moorage_ports.jobs import JobHandler, LookAgain, Nudge
 from moorage_ports.operations import (
@@ -187,9 +188,7 @@ class Harbour:
             if not groups:
                 return
             for org_id, bucket in groups:
-                await Intaker(self.services).look(
-                    Nudge(queue="inbox", group=f"{org_id}:{bucket}", org_id=org_id)
-                )
+                await Intaker(self.services).look(inbox_nudge(org_id, bucket))
         msg = "the inbox never becomes empty"
         raise AssertionError(msg)
 

@@ -290,6 +290,13 @@ class MemoryWorld:
             for token, permit in self._permits.items()
         }
 
+    def restore_scope(self, *scopes: str) -> None:
+        """Somebody allows `scopes` at the vendor: the permits that stand cover them from now on."""
+        self._permits = {
+            token: attrs.evolve(permit, scopes=permit.scopes | set(scopes))
+            for token, permit in self._permits.items()
+        }
+
     def drop_answers(self) -> None:
         """Do what is asked, but let every answer get lost."""
         self.weather.loses_answers = True

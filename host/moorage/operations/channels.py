@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import attrs
 import structlog
 
-from moorage.operations.grants import note_subscribed, subscribe_channels
+from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
 from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_integration
 from moorage.operations.views import channel_view
 from moorage.services import OperationCall, port
@@ -127,6 +127,7 @@ async def select_channels(call: OperationCall, request: SelectChannels) -> Selec
             for row in choice.selected:
                 if not row.selected:  # from now on its leads are the org's, heard of or not
                     await uow.lead_checkpoints.begin(vendor.slug, row.external_id, services.clock.now())
+            await unpark(uow, vendor, services.clock.now())
     if call.dry_run:
         return _selection(choice, {}, ())
     outcomes = await subscribe_channels(services, vendor, org_id, choice.added)

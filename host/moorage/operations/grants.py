@@ -16,8 +16,8 @@ from moorage.operations.views import integration_view
 from moorage.services import Services, port
 from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
 from moorage_ports.errors import InvalidStateError, MoorageError, VendorError
+from moorage_ports.inbox import inbox_nudge
 from moorage_ports.integrations import Channel, ConnectAttempt, GrantRecord, Integration, IntegrationStatus
-from moorage_ports.jobs import Nudge
 from moorage_ports.operations import IntegrationView
 from moorage_ports.plugin import Vendor, VendorContext
 from moorage_ports.secret import Secret
@@ -147,11 +147,9 @@ async def _keep(
 
 
 async def unpark(uow: UnitOfWork, vendor: Vendor, now: datetime) -> None:
-    """Have everything worked on that has waited for the integration to be connected."""
+    """Have everything worked on that has waited for a person to connect or to allow something."""
     buckets = await uow.inbox.unpark(vendor.slug, now=now)
-    await uow.jobs.nudge(
-        *(Nudge(queue="inbox", group=f"{uow.org_id}:{bucket}", org_id=uow.org_id) for bucket in buckets)
-    )
+    await uow.jobs.nudge(*(inbox_nudge(uow.org_id, bucket) for bucket in buckets))
 
 
 async def _forget_grants(uow: UnitOfWork, vault: TokenVault, grants: Iterable[GrantRecord]) -> None:
