@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from moorage_adapters.cipher import (
     FIRST_KEY_NO,
@@ -12,6 +12,7 @@ from moorage_adapters.cipher import (
     OrgKeys,
     WrappedKey,
 )
+from moorage_adapters.sqlmodel.dialects import insert_into
 from moorage_adapters.sqlmodel.tables import ORG_KEY
 from moorage_ports.clock import Clock
 from moorage_ports.secret_store import SealError
@@ -57,8 +58,8 @@ class TransactionKeys:
         if found is None:
             stored = read_keys(connection, org_id)
             if not stored:
-                stored = list(self._cipher.mint(org_id))
-                store_keys(connection, org_id, stored, self._clock)
+                store_keys(connection, org_id, self._cipher.mint(org_id), self._clock)
+                stored = read_keys(connection, org_id)
             found = self._keep(org_id, stored)
         if found.current.uses.unrecorded >= SEALS_PER_BLOCK:
             return self._record(connection, found)
@@ -99,7 +100,7 @@ def read_keys(connection: Connection, org_id: str) -> list[WrappedKey]:
 
 
 def store_keys(connection: Connection, org_id: str, keys: Iterable[WrappedKey], clock: Clock) -> None:
-    """Insert wrapped keys."""
+    """Insert wrapped keys, but those that another process stored just now: those are the org's."""
     now = clock.now()
     values = [
         {
@@ -111,7 +112,7 @@ def store_keys(connection: Connection, org_id: str, keys: Iterable[WrappedKey], 
         }
         for key in keys
     ]
-    connection.execute(insert(ORG_KEY).values(seals=0), values)
+    connection.execute(insert_into(connection, ORG_KEY).values(seals=0).on_conflict_do_nothing(), values)
 
 
 def mint_next(connection: Connection, org_id: str, cipher: EnvelopeCipher, clock: Clock) -> int:

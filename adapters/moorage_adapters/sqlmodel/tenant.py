@@ -15,10 +15,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from moorage_adapters.sqlmodel.database import Transaction
+from moorage_adapters.sqlmodel.dialects import insert_into as insert_into
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 
 T = TypeVar("T")
@@ -156,13 +155,6 @@ class OrgGate:
         """Have `callback` called on the event loop once all of it is durable."""
         if callback not in self._transaction.after_commit:
             self._transaction.after_commit.append(callback)
-
-
-def insert_into(connection: Connection, table: Table) -> Any:
-    """An INSERT that knows ON CONFLICT, in the words of the connection's database."""
-    if connection.dialect.name == "postgresql":
-        return postgresql_insert(table)
-    return sqlite_insert(table)
 
 
 def fields_of(value: attrs.AttrsInstance, *, without: Iterable[str] = ()) -> dict[str, object]:
