@@ -13,7 +13,10 @@ from tests.chaos.load import OWNERS, History, body_of, entry_of
 
 @attrs.define
 class Verdict:
-    """The figures of one run; all but the first two must be zero."""
+    """The figures of one run; all but the first two must be zero.
+
+    `foreign` counts what stands where nobody sent it: in another org, or without having been sent at all.
+    """
 
     acknowledged: int = 0
     leads: int = 0
@@ -69,6 +72,7 @@ async def verdict(storage: SqlStorage, history: History) -> Verdict:
         found.doubled += len(rows) - len(stored)
         found.foreign += len(stored - all_digests)
         found.leads += len(leads)
+        found.foreign += len(set(leads) - history.possible_leads(org_id))
         found.leads_lost += len(history.owed_leads(org_id) - set(leads))
         found.leads_doubled += len(leads) - len(set(leads))
     found.left_over, found.dead = await storage.database.read_at_once(_unfinished)

@@ -41,6 +41,14 @@ class History:
         """Those of them that are leads, by lead id."""
         return {key.partition(":")[2] for key in self.owed(org_id) if self.sent[key][1]}
 
+    def possible_leads(self, org_id: str) -> set[str]:
+        """Ids of all leads that were sent for pages of this org, acknowledged or not."""
+        return {
+            key.partition(":")[2]
+            for key, (page, is_lead) in self.sent.items()
+            if is_lead and page in OWNERS[org_id]
+        }
+
 
 @attrs.frozen
 class Parcel:
