@@ -17,8 +17,9 @@ from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
 from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.sqlmodel import migrate as schema
-from moorage_adapters.sqlmodel.engine import UnsafeDatabaseError
+from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.governor import SqlGovernors
+from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
 from moorage_ports.jobs import Jobs
@@ -70,12 +71,13 @@ async def assembled(
 
 def _jobs(settings: Settings, storage: SqlStorage, clock: Clock) -> Jobs:
     """On PostgreSQL jobs of any number of processes, on SQLite those of this one."""
-    if storage.database.dialect_name != "postgresql":
+    database = storage.database
+    if not isinstance(database, PostgresDatabase):
         return EmbeddedJobs(storage, clock)
     # Imported here: on SQLite pgqueuer would only cost half a second of every start.
     from moorage_adapters.jobs_pgqueuer import PgQueuerJobs  # noqa: PLC0415
 
-    return PgQueuerJobs(storage.database, settings.database_url, clock)
+    return PgQueuerJobs(database, settings.database_url, clock)
 
 
 async def migrate(settings: Settings) -> str:
