@@ -47,10 +47,10 @@ class SqlInbox:
                 .order_by(INBOX.c.seq)
                 .limit(limit)
                 .with_for_update(skip_locked=True)  # nothing on SQLite, where nobody else writes meanwhile
-                .cte("due")  # looked for once, whatever the planner makes of the rest
+                .cte("due")  # looked for once; joined, as a list it would be held against all rows of the org
             )
             leased = {"lease": INBOX.c.lease + 1, "tries": INBOX.c.tries + 1}
-            rows = org.update_returning(INBOX, leased, INBOX.c.seq.in_(select(due.c.seq)))
+            rows = org.update_returning(INBOX, leased, INBOX.c.seq == due.c.seq)  # UPDATE ... FROM due
             if rows:
                 org.unlock()
             return tuple(_opened(org, sorted(rows, key=lambda row: int(row["seq"])), now))
