@@ -17,10 +17,11 @@ import structlog
 from moorage import reconcile
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
-from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
+from moorage.metrics import UNMAPPED_EVENTS
 from moorage.operations import connecting, publishing
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
+from moorage.settling import LeaseLostError, Outcome, Settler
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import (
     MissingScopeError,
@@ -37,14 +38,14 @@ from moorage_ports.errors import (
 from moorage_ports.events import Event, LeadArrived
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import INBOX_QUEUE, InboxItem, ItemState, inbox_nudge
-from moorage_ports.integrations import Integration, IntegrationStatus
+from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_source import Lead
 from moorage_ports.plugin import Vendor
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 32
+BATCH: Final = 64
 AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
 GROUPS_AT_ONCE: Final = 16
 MOST_TRIES: Final = 8
@@ -119,21 +120,6 @@ async def forget_expired(services: Services) -> None:
         log.info("quarantine_forgotten", count=forgotten)
 
 
-class LeaseLostError(Exception):
-    """Another worker has the row by now: whatever this one found out must not be written."""
-
-
-@attrs.frozen(kw_only=True)
-class _Outcome:
-    """What became of one row, and the leads that come of it."""
-
-    state: ItemState
-    error: str = ""
-    retry_at: datetime | None = None
-    leads: tuple[CrmLead, ...] = ()
-    parked_since: datetime | None = None  # when the call began that found what only a person can change
-
-
 @attrs.frozen
 class Intaker:
     """Works on one group at a time, as often as it is told to look."""
@@ -148,12 +134,12 @@ class Intaker:
         if not items:
             return None
         fail_point("P8")
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate, settler = asyncio.Semaphore(AT_ONCE), Settler(self.services, org_id)
         partitions: dict[str, list[InboxItem]] = {}
         for item in items:
             partitions.setdefault(item.partition, []).append(item)
         retries = await asyncio.gather(
-            *(self._work_in_order(org_id, partition, gate) for partition in partitions.values())
+            *(self._work_in_order(settler, partition, gate) for partition in partitions.values())
         )
         if len(items) == BATCH:
             return LookAgain()
@@ -161,7 +147,7 @@ class Intaker:
         return LookAgain(at=min(waiting)) if waiting else None
 
     async def _work_in_order(
-        self, org_id: str, items: Iterable[InboxItem], gate: asyncio.Semaphore
+        self, settler: Settler, items: Iterable[InboxItem], gate: asyncio.Semaphore
     ) -> datetime | None:
         """One partition's rows, each after the one before; when to come back if one has to wait."""
         wait_until: datetime | None = None
@@ -169,27 +155,28 @@ class Intaker:
             try:
                 if wait_until is not None:
                     # Its predecessor waits, so it does too; given back without having been tried.
-                    await self._write(org_id, item, _Outcome(state=ItemState.PENDING, retry_at=wait_until))
+                    await settler.settle(item, Outcome(state=ItemState.PENDING, retry_at=wait_until))
                     continue
                 async with gate:
-                    outcome = await self._outcome(org_id, item)
-                    wait_until = await self._write(org_id, item, outcome)
+                    outcome = await self._outcome(settler.org_id, item)
+                wait_until = await settler.settle(item, outcome)
             except (LeaseLostError, UnavailableError) as lost:
                 # The rows stand as they stood; their lease runs out and they are claimed again.
-                log.warning("inbox_item_not_settled", item=item.id, org=org_id, reason=type(lost).__name__)
+                reason = type(lost).__name__
+                log.warning("inbox_item_not_settled", item=item.id, org=settler.org_id, reason=reason)
                 return self.services.clock.now() + FIRST_RETRY
         return wait_until
 
-    async def _outcome(self, org_id: str, item: InboxItem) -> _Outcome:
+    async def _outcome(self, org_id: str, item: InboxItem) -> Outcome:
         """What is to become of a row. Never raises: one bad row must not stop the others."""
         started_at = self.services.clock.now()
         try:
             async with asyncio.timeout(ITEM_DEADLINE.total_seconds()):
                 return await self._understand(org_id, item)
         except _FOR_A_PERSON as waits:
-            return _Outcome(state=ItemState.PARKED, error=waits.code, parked_since=started_at)
+            return Outcome(state=ItemState.PARKED, error=waits.code, parked_since=started_at)
         except _WEATHER as weather:
-            return _Outcome(
+            return Outcome(
                 state=ItemState.PENDING, error=weather.code, retry_at=started_at + _wait(item.tries, weather)
             )
         except MoorageError as failure:
@@ -198,24 +185,24 @@ class Intaker:
             log.exception("inbox_item_broke", item=item.id, org=org_id, vendor=item.vendor, kind=item.kind)
             return self._retry_or_bury(item, "internal", failure)
 
-    def _retry_or_bury(self, item: InboxItem, code: str, failure: Exception) -> _Outcome:
+    def _retry_or_bury(self, item: InboxItem, code: str, failure: Exception) -> Outcome:
         if item.tries >= MOST_TRIES:
             log.error("inbox_item_dead", item=item.id, vendor=item.vendor, kind=item.kind, code=code)
-            return _Outcome(state=ItemState.DEAD, error=code)
+            return Outcome(state=ItemState.DEAD, error=code)
         retry_at = self.services.clock.now() + _wait(item.tries, failure)
-        return _Outcome(state=ItemState.PENDING, error=code, retry_at=retry_at)
+        return Outcome(state=ItemState.PENDING, error=code, retry_at=retry_at)
 
-    async def _understand(self, org_id: str, item: InboxItem) -> _Outcome:
+    async def _understand(self, org_id: str, item: InboxItem) -> Outcome:
         """Translate the row, and fetch what it announces. No transaction is open meanwhile."""
         vendor = self.services.vendors.get(item.vendor)
         if vendor.webhooks is None:
-            return _Outcome(state=ItemState.DEAD, error="unsupported")
+            return Outcome(state=ItemState.DEAD, error="unsupported")
         leads = []
         for event in vendor.webhooks.events(item.body):
             lead = await self._lead_of(org_id, vendor, event)
             if lead is not None:
                 leads.append(lead)
-        return _Outcome(state=ItemState.DONE, leads=tuple(leads))
+        return Outcome(state=ItemState.DONE, leads=tuple(leads))
 
     async def _lead_of(self, org_id: str, vendor: Vendor, event: Event) -> CrmLead | None:
         """The lead that an event announces, unless the CRM has it already."""
@@ -251,35 +238,6 @@ class Intaker:
                 channel_external_id=event.channel_external_id,
             )
             raise
-
-    async def _write(self, org_id: str, item: InboxItem, outcome: _Outcome) -> datetime | None:
-        """The effect and the mark that it happened, in one transaction; when the row is due again, if it is.
-
-        Raises:
-            LeaseLostError: The row is somebody else's by now; nothing was written.
-            UnavailableError: The database is out of reach; nothing was written.
-        """
-        now = self.services.clock.now()
-        state, retry_at = outcome.state, outcome.retry_at
-        async with self.services.storage.unit_of_work(org_id) as uow:
-            added = [await uow.leads.add(lead) for lead in outcome.leads]
-            fail_point("P9")
-            if outcome.parked_since is not None:
-                integration = await uow.integrations.of_vendor(item.vendor)
-                if integration is not None and _came_back(integration, outcome.parked_since):
-                    state, retry_at = ItemState.PENDING, now
-            settled = await uow.inbox.settle(item, state, now=now, error=outcome.error, retry_at=retry_at)
-            if not settled:
-                raise LeaseLostError
-        if outcome.error or state is ItemState.DONE:
-            INBOX_OUTCOMES.labels(item.vendor, state.value).inc()
-        LEADS_STORED.labels(item.vendor).inc(sum(added))
-        return retry_at
-
-
-def _came_back(integration: Integration, since: datetime) -> bool:
-    """Whether somebody connected again after `since`: then nobody would come to unpark what is parked now."""
-    return integration.status is IntegrationStatus.ACTIVE and integration.updated_at > since
 
 
 def _wait(tries: int, failure: Exception) -> timedelta:

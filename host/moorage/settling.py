@@ -1,0 +1,153 @@
+"""Settles inbox rows: the effect and the mark that it happened, in one transaction, many rows at a time.
+
+Outcomes that are ready together are written together: a batch of rows that need no network costs one
+commit, and a row whose vendor is slow holds nobody up but its own partition.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import attrs
+
+from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED
+from moorage.services import Services
+from moorage_ports.crm import CrmLead
+from moorage_ports.errors import UnavailableError
+from moorage_ports.failpoints import fail_point
+from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.integrations import Integration, IntegrationStatus
+from moorage_ports.storage import UnitOfWork
+
+MOST_AT_ONCE: Final = (
+    64  # rows per transaction: an acknowledgement waits behind it on a single-writer database
+)
+
+
+class LeaseLostError(Exception):
+    """Another worker has the row by now: whatever this one found out must not be written."""
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of one row, and the leads that come of it."""
+
+    state: ItemState
+    error: str = ""
+    retry_at: datetime | None = None
+    leads: tuple[CrmLead, ...] = ()
+    parked_since: datetime | None = None  # when the call began that found what only a person can change
+
+
+@attrs.define
+class _Waiting:
+    """An outcome whose worker waits until it is written."""
+
+    item: InboxItem
+    outcome: Outcome
+    written: "asyncio.Future[datetime | None]"
+
+
+@attrs.frozen(kw_only=True)
+class _Mark:
+    """What was written for one row."""
+
+    state: ItemState
+    retry_at: datetime | None
+    leads_added: int
+
+
+@attrs.define
+class Settler:
+    """Writes the outcomes of one org's rows for the length of one look."""
+
+    services: Services
+    org_id: str
+    _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
+    _writer: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+
+    async def settle(self, item: InboxItem, outcome: Outcome) -> datetime | None:
+        """Write one outcome; answers when the row is due again, if it is.
+
+        Raises:
+            LeaseLostError: The row is somebody else's by now; nothing of it was written.
+            UnavailableError: The database is out of reach; nothing was written.
+        """
+        written: asyncio.Future[datetime | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(item, outcome, written))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all(), name="moorage-settling")
+        return await written
+
+    async def _write_all(self) -> None:
+        """Write group after group until nobody waits."""
+        try:
+            await asyncio.sleep(0)  # whatever is ready in this turn of the loop joins the first group
+            while self._waiting:
+                group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+                await self._write(group)
+        finally:
+            self._writer = None
+            _fail(self._waiting, UnavailableError("the outcome was not written"))  # only if cancelled
+            self._waiting.clear()
+
+    async def _write(self, group: Sequence[_Waiting]) -> None:
+        """One transaction for the group; everybody in it hears what became of theirs."""
+        marks: list[_Mark | None] = []
+        try:
+            async with self.services.storage.unit_of_work(self.org_id) as uow:
+                for waiting in group:
+                    marks.append(await self._mark(uow, waiting))  # noqa: PERF401 - one after the other
+        except (UnavailableError, asyncio.CancelledError) as failure:
+            _fail(group, UnavailableError("the outcome was not written"))
+            if isinstance(failure, asyncio.CancelledError):
+                raise
+            return
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the worker of that row hears it
+            if len(group) == 1:
+                _fail(group, failure)
+                return
+            for waiting in group:  # one of them is bad: each alone, so that no other suffers for it
+                await self._write([waiting])
+            return
+        for waiting, mark in zip(group, marks, strict=True):
+            _tell(waiting, mark)
+
+    async def _mark(self, uow: UnitOfWork, waiting: _Waiting) -> _Mark | None:
+        """The mark first, then the effect: a row that is somebody else's by now has none. `None` says so."""
+        item, outcome, now = waiting.item, waiting.outcome, self.services.clock.now()
+        state, retry_at = outcome.state, outcome.retry_at
+        if outcome.parked_since is not None:
+            integration = await uow.integrations.of_vendor(item.vendor)
+            if integration is not None and _came_back(integration, outcome.parked_since):
+                state, retry_at = ItemState.PENDING, now
+        if not await uow.inbox.settle(item, state, now=now, error=outcome.error, retry_at=retry_at):
+            return None
+        added = [await uow.leads.add(lead) for lead in outcome.leads]
+        fail_point("P9")
+        return _Mark(state=state, retry_at=retry_at, leads_added=sum(added))
+
+
+def _fail(group: Iterable[_Waiting], failure: Exception) -> None:
+    for waiting in group:
+        if not waiting.written.done():
+            waiting.written.set_exception(failure)
+
+
+def _tell(waiting: _Waiting, mark: _Mark | None) -> None:
+    if waiting.written.done():
+        return
+    if mark is None:
+        waiting.written.set_exception(LeaseLostError())
+        return
+    vendor = waiting.item.vendor
+    if waiting.outcome.error or mark.state is ItemState.DONE:
+        INBOX_OUTCOMES.labels(vendor, mark.state.value).inc()
+    LEADS_STORED.labels(vendor).inc(mark.leads_added)
+    waiting.written.set_result(mark.retry_at)
+
+
+def _came_back(integration: Integration, since: datetime) -> bool:
+    """Whether somebody connected again after `since`: then nobody would come to unpark what is parked now."""
+    return integration.status is IntegrationStatus.ACTIVE and integration.updated_at > since
