@@ -1,6 +1,7 @@
 """Accounts of the admin UI: making one, and checking a password without keeping anybody else waiting."""
 
 import asyncio
+from functools import cache
 from typing import Final
 from uuid import uuid4
 
@@ -18,8 +19,14 @@ MAX_PASSWORD: Final = 256  # a longer one only costs time
 _HASHER: Final = PasswordHasher()  # argon2id with the second recommended set of RFC 9106: 64 MiB, 3 passes
 _AT_ONCE: Final = 2  # each takes 64 MiB and a core
 
-# Checked when there is no such account, so that the answer takes as long as for a wrong password.
-_NOBODY: Final = _HASHER.hash(uuid4().hex)
+
+@cache
+def _nobodys_hash() -> str:
+    """Checked when there is no such account, so that the answer takes as long as for a wrong password.
+
+    Made at the first sign-in, whoever it is of: making it takes a good part of a process's start.
+    """
+    return _HASHER.hash(uuid4().hex)
 
 
 class Passwords:
@@ -35,7 +42,7 @@ class Passwords:
 
     async def check(self, account: Account | None, password: str) -> bool:
         """Whether `password` is the account's; takes the same time when there is no account."""
-        kept = _NOBODY if account is None else account.password_hash
+        kept = None if account is None else account.password_hash
         async with self._turn:
             is_right = await asyncio.to_thread(_matches, kept, password[:MAX_PASSWORD])
         return is_right and account is not None and len(password) <= MAX_PASSWORD
@@ -45,9 +52,10 @@ class Passwords:
         return _HASHER.check_needs_rehash(account.password_hash)
 
 
-def _matches(kept: str, password: str) -> bool:
+def _matches(kept: str | None, password: str) -> bool:
+    nobodys = _nobodys_hash()
     try:
-        return _HASHER.verify(kept, password)
+        return _HASHER.verify(nobodys if kept is None else kept, password)
     except (VerificationError, InvalidHashError):
         return False
 

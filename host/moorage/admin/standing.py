@@ -32,6 +32,7 @@ class VendorStanding:
     vendor: Vendor
     integration: Integration | None
     channels: tuple[Channel, ...]
+    own_app_id: str = ""  # of the app that the org brought, if it did
 
     @property
     def slug(self) -> str:
@@ -64,6 +65,12 @@ class VendorStanding:
     def is_expired(self) -> bool:
         """Whether somebody has to connect again before anything works."""
         return self.integration is not None and self.integration.status is IntegrationStatus.EXPIRED
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether it has been connected, with another app than the one that serves the org now."""
+        is_pending = self.integration is not None and self.integration.status is IntegrationStatus.PENDING
+        return is_pending and bool(self.channels)
 
     @property
     def can_connect(self) -> bool:
@@ -112,7 +119,10 @@ async def vendor_standing(uow: UnitOfWork, vendor: Vendor) -> VendorStanding:
     """One vendor's."""
     integration = await uow.integrations.of_vendor(vendor.slug)
     channels = () if integration is None else await uow.integrations.channels(integration.id)
-    return VendorStanding(vendor=vendor, integration=integration, channels=channels)
+    own = await uow.own_apps.of_vendor(vendor.slug)
+    return VendorStanding(
+        vendor=vendor, integration=integration, channels=channels, own_app_id=own.app_id if own else ""
+    )
 
 
 async def all_standings(uow: UnitOfWork, vendors: Vendors) -> tuple[VendorStanding, ...]:

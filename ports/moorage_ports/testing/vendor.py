@@ -14,6 +14,7 @@ import attrs
 import pluggy
 import pytest
 
+from moorage_ports.apps import AppCredentials
 from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.directory import Directory
@@ -182,6 +183,17 @@ class VendorContract(VendorFixtures):
             if name.endswith(("secret", "secrets", "token", "password", "key")):
                 assert Secret in {declared, *get_args(declared)}, f"{name} is a {declared}"
 
+
+    def test_an_app_of_an_orgs_own_can_be_proven_and_described(self, vendor: Vendor) -> None:
+        """Who lets orgs bring an app can ask the vendor about it; its secrets are secrets in JSON, too."""
+        if vendor.own_app is None:
+            return
+        assert vendor.authorizer is not None
+        assert issubclass(vendor.own_app, AppCredentials)
+        for name, declared in get_type_hints(vendor.own_app).items():
+            is_secret = Secret in {declared, *get_args(declared)}
+            assert is_secret or not name.endswith(("secret", "token", "password", "key")), name
+            assert is_secret or unsayable(declared, name) == []
 
 def registered(plugin: object) -> Vendor:
     """Register `plugin` with a host that has no other, and ask it for its card."""

@@ -11,12 +11,14 @@ import pytest
 
 import moorage.admin
 from moorage.admin.pages import STATIC, templates
+from moorage_adapters.memory.world import CAFE
 from moorage_ports.crm import CrmLead
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import PublicationStatus, Step
 from moorage_ports.publications import Publication
 from moorage_ports.publisher import PublishPost
 from tests.support.harbour import NOON, Harbour
+from tests.support.ownership import bring
 from tests.support.visitor import Browser, Page
 
 ADMIN = Path(moorage.admin.__file__).parent
@@ -338,3 +340,21 @@ async def test_an_ended_connection_is_reconnected_in_place_wherever_it_matters(
         page = await admin.page(path)
         assert "/admin/integrations/memory/connect" in {each["action"] for each in page.all("form")}, path
         assert "Reconnect" in page.text
+
+
+async def test_a_page_says_whose_app_serves_and_why_to_connect_again(host: Harbour, admin: Browser) -> None:
+    await host.connect()
+    await host.select(CAFE.id)
+    shared = (await admin.get("/admin/integrations/memory")).text
+    assert "own app" not in shared
+
+    await bring(host, "org-a", host.world.register_app("acme-app"))
+
+    moved = (await admin.get("/admin/integrations/memory")).text
+    assert "own app speaks" in moved
+    assert "acme-app" in moved
+    assert "Another app serves this organisation now" in moved
+    await host.connect()
+    again = (await admin.get("/admin/integrations/memory")).text
+    assert "own app speaks" in again
+    assert "Another app" not in again
