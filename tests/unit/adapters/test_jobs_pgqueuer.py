@@ -168,8 +168,8 @@ async def test_an_org_with_a_long_backlog_does_not_delay_anothers_single_item(li
             await line.nudge(f"single {number}", org_id="globex")
             await asyncio.sleep(0.03)
         await until(lambda: len(waits) == 20)
-    assert statistics.median(waits) < 0.1
-    assert max(waits) < 1
+    assert statistics.median(waits) < 0.3, "it waits for one look of the other, not for all of them"
+    assert max(waits) < 2
 
 
 async def test_a_nudge_is_seen_right_after_its_commit(line: Line) -> None:
@@ -185,7 +185,7 @@ async def test_a_nudge_is_seen_right_after_its_commit(line: Line) -> None:
             begun = time.monotonic()
             await line.nudge(f"g{number}")
             await until(lambda: len(waits) == number + 1)  # noqa: B023
-    assert statistics.median(waits) < 0.1, "a poll would take half a second"
+    assert statistics.median(waits) < 0.3, "a poll would take half a second; a calm machine 4 ms"
 
 
 async def test_a_transaction_that_stays_open_after_nudging_holds_up_nobody_else(line: Line) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from moorage import commands
 from moorage.auth import TokenVerifier
+from moorage.cli import app
 from moorage.settings import load_settings
 from moorage.vendors import installed_vendors
 from moorage_adapters.clock import SystemClock
@@ -101,3 +103,21 @@ async def test_help_comes_without_importing_the_host() -> None:
     printed, _ = await process.communicate()
 
     assert printed.strip() == b""
+
+
+def test_workers_beside_a_server_need_postgresql(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On SQLite two processes would work on the same groups at once."""
+    assert commands.worker(config=config) == 2
+    assert "Workers share a PostgreSQL" in capsys.readouterr().err
+
+
+def test_the_commands_that_pages_name_exist() -> None:
+    """A page that shows a command shows one that can be run."""
+    root = Path(__file__).parents[3]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md")]
+    blocks = [
+        block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    named = {word for block in blocks for word in re.findall(r"^moorage ([a-z-]+)", block, re.MULTILINE)}
+    assert {"serve", "worker", "migrate"} <= named
+    assert named <= set(app)
