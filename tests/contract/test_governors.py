@@ -1,17 +1,21 @@
 """Whoever governs the pace of calls keeps the same promises: the database's, and the kit's."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
+from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.engine import SqliteDatabase
 from moorage_adapters.sqlmodel.governor import SqlGovernors
+from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_ports.governor import Governor
 from moorage_ports.testing.governor import GovernorContract
 from moorage_ports.testing.lent import BEGINNING, FakeClock, FakeGovernor
+from tests.support.databases import Databases, fresh_database
 
 
 class TestFakeGovernor(GovernorContract):
@@ -30,22 +34,31 @@ class TestFakeGovernor(GovernorContract):
 
 
 class OnSql:
-    """A database for the governors of one process."""
+    """A database of either kind, for the governors of one process."""
 
     @pytest.fixture
     def clock(self) -> FixedClock:
         return FixedClock(BEGINNING)
 
     @pytest.fixture
-    async def database(self, tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-        path = tmp_path / "moorage.sqlite"
-        await migrate.upgrade(f"sqlite:///{path}")
-        opened = await SqliteDatabase.open(path)
-        yield opened
-        await opened.aclose()
+    async def database(
+        self, database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> AsyncIterator[Database]:
+        async with AsyncExitStack() as stack:
+            opened: Database
+            if database_kind == "postgres":
+                databases: Databases = request.getfixturevalue("databases")
+                opened = await PostgresDatabase.open(
+                    await stack.enter_async_context(fresh_database(databases))
+                )
+            else:
+                await migrate.upgrade(f"sqlite:///{tmp_path / 'moorage.sqlite'}")
+                opened = await SqliteDatabase.open(tmp_path / "moorage.sqlite")
+            yield opened
+            await opened.aclose()
 
     @pytest.fixture
-    def governors(self, database: SqliteDatabase, clock: FixedClock) -> SqlGovernors:
+    def governors(self, database: Database, clock: FixedClock) -> SqlGovernors:
         return SqlGovernors(database, clock)
 
     @pytest.fixture
@@ -65,7 +78,7 @@ class TestSqlGovernorsOfTwoProcesses(OnSql, GovernorContract):
 
     @pytest.fixture
     def governor_of(
-        self, governors: SqlGovernors, database: SqliteDatabase, clock: FixedClock
+        self, governors: SqlGovernors, database: Database, clock: FixedClock
     ) -> Callable[[str, str], Governor]:
         other = SqlGovernors(database, clock)
         return lambda vendor, app_id: Split(governors.of(vendor, app_id), other.of(vendor, app_id))
