@@ -21,6 +21,7 @@ from moorage.settings import JwtSettings
 from moorage_ports.clock import Clock
 from moorage_ports.errors import MoorageError
 from moorage_ports.operations import Role
+from moorage_ports.values import ORG_ID
 
 AUTH: Final = "auth"
 PUBLIC: Final[dict[str, str]] = {AUTH: "public"}  # nobody is asked who they are
@@ -29,7 +30,6 @@ SESSION: Final[dict[str, str]] = {AUTH: "session"}  # the admin UI asks for its 
 QUIET: Final[dict[str, bool]] = {"quiet": True}  # answers below 400 leave no line in the access log
 
 MAX_TOKEN_BYTES: Final = 8192
-ORG_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +(\S+)")
 _REQUIRED: Final = ["sub", "org", "iss", "aud", "iat", "exp"]
@@ -40,6 +40,7 @@ class AuthError(MoorageError):
     """Something about who asks does not hold."""
 
     code = "invalid_token"
+    title = "The token is not valid"
     default_remedy = "Send a valid token of your platform in the Authorization header."
 
 
@@ -47,6 +48,7 @@ class MissingAuthorizationError(AuthError):
     """No `Authorization: Bearer …` was sent."""
 
     code = "missing_authorization_header"
+    title = "Not signed in"
 
 
 class InvalidTokenError(AuthError):
@@ -57,6 +59,7 @@ class TokenExpiredError(AuthError):
     """The token was good once."""
 
     code = "token_expired"
+    title = "The token has expired"
     default_remedy = "Get a new token from your platform and send the request again."
 
 
@@ -64,6 +67,7 @@ class MissingOrgIdError(AuthError):
     """No `orgid` header was sent."""
 
     code = "missing_orgid"
+    title = "No organisation was named"
     default_remedy = "Name the organisation in the orgid header."
 
 
@@ -71,6 +75,7 @@ class InvalidOrgIdError(AuthError):
     """The `orgid` is malformed or was sent more than once."""
 
     code = "invalid_orgid"
+    title = "The organisation's id does not fit"
     default_remedy = "Send exactly one orgid: 1 to 64 letters, digits, _ or -."
 
 
@@ -78,6 +83,7 @@ class OrgMismatchError(AuthError):
     """The token does not speak for that organisation."""
 
     code = "org_mismatch"
+    title = "The token does not speak for this organisation"
     default_remedy = "Use a token that names this organisation in its org claim."
 
 
@@ -85,6 +91,7 @@ class ForbiddenError(AuthError):
     """The caller's role does not reach that far."""
 
     code = "forbidden"
+    title = "Not allowed for this role"
     default_remedy = "Ask somebody with a higher role in your organisation."
 
 

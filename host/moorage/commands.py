@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from moorage.auth import ORG_ID, issue_token
+from moorage.auth import issue_token
 from moorage.catalogue import NO_VENDOR, provider_of
 from moorage.logging import configure_logging
 from moorage.settings import CannotStartError, Settings, SettingsError, load_settings
@@ -20,6 +20,7 @@ from moorage_ports.capabilities import Capability
 from moorage_ports.errors import UnavailableError
 from moorage_ports.inbox import ItemState
 from moorage_ports.operations import Role
+from moorage_ports.values import ORG_ID
 
 Config = Annotated[Path | None, Parameter(help="A TOML file with settings; variables win over it.")]
 

@@ -33,6 +33,7 @@ class TooLargeError(MoorageError):
     """The body is larger than this route takes."""
 
     code = "too_large"
+    title = "The request is too large"
     default_remedy = "Send a smaller body."
 
 
@@ -40,6 +41,7 @@ class RequestTimeoutError(MoorageError):
     """The body came too slowly."""
 
     code = "request_timeout"
+    title = "The request came too slowly"
     default_remedy = "Send the whole body at once."
 
 
@@ -47,6 +49,7 @@ class UnsupportedEncodingError(MoorageError):
     """The body is compressed; nothing here inflates what a stranger sends."""
 
     code = "unsupported_encoding"
+    title = "The request is compressed"
     default_remedy = "Send the body without a Content-Encoding."
 
 
@@ -54,6 +57,7 @@ class MethodNotAllowedError(MoorageError):
     """The route is there, but not for this method."""
 
     code = "method_not_allowed"
+    title = "This address does not take that method"
     default_remedy = "Use one of the methods in the Allow header."
 
     def __init__(self, message: str, *, allow: str = "") -> None:
@@ -71,6 +75,7 @@ STATUS: Final[Mapping[type[MoorageError], int]] = {
     errors.ConflictError: 409,
     errors.IdempotencyMismatchError: 409,
     errors.InvalidStateError: 400,
+    errors.InvalidCodeError: 400,
     errors.ReturnUrlError: 400,
     errors.SignatureError: 403,
     errors.NotConnectedError: 412,
@@ -98,18 +103,20 @@ STATUS: Final[Mapping[type[MoorageError], int]] = {
     MethodNotAllowedError: 405,
 }
 
-# What Litestar itself refuses, before any handler of ours; everything else of it below 500 is a bad request.
-_OF_FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
-    400: ("invalid_request", "The request can't be read."),
-    401: ("invalid_token", "The request is not authenticated."),
-    403: ("forbidden", "The request is not allowed."),
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not take that method."),
-    413: ("too_large", "The body is larger than this address takes."),
-    415: ("unsupported_encoding", "The body can't be read in that encoding."),
-    429: ("rate_limited", "Too many requests just now."),
-    503: ("unavailable", "Not available just now."),
+# What Litestar itself refuses, before any handler of ours, told as the error of ours that means the same and
+# in a sentence of ours. Everything else of it below 500 is a bad request.
+OF_FRAMEWORK: Final[Mapping[int, tuple[type[MoorageError], str]]] = {
+    400: (errors.InvalidRequestError, "The request can't be read."),
+    401: (auth.InvalidTokenError, "The request is not authenticated."),
+    403: (auth.ForbiddenError, "The request is not allowed."),
+    404: (errors.NotFoundError, "There is nothing at this address."),
+    405: (MethodNotAllowedError, "This address does not take that method."),
+    413: (TooLargeError, "The body is larger than this address takes."),
+    415: (UnsupportedEncodingError, "The body can't be read in that encoding."),
+    429: (errors.RateLimitError, "Too many requests just now."),
+    503: (errors.UnavailableError, "Not available just now."),
 }
+_NO_SUCH_ADDRESS: Final = "Check the address; the HTTP reference lists those that are served."
 
 
 def status_of(error: MoorageError) -> int:
@@ -129,27 +136,13 @@ def request_id_of(scope: Scope) -> str:
     return str(known)
 
 
-def title_of(code: str) -> str:
-    """`missing_orgid` -> `Missing orgid`."""
-    return code.replace("_", " ").capitalize()
-
-
 def problem_document(error: MoorageError, request_id: str) -> dict[str, object]:
     """The problem document of `error`, without anything that does not apply to it."""
-    document: dict[str, object] = {
-        "type": f"urn:moorage:problem:{error.code}",
-        "title": title_of(error.code),
-        "status": status_of(error),
-        "detail": str(error),
-        "code": error.code,
-        "requestId": request_id,
-    }
+    document = _document(type(error), str(error), request_id, status=status_of(error), remedy=error.remedy)
     if isinstance(error, errors.VendorError):
         said = {"code": error.vendor_code, "subcode": error.vendor_subcode, "traceId": error.trace_id}
         if any(said.values()):
             document["vendor"] = {name: value for name, value in said.items() if value}
-    if error.remedy:
-        document["remedy"] = error.remedy
     wait = retry_after_of(error)
     if wait is not None:
         document["retryAfter"] = wait
@@ -157,6 +150,26 @@ def problem_document(error: MoorageError, request_id: str) -> dict[str, object]:
     if fields:
         document["fields"] = dict(fields)
     return document
+
+
+def _document(
+    kind: type[MoorageError], detail: str, request_id: str, *, status: int, remedy: str
+) -> dict[str, object]:
+    """What every problem document has: what `kind` stands for, and what is to be said about this one."""
+    document: dict[str, object] = {
+        "type": f"urn:moorage:problem:{kind.code}",
+        "title": kind.title,
+        "status": status,
+        "detail": detail,
+        "code": kind.code,
+        "requestId": request_id,
+    }
+    return {**document, "remedy": remedy} if remedy else document
+
+
+def _response(document: Mapping[str, object], status: int, headers: dict[str, str]) -> Response[bytes]:
+    body = msgspec.json.encode(document)
+    return Response(body, status_code=status, headers=headers, media_type=PROBLEM_JSON)
 
 
 def retry_after_of(error: MoorageError) -> int | None:
@@ -179,9 +192,7 @@ def problem_response(error: MoorageError, scope: Scope) -> Response[bytes]:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowedError) and error.allow:
         headers["Allow"] = error.allow
-    return Response(
-        msgspec.json.encode(document), status_code=status_of(error), headers=headers, media_type=PROBLEM_JSON
-    )
+    return _response(document, status_of(error), headers)
 
 
 def on_moorage_error(request: Request[Any, Any, Any], error: MoorageError) -> Response[bytes]:
@@ -194,37 +205,22 @@ def on_moorage_error(request: Request[Any, Any, Any], error: MoorageError) -> Re
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What the framework refused. Its own texts and extras are not shown: they may repeat what was sent."""
     status = error.status_code
-    if status not in _OF_FRAMEWORK and status >= 500:
+    if status not in OF_FRAMEWORK and status >= 500:
         return on_unforeseen(request, error)
-    code, detail = _OF_FRAMEWORK.get(status, ("invalid_request", "The request can't be served."))
-    document = {
-        "type": f"urn:moorage:problem:{code}",
-        "title": title_of(code),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "requestId": request_id_of(request.scope),
-    }
+    kind, detail = OF_FRAMEWORK.get(status, (errors.InvalidRequestError, "The request can't be served."))
+    remedy = _NO_SUCH_ADDRESS if kind is errors.NotFoundError else kind.default_remedy
+    document = _document(kind, detail, request_id_of(request.scope), status=status, remedy=remedy)
     kept = {"allow", "retry-after", "www-authenticate"}
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() in kept}
-    return Response(
-        msgspec.json.encode(document), status_code=status, headers=headers, media_type=PROBLEM_JSON
-    )
+    return _response(document, status, headers)
 
 
 def on_unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A mistake of ours: the caller gets an id to tell us, the log gets the place, once."""
     request_id = request_id_of(request.scope)
     log.error("unforeseen_error", request_id=request_id, path=request.scope["path"], exc_info=error)
-    document = {
-        "type": "urn:moorage:problem:internal",
-        "title": "Internal",
-        "status": 500,
-        "detail": "Something went wrong here; it is logged under this request's id.",
-        "code": "internal",
-        "requestId": request_id,
-    }
-    return Response(msgspec.json.encode(document), status_code=500, media_type=PROBLEM_JSON)
+    detail = "Something went wrong here; it is logged under this request's id."
+    return _response(_document(MoorageError, detail, request_id, status=500, remedy=""), 500, {})
 
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {

@@ -22,6 +22,7 @@ from moorage.settings import Settings
 from moorage.vendors import Vendors
 from moorage_ports.operations import Binding, Effect
 from moorage_ports.plugin import Vendor
+from moorage_ports.values import ORG_ID
 
 _PROBLEMS: Final = {
     400: "The body is not JSON, or the orgid is missing or malformed",
@@ -80,7 +81,7 @@ _ORG: Final[Schema] = {
     "name": "orgid",
     "in": "header",
     "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "schema": {"type": "string", "pattern": f"^{ORG_ID.pattern}$"},
 }
 _KEY: Final[Schema] = {
     "name": "Idempotency-Key",

@@ -3,20 +3,18 @@
 Checked when a connection begins; the callback only ever follows what was stored then (RFC 9700, 4.11).
 """
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
 from moorage_ports.errors import ReturnUrlError
-from moorage_ports.values import web_url
+from moorage_ports.values import ORG_ID, web_url
 
 if TYPE_CHECKING:
     from moorage.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
-_ORG = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +42,12 @@ def return_target(text: str) -> ReturnTarget:
     if not separator or rest.startswith("//"):
         org_id, rest = "", text
     parts = urlsplit(rest)
-    if (org_id and not _ORG.fullmatch(org_id)) or not _is_unambiguous(rest) or parts.query or parts.fragment:
+    if (
+        (org_id and not ORG_ID.fullmatch(org_id))
+        or not _is_unambiguous(rest)
+        or parts.query
+        or parts.fragment
+    ):
         msg = "must look like https://admin.example/path or org:https://admin.example/path"
         raise ValueError(msg)
     return ReturnTarget(origin=_origin(parts), path=parts.path or "/", org_id=org_id or None)

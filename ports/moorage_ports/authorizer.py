@@ -109,7 +109,7 @@ class Authorizer(Protocol):
         """Exchange the code, extend the token, inspect it, and prove each channel's token on its channel.
 
         Raises:
-            ReauthorizationError: The code is used, expired or not for this app; the token is not ours.
+            InvalidCodeError: The code is used, expired or not for this app; the token is not ours.
             VendorUnavailableError: The vendor is out of reach; the code may be tried again.
             OutcomeUnknownError: No answer to the exchange: the code may be spent.
         """

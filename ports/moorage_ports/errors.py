@@ -19,9 +19,10 @@ class Hits(Enum):
 
 
 class MoorageError(Exception):
-    """Anything that we know how to explain."""
+    """Anything that we know how to explain. `title` is what `code` means, in a person's words."""
 
     code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong here"
     default_remedy: ClassVar[str] = ""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
@@ -36,6 +37,7 @@ class InvalidRequestError(MoorageError):
     """The request does not fit: change `fields`, then send it again."""
 
     code = "invalid_request"
+    title = "The request does not fit"
     default_remedy = "Correct the fields named here and send the request again."
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None, remedy: str = "") -> None:
@@ -47,6 +49,7 @@ class MalformedError(MoorageError):
     """The bytes are not the JSON that was expected (or nest too deep)."""
 
     code = "malformed_json"
+    title = "This is not JSON"
     default_remedy = "Send one JSON object, encoded as UTF-8."
 
 
@@ -54,6 +57,7 @@ class NotFoundError(MoorageError):
     """There is no such thing, or it is not yours to know about."""
 
     code = "not_found"
+    title = "There is nothing here"
     default_remedy = "Check the id; it may belong to another organisation or be gone."
 
 
@@ -61,6 +65,7 @@ class UnknownVendorError(NotFoundError):
     """No installed plugin answers to that slug."""
 
     code = "unknown_vendor"
+    title = "No such vendor is installed"
     default_remedy = "See GET /upstream/integration-types for the vendors that are installed."
 
 
@@ -68,6 +73,7 @@ class UnknownOperationError(NotFoundError):
     """The vendor is there, but has no operation of that name."""
 
     code = "unknown_operation"
+    title = "The vendor has no such operation"
     default_remedy = "See GET /upstream/integration-types/{vendor} for the operations it has."
 
 
@@ -75,6 +81,7 @@ class ConflictError(MoorageError):
     """Something else is in the way right now: read the state, then decide."""
 
     code = "conflict"
+    title = "Something else is in the way"
     default_remedy = "Read the current state, then decide whether to send the request again."
 
 
@@ -82,6 +89,7 @@ class IdempotencyMismatchError(ConflictError):
     """The idempotency key was used before, for another body."""
 
     code = "idempotency_mismatch"
+    title = "This Idempotency-Key was used for another request"
     default_remedy = "Use a new Idempotency-Key for a new request."
 
 
@@ -89,6 +97,7 @@ class InvalidStateError(MoorageError):
     """An OAuth state (or ticket) that we did not hand out, or that was used or ran out."""
 
     code = "invalid_state"
+    title = "This link was used already, or has run out"
     default_remedy = "Start connecting again; a connect link works once and for ten minutes."
 
 
@@ -96,6 +105,7 @@ class ReturnUrlError(MoorageError):
     """The return target is not on the organisation's list."""
 
     code = "return_url_not_allowed"
+    title = "The return address is not allowed"
     default_remedy = "Ask the operator to allow this return URL for your organisation."
 
 
@@ -103,6 +113,7 @@ class SignatureError(MoorageError):
     """Nobody who holds the app's secret signed exactly these bytes."""
 
     code = "invalid_signature"
+    title = "The signature does not match"
     default_remedy = "Check that the app secret configured here is the app's current one."
 
 
@@ -110,6 +121,7 @@ class NotConnectedError(MoorageError):
     """The organisation has no integration with this vendor yet."""
 
     code = "not_connected"
+    title = "Not connected yet"
     default_remedy = "Connect the vendor first."
 
 
@@ -117,6 +129,7 @@ class UnsupportedError(MoorageError):
     """The vendor cannot do this, or we have not written it; asking again will not help."""
 
     code = "unsupported"
+    title = "This is not possible here"
     default_remedy = "See the vendor's capabilities in GET /upstream/integration-types."
 
 
@@ -124,6 +137,7 @@ class UnavailableError(MoorageError):
     """Nothing happened: our side or the vendor is out of reach; the same request may be sent again."""
 
     code = "unavailable"
+    title = "Out of reach just now"
     default_remedy = "Try again in a moment."
 
 
@@ -138,6 +152,7 @@ class VendorError(MoorageError):
 
     def __init__(
         self,
+    title = "The vendor answered with an error"
         message: str,
         *,
         vendor: str,
@@ -169,13 +184,23 @@ class ReauthorizationError(VendorError):
 class MissingScopeError(VendorError):
     """The grant stands, but was given without what this call needs."""
 
+    title = "The connection has ended"
     code = "missing_scope"
     default_remedy = "Connect again and allow the missing permission."
+
+class InvalidCodeError(VendorError):
+    """The sign-in came to nothing: its code is used, too old or another's, or its token is not ours."""
+
+    code = "invalid_code"
+    title = "The vendor did not take the sign-in"
+    default_remedy = "Begin connecting again: what the vendor sends back works once and for a few minutes."
+
 
 
 class RateLimitError(VendorError):
     """Nothing happened: wait `retry_after`, then send the same request."""
 
+    title = "A permission is missing"
     code = "rate_limited"
     default_remedy = "Wait, then send the same request again."
 
@@ -183,6 +208,7 @@ class RateLimitError(VendorError):
 class RejectedError(VendorError):
     """The vendor understood and said no: change the content before trying again."""
 
+    title = "Too many calls at once"
     code = "vendor_rejected"
     default_remedy = "Change what the vendor objects to, then send it again."
 
@@ -190,6 +216,7 @@ class RejectedError(VendorError):
 class VendorNotFoundError(VendorError):
     """The vendor knows no such object, or this grant may not see it (some vendors say only that)."""
 
+    title = "The vendor said no"
     code = "not_found"
     default_remedy = "Check that it still exists and that the person who connected may see it."
 
@@ -197,6 +224,7 @@ class VendorNotFoundError(VendorError):
 class VendorUnavailableError(VendorError):
     """Nothing happened: the vendor is out of reach or asks to come back later."""
 
+    title = "There is nothing here"
     code = "unavailable"
     default_remedy = "Try again in a moment."
 
@@ -204,5 +232,7 @@ class VendorUnavailableError(VendorError):
 class OutcomeUnknownError(VendorError):
     """A write left us and no answer came back: look before writing again."""
 
+    title = "Out of reach just now"
     code = "outcome_unknown"
     default_remedy = "Look at the vendor whether it happened before sending it again."
+    title = "Nobody knows yet whether it happened"

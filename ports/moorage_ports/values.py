@@ -2,11 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
+ORG_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # an organisation's id, whole; no other place says so
 _PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 

@@ -197,7 +197,7 @@ async def test_a_code_that_is_not_ours_connects_nothing(host: Harbour) -> None:
         "/connect/oauth2callback/memory", params={"code": "injected", "state": begun.state}
     )
 
-    assert told(answer)["code"] == "reconnect_required"
+    assert told(answer)["code"] == "invalid_code"
     async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
         assert await uow.integrations.of_vendor("memory") is None
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import attrs
 
 from moorage_adapters.memory.directory import offer
-from moorage_adapters.memory.door import reading, writing
+from moorage_adapters.memory.door import SLUG, reading, writing
 from moorage_adapters.memory.things import READ_BOARDS, READ_FORMS, SCOPES, SEND_NEWS, WRITE_NOTES
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.world import CONSENT_PAGE, MemoryWorld
@@ -21,7 +21,12 @@ from moorage_ports.authorizer import (
     ScopePlan,
 )
 from moorage_ports.capabilities import Capability
-from moorage_ports.errors import InvalidRequestError, MissingScopeError, ReauthorizationError
+from moorage_ports.errors import (
+    InvalidCodeError,
+    InvalidRequestError,
+    MissingScopeError,
+    ReauthorizationError,
+)
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import VendorApp
 
@@ -68,15 +73,7 @@ class MemoryAuthorizer:
         return Refused(reason="declined" if query.get("error") == "said_no" else "vendor_error")
 
     async def redeem(self, code: Secret, redirect_uri: str) -> RedeemedGrant:
-        with writing():
-            token = Secret(
-                self.world.redeem(
-                    code.reveal(),
-                    app_id=self.app.app_id,
-                    app_secret=self.app.secret,
-                    redirect_uri=redirect_uri,
-                )
-            )
+        token = self._exchange(code, redirect_uri)
         with reading():
             person = self.world.person(token)
             permit = self.world.permit(token)
@@ -88,6 +85,19 @@ class MemoryAuthorizer:
             expires_at=permit.expires_at,
             channels=self._channels(token, person.id),
         )
+
+    def _exchange(self, code: Secret, redirect_uri: str) -> Secret:
+        try:
+            with writing():
+                token = self.world.redeem(
+                    code.reveal(),
+                    app_id=self.app.app_id,
+                    app_secret=self.app.secret,
+                    redirect_uri=redirect_uri,
+                )
+        except ReauthorizationError as refused:
+            raise InvalidCodeError(str(refused), vendor=SLUG, vendor_code=refused.vendor_code) from refused
+        return Secret(token)
 
     async def inspect(self, grant_id: str) -> GrantState:
         token = await self.vault.grant_token(grant_id)

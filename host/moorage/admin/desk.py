@@ -34,6 +34,7 @@ class SignInNeededError(MoorageError):
     """Nobody is signed in, or no longer; `back_to` is where they wanted to be."""
 
     code = "invalid_token"
+    title = "Sign in first"
 
     def __init__(self, back_to: str) -> None:
         super().__init__("sign in first")

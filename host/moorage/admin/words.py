@@ -63,6 +63,7 @@ TITLES: Final[Mapping[str, str]] = {
     "declined": "The permission was not given",
     "forbidden": "That is not yours to do",
     "idempotency_mismatch": "This form was sent before, with something else in it",
+    "invalid_code": "The vendor did not take the sign-in",
     "invalid_request": "Something in the form does not fit",
     "invalid_state": "That link was used already, or has run out",
     "missing_scope": "A permission is missing",
@@ -82,7 +83,8 @@ TITLES: Final[Mapping[str, str]] = {
 _REMEDIES: Final[Mapping[str, str]] = {
     "access_denied": "Connect again and allow what is asked for; which channels to share is up to you.",
     "declined": "Connect again and allow what is asked for; which channels to share is up to you.",
-    "reconnect_required": "Connect again; the code from last time was used, or has run out.",
+    "invalid_code": "Connect again; the code from last time was used, or has run out.",
+    "reconnect_required": "Connect again.",
     "not_published": "We looked for a quarter of an hour and it is not there: it is safe to write it again.",
     "missing_scope": "Connect again and leave every permission switched on.",
 }

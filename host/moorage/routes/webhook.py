@@ -28,6 +28,7 @@ from moorage_ports.errors import MalformedError, SignatureError, UnknownVendorEr
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import Arrival, Unreadable
 from moorage_ports.plugin import Vendor
+from moorage_ports.values import ORG_ID
 from moorage_ports.webhooks import Change, Delivery, VendorApp, WebhookSource
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,7 @@ log = structlog.get_logger(__name__)
 MAX_BODY: Final = 4 * 1024 * 1024
 READ_WITHIN: Final = timedelta(seconds=20)
 _ADDRESS: Final = re.compile(r"/([a-z][a-z0-9]{1,30})(/[A-Za-z0-9._-]{1,64})?/?", re.ASCII)  # vendor, service
-_PLAIN_ORG: Final = re.compile(rb"orgid=([A-Za-z0-9_-]{1,64})")
-_ORG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_PLAIN_ORG: Final = re.compile(f"orgid=({ORG_ID.pattern})".encode())
 _MOST_PARAMETERS: Final = 32
 
 # The answer to a delivery says nothing but that it is kept. Middleware writes into messages: only their
@@ -195,7 +195,7 @@ def narrowing_org(query: bytes) -> str | None:
         return plain.group(1).decode("ascii")
     pairs = _parameters(query)
     named = [] if pairs is None else [value for name, value in pairs if name == "orgid"]
-    if pairs is None or len(named) > 1 or not all(_ORG.fullmatch(value) for value in named):
+    if pairs is None or len(named) > 1 or not all(ORG_ID.fullmatch(value) for value in named):
         msg = "the orgid is malformed or doubled"
         raise InvalidOrgIdError(msg)
     return named[0] if named else None

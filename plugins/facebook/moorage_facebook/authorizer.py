@@ -34,6 +34,7 @@ from moorage_ports.authorizer import (
 from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
     Hits,
+    InvalidCodeError,
     MissingScopeError,
     OutcomeUnknownError,
     RateLimitError,
@@ -163,6 +164,8 @@ class GraphAuthorizer:
             # The code is spent: to say "try it again" would be wrong.
             msg = "Facebook took the code and then could not be reached"
             raise OutcomeUnknownError(msg, vendor=VENDOR, remedy=_BEGIN_AGAIN) from unavailable
+        except ReauthorizationError as gone:
+            raise _begin_again("Facebook does not take the token that it gave", gone) from gone
         except RateLimitError as limited:
             limited.remedy = _BEGIN_LATER  # the code is spent here, too
             raise
@@ -258,7 +261,8 @@ class GraphAuthorizer:
         """Whether Graph confirms that the token is this app's and acts as this very Page.
 
         Raises:
-            RateLimitError: Graph could not be asked about any Page now, which says nothing about tokens.
+            RateLimitError, VendorUnavailableError: Graph could not be asked, which says nothing about the
+                token: nobody must lose a Page over that.
         """
         try:
             facts = await inspect_token(self.client, token)
@@ -267,6 +271,8 @@ class GraphAuthorizer:
             if facts.profile_id:
                 return facts.profile_id == page_id
             return node_id((await self.client.send(which_page(token, page_id))).get("id")) == page_id
+        except VendorUnavailableError:
+            raise
         except VendorError as failure:
             if isinstance(failure, RateLimitError) and failure.hits is not Hits.CHANNEL:
                 raise
@@ -292,14 +298,13 @@ def _not_your_app(cause: VendorError | None = None) -> RejectedError:
     )
 
 
-def _begin_again(message: str, cause: VendorError | None = None) -> ReauthorizationError:
-    return ReauthorizationError(
+def _begin_again(message: str, cause: VendorError | None = None) -> InvalidCodeError:
+    return InvalidCodeError(
         message,
         vendor=VENDOR,
         vendor_code=cause.vendor_code if cause else "",
         vendor_subcode=cause.vendor_subcode if cause else "",
         trace_id=cause.trace_id if cause else "",
-        hits=Hits.INTEGRATION,
         remedy=_BEGIN_AGAIN,
     )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from moorage_ports.authorizer import Authorizer, Consented, Refused
 from moorage_ports.capabilities import Support
 from moorage_ports.errors import (
+    InvalidCodeError,
     InvalidRequestError,
     OutcomeUnknownError,
     ReauthorizationError,
@@ -169,25 +170,25 @@ class AuthorizerContract(VendorFixtures):
         assert left_out not in grant.granted_scopes
 
     async def test_a_code_is_good_once(self, authorizer: Authorizer, vendor: Vendor, world: World) -> None:
-        """`ReauthorizationError`: used up."""
+        """`InvalidCodeError`: used up."""
         code = await consented(authorizer, vendor, world)
         await authorizer.redeem(code, REDIRECT_URI)
 
-        with pytest.raises(ReauthorizationError):
+        with pytest.raises(InvalidCodeError):
             await authorizer.redeem(code, REDIRECT_URI)
 
     async def test_a_made_up_code_is_worth_nothing(self, authorizer: Authorizer) -> None:
-        """`ReauthorizationError`: whoever guesses gets no grant."""
-        with pytest.raises(ReauthorizationError):
+        """`InvalidCodeError`: whoever guesses gets no grant."""
+        with pytest.raises(InvalidCodeError):
             await authorizer.redeem(Secret("made-up"), REDIRECT_URI)
 
     async def test_a_code_belongs_to_its_return_address(
         self, authorizer: Authorizer, vendor: Vendor, world: World
     ) -> None:
-        """`ReauthorizationError`: a code caught elsewhere is not ours (RFC 6749, 4.1.3)."""
+        """`InvalidCodeError`: a code caught elsewhere is not ours (RFC 6749, 4.1.3)."""
         code = await consented(authorizer, vendor, world)
 
-        with pytest.raises(ReauthorizationError):
+        with pytest.raises(InvalidCodeError):
             await authorizer.redeem(code, f"{REDIRECT_URI}/elsewhere")
 
     async def test_unreachable_vendor_leaves_the_code_good(

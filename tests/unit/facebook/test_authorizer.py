@@ -14,9 +14,9 @@ from moorage_facebook.token_vault import GraphTokenVault
 from moorage_ports.authorizer import AuthorizationRequest, Consented, RedeemedGrant, Refused
 from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
+    InvalidCodeError,
     InvalidRequestError,
     OutcomeUnknownError,
-    ReauthorizationError,
     VendorUnavailableError,
 )
 from moorage_ports.http import HttpAnswer, HttpRequest, NeverSentError, NoAnswerError
@@ -69,7 +69,7 @@ class Login:
     user: Mapping[str, object] = attrs.field(factory=facts)
     me: Mapping[str, object] = attrs.field(factory=lambda: {"id": USER, "name": "Dana"})
     pages: list[Mapping[str, object]] = attrs.field(factory=lambda: [page()])
-    page_facts: Callable[[str], Mapping[str, object]] = lambda token: facts(
+    page_facts: Callable[[str], Mapping[str, object] | HttpAnswer | Exception] = lambda token: facts(
         profile_id=token.removeprefix("token-of-")
     )
     page_me: Callable[[str], Mapping[str, object]] = lambda token: {"id": token.removeprefix("token-of-")}
@@ -83,7 +83,7 @@ class Login:
             return self._token(form_of(request))
         if path == "/debug_token":
             token = query_of(request)["input_token"]
-            return answer({"data": self.user if token == "long" else self.page_facts(token)})
+            return _said(self.user if token == "long" else self.page_facts(token))
         if path == "/me":
             token = request.headers["authorization"].removeprefix("Bearer ")
             return answer(self.me if token == "long" else self.page_me(token))
@@ -98,6 +98,12 @@ class Login:
         if isinstance(bent, Exception):
             raise bent
         return bent or answer({"access_token": "short" if is_exchange else "long", "token_type": "bearer"})
+
+
+def _said(facts_of_token: Mapping[str, object] | HttpAnswer | Exception) -> HttpAnswer:
+    if isinstance(facts_of_token, Exception):
+        raise facts_of_token
+    return facts_of_token if isinstance(facts_of_token, HttpAnswer) else answer({"data": facts_of_token})
 
 
 def authorizer_at(login: Login) -> tuple[GraphAuthorizer, ScriptedGraph]:
@@ -150,7 +156,7 @@ async def test_codes_secrets_and_tokens_stay_out_of_urls() -> None:
 )
 async def test_o8_a_token_that_is_not_ours_is_refused(user: Mapping[str, object]) -> None:
     """O8: made for another app, invalid, nobody's, or short-lived though a long-lived one was asked for."""
-    with pytest.raises(ReauthorizationError) as failure:
+    with pytest.raises(InvalidCodeError) as failure:
         await redeem(Login(user=user))
 
     assert failure.value.remedy
@@ -158,7 +164,7 @@ async def test_o8_a_token_that_is_not_ours_is_refused(user: Mapping[str, object]
 
 async def test_o8_two_people_behind_one_token_are_refused() -> None:
     """O8: what `debug_token` and `me` say must agree."""
-    with pytest.raises(ReauthorizationError):
+    with pytest.raises(InvalidCodeError):
         await redeem(Login(me={"id": "4", "name": "Mallory"}))
 
 
@@ -191,6 +197,24 @@ async def test_a_page_token_without_a_profile_is_asked_who_it_is(acts_as: str, i
 
     assert (channel.token is not None) is is_kept
     assert channel.offer.selectable is is_kept
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [NeverSentError("x"), NoAnswerError("cut"), answer(b"<html>", status=502), refusal(2, status=500)],
+)
+async def test_o8_a_page_that_nobody_could_ask_about_is_not_lost(trouble: HttpAnswer | Exception) -> None:
+    """O8: a hiccup after the first proof says nothing about any token: what was kept before has to stay."""
+    asked: list[str] = []
+
+    def hiccup(token: str) -> HttpAnswer | Exception | Mapping[str, object]:
+        asked.append(token)
+        return trouble if len(asked) > 1 else facts(profile_id=PAGE)
+
+    with pytest.raises(OutcomeUnknownError) as failure:
+        await redeem(Login(pages=[page(), page("61558812340917265")], page_facts=hiccup))
+
+    assert "again" in failure.value.remedy
 
 
 # What the person allowed -----------------------------------------------------------------------
@@ -273,7 +297,7 @@ async def test_a_token_that_never_expires_is_welcome() -> None:
 
 @pytest.mark.parametrize("said", [refusal(100, 36009), refusal(100, 36007), refusal(100), refusal(100, 33)])
 async def test_a_code_that_is_no_good_means_begin_again(said: HttpAnswer) -> None:
-    with pytest.raises(ReauthorizationError) as failure:
+    with pytest.raises(InvalidCodeError) as failure:
         await redeem(Login(exchange=said))
 
     assert failure.value.vendor_code == "100"

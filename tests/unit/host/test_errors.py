@@ -22,7 +22,14 @@ from moorage_ports.errors import (
 
 # The contract's own table: what a program may branch on.
 CONTRACT = {
-    400: {"missing_orgid", "invalid_orgid", "malformed_json", "return_url_not_allowed", "invalid_state"},
+    400: {
+        "missing_orgid",
+        "invalid_orgid",
+        "malformed_json",
+        "return_url_not_allowed",
+        "invalid_state",
+        "invalid_code",
+    },
     401: {"missing_authorization_header", "invalid_token", "token_expired"},
     403: {"org_mismatch", "missing_scope", "invalid_signature", "forbidden"},
     404: {"unknown_vendor", "unknown_operation", "not_found"},
@@ -84,7 +91,7 @@ def test_a_vendors_refusal_is_told_whole() -> None:
 
     assert problem_document(error, "req-12345678") == {
         "type": "urn:moorage:problem:reconnect_required",
-        "title": "Reconnect required",
+        "title": "The connection has ended",
         "status": 412,
         "detail": "the session was ended",
         "code": "reconnect_required",
@@ -119,3 +126,24 @@ def test_retry_after_is_whole_seconds_where_coming_back_makes_sense(
 ) -> None:
     assert retry_after_of(error) == seconds
     assert problem_document(error, "r").get("retryAfter") == seconds
+
+
+def test_every_code_has_a_title_for_people() -> None:
+    """A title is what the code means, not the code with blanks; who changes the code changes the title."""
+    ours = {kind for kind in _all(MoorageError) if kind.__module__.startswith("moorage")}
+    titles: dict[str, set[str]] = {}
+    for kind in ours:
+        assert ("code" in vars(kind)) <= ("title" in vars(kind)), kind
+        titles.setdefault(kind.code, set()).add(kind.title)
+        assert kind.title.lower() != kind.code.replace("_", " ")
+        assert kind.title[:1].isupper()
+        assert not kind.title.endswith(".")
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 415, 429, 503])
+def test_what_the_framework_refuses_helps_a_person_too(status: int) -> None:
+    kind, detail = errors.OF_FRAMEWORK[status]
+
+    assert STATUS[kind] in {status, 422}
+    assert detail
+    assert kind.default_remedy

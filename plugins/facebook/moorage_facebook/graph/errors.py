@@ -20,8 +20,11 @@ from moorage_ports.errors import (
     VendorUnavailableError,
 )
 
-# Anything long without a blank could be a token or an id: Graph quotes both in its messages.
+# Anything long without a blank could be a token or an id: Graph quotes both in its messages. A permission's
+# name is neither: words in small letters, and the one thing that a person has to know.
 _TOKENISH = re.compile(r"[A-Za-z0-9|_\-.%]{20,}")
+_PERMISSION = re.compile(r"[a-z]{2,20}(?:_[a-z]{2,20}){1,5}\.?")
+_TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]+")
 _MAX_PROSE: Final = 300
 _MAX_FIELDS: Final = 20
@@ -54,7 +57,7 @@ def read_graph_error(body: object) -> GraphError | None:
         code=integer(error.get("code")),
         subcode=integer(error.get("error_subcode")),
         is_transient=truth(error.get("is_transient")),
-        trace_id=_clean(text(error.get("fbtrace_id")))[:64],
+        trace_id=_trace_id(text(error.get("fbtrace_id"))),
         advice=_advice(error),
         fields=_blamed_fields(error),
     )
@@ -124,7 +127,16 @@ def _advice(error: Mapping[str, object]) -> str:
 
 
 def _clean(prose: str) -> str:
-    return _TOKENISH.sub("…", _UNPRINTABLE.sub(" ", prose[:2_000])).strip()
+    return _TOKENISH.sub(_unless_permission, _UNPRINTABLE.sub(" ", prose[:2_000])).strip()
+
+
+def _unless_permission(found: re.Match[str]) -> str:
+    return found.group() if _PERMISSION.fullmatch(found.group()) else "…"
+
+
+def _trace_id(given: str) -> str:
+    """What their support asks for. Whatever else stands there is dropped: it is shown as it is."""
+    return given if _TRACE_ID.fullmatch(given) else ""
 
 
 def _blamed_fields(error: Mapping[str, object]) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ APP = VendorApp(
     verify_token=Secret("v"),
 )
 TOKEN = Secret("EAAB-user-token")
+TRACE_ID = "A7dPq_x2-Lm9ZtRbYc41KvE"  # as long as Meta makes them
 
 
 def answer(body: object = None, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpAnswer:
@@ -30,7 +31,12 @@ def answer(body: object = None, *, status: int = 200, headers: Mapping[str, str]
 
 
 def refusal(code: int, subcode: int | None = None, *, status: int = 400, **more: object) -> HttpAnswer:
-    error: dict[str, object] = {"message": "no", "type": "OAuthException", "code": code, "fbtrace_id": "A1"}
+    error: dict[str, object] = {
+        "message": "no",
+        "type": "OAuthException",
+        "code": code,
+        "fbtrace_id": TRACE_ID,
+    }
     if subcode is not None:
         error["error_subcode"] = subcode
     return answer({"error": error | more}, status=status)

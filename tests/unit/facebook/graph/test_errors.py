@@ -27,6 +27,7 @@ from moorage_ports.errors import (
     VendorNotFoundError,
     VendorUnavailableError,
 )
+from tests.unit.facebook.graph.support import TRACE_ID
 
 TOKENISH = "EAA" + "Gm0PX4ZCpsBAKZC" * 3
 ROWS = [*BY_CODE.values(), *BY_SUBCODE.values(), *BY_SUBCODE_ALONE.values(), *(row for _, row in RANGES)]
@@ -35,7 +36,7 @@ ROWS = [*BY_CODE.values(), *BY_SUBCODE.values(), *BY_SUBCODE_ALONE.values(), *(r
 def error(
     code: object, subcode: object = None, *, status: int = 400, writes: bool = False, **more: object
 ) -> VendorError:
-    body = {"error": {"code": code, "error_subcode": subcode, "fbtrace_id": "AbC", **more}}
+    body = {"error": {"code": code, "error_subcode": subcode, "fbtrace_id": TRACE_ID, **more}}
     return error_from_graph(status, body, {}, writes=writes)
 
 
@@ -82,7 +83,7 @@ def test_code_and_subcode_decide(
 
     assert (type(found), found.hits) == (kind, hits)
     assert found.vendor_code == ("" if code is None else str(code))
-    assert found.trace_id == "AbC"
+    assert found.trace_id == TRACE_ID
     assert found.remedy
 
 
@@ -178,6 +179,35 @@ def test_what_graph_quotes_is_not_passed_on() -> None:
     assert "Too long: Shorten it." in str(found)
     assert "Gm0PX" not in str(found) + str(silent)
     assert "\u202e" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "(#200) The permission(s) pages_manage_metadata,pages_read_engagement are not available.",
+        "Requires whatsapp_business_management.",
+        "(#10) leads_retrieval",
+    ],
+)
+def test_a_missing_permission_is_named(said: str) -> None:
+    """The one thing that the person has to know must not be taken for a token."""
+    assert said in str(error(200, message=said))
+
+
+@given(st.from_regex(r"[A-Za-z0-9|_.%-]{20,80}", fullmatch=True))
+def test_what_could_be_a_token_is_left_out(tokenish: str) -> None:
+    """Capitals, digits or other marks, and long: no permission is called that."""
+    is_named = all(part.isalpha() and part.islower() for part in tokenish.removesuffix(".").split("_"))
+
+    assert (tokenish in str(error(100, message=f"Bad {tokenish}!"))) <= is_named
+
+
+@pytest.mark.parametrize(
+    "given_id", ["", None, 7, "a" * 65, "<script>", "two words", "line\nbreak", "Ünfug", ["A"]]
+)
+def test_a_trace_id_is_one_or_none(given_id: object) -> None:
+    """It is shown as it is, so it has to look like one."""
+    assert error(100, fbtrace_id=given_id).trace_id == ("7" if given_id == 7 else "")
 
 
 FIELDS = ("code", "error_subcode", "message", "is_transient", "error_user_msg", "error_data", "fbtrace_id")
