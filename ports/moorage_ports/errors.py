@@ -145,14 +145,18 @@ class UnavailableError(MoorageError):
 
 
 class VendorError(MoorageError):
-    """The vendor refused or failed; `trace_id` is what their support will ask for."""
+    """The vendor refused or failed; `trace_id` is what their support will ask for.
+
+    `symptom` is how it showed, as a short code (`timed_out`, `vendor_answered_500`), where the kind of error
+    does not say it.
+    """
 
     code = "vendor_error"
+    title = "The vendor answered with an error"
     default_remedy = "Try again later; if it stays, give the trace id to the vendor's support."
 
     def __init__(
         self,
-    title = "The vendor answered with an error"
         message: str,
         *,
         vendor: str,
@@ -163,8 +167,10 @@ class VendorError(MoorageError):
         retry_after: timedelta | None = None,
         fields: Mapping[str, str] | None = None,
         remedy: str = "",
+        symptom: str = "",
     ) -> None:
         super().__init__(message, remedy=remedy)
+        self.symptom = symptom
         self.vendor = vendor
         self.vendor_code = vendor_code
         self.vendor_subcode = vendor_subcode
@@ -178,15 +184,9 @@ class ReauthorizationError(VendorError):
     """The grant is gone (`hits` says for all of it or for one channel): connect again."""
 
     code = "reconnect_required"
+    title = "The connection has ended"
     default_remedy = "Connect the vendor again; channels, mappings and schedules are kept."
 
-
-class MissingScopeError(VendorError):
-    """The grant stands, but was given without what this call needs."""
-
-    title = "The connection has ended"
-    code = "missing_scope"
-    default_remedy = "Connect again and allow the missing permission."
 
 class InvalidCodeError(VendorError):
     """The sign-in came to nothing: its code is used, too old or another's, or its token is not ours."""
@@ -196,43 +196,49 @@ class InvalidCodeError(VendorError):
     default_remedy = "Begin connecting again: what the vendor sends back works once and for a few minutes."
 
 
+class MissingScopeError(VendorError):
+    """The grant stands, but was given without what this call needs."""
+
+    code = "missing_scope"
+    title = "A permission is missing"
+    default_remedy = "Connect again and allow the missing permission."
+
 
 class RateLimitError(VendorError):
     """Nothing happened: wait `retry_after`, then send the same request."""
 
-    title = "A permission is missing"
     code = "rate_limited"
+    title = "Too many calls at once"
     default_remedy = "Wait, then send the same request again."
 
 
 class RejectedError(VendorError):
     """The vendor understood and said no: change the content before trying again."""
 
-    title = "Too many calls at once"
     code = "vendor_rejected"
+    title = "The vendor said no"
     default_remedy = "Change what the vendor objects to, then send it again."
 
 
 class VendorNotFoundError(VendorError):
     """The vendor knows no such object, or this grant may not see it (some vendors say only that)."""
 
-    title = "The vendor said no"
     code = "not_found"
+    title = "There is nothing here"
     default_remedy = "Check that it still exists and that the person who connected may see it."
 
 
 class VendorUnavailableError(VendorError):
     """Nothing happened: the vendor is out of reach or asks to come back later."""
 
-    title = "There is nothing here"
     code = "unavailable"
+    title = "Out of reach just now"
     default_remedy = "Try again in a moment."
 
 
 class OutcomeUnknownError(VendorError):
     """A write left us and no answer came back: look before writing again."""
 
-    title = "Out of reach just now"
     code = "outcome_unknown"
-    default_remedy = "Look at the vendor whether it happened before sending it again."
     title = "Nobody knows yet whether it happened"
+    default_remedy = "Look at the vendor whether it happened before sending it again."
