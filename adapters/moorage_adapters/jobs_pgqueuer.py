@@ -276,6 +276,7 @@ class PgQueuerJobs:
             if look.job_id not in self._ended:
                 del self._looks[look.job_id]
                 self._queues[look.queue].taken -= 1
+        self._released.set()
 
     # Looks -------------------------------------------------------------------------------------
 
