@@ -77,6 +77,11 @@ class Databases:
         finally:
             await connection.close()
 
+    async def terminate(self, url: str) -> None:
+        """Cut every connection to this database."""
+        theirs = f"datname = '{_name(url)}'"
+        await self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {theirs}")  # noqa: S608
+
     async def _create(self, template: str) -> str:
         name = f"moorage_test_{os.getpid()}_{next(_numbers)}"
         await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -9,8 +9,8 @@ do not take that lock; their statements are right alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
@@ -28,6 +28,7 @@ from moorage_adapters.sqlmodel.postgres_errors import (
 )
 from moorage_adapters.sqlmodel.row_security import for_org, for_system
 from moorage_adapters.sqlmodel.types import clean
+from moorage_ports.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class PostgresTransaction:
         self._connection = connection
         self._raw = driver_connection(connection)
         self._failed = False
-        self._interrupted = False
+        self._step: asyncio.Future[Any] | None = None
         self.writes = writes
         self.before_commit: list[Callable[[Connection], None]] = []
         self.after_commit: list[Callable[[], None]] = []
@@ -72,22 +73,32 @@ class PostgresTransaction:
         Raises:
             UnavailableError: The database is out of reach, locked or full; or an earlier step failed.
         """
+        # What was begun is finished even if nobody waits any more: a connection that is cut off in the middle
+        # of a statement is lost.
+        step = asyncio.ensure_future(self.do(work))
+        self._step = step
+        return await asyncio.shield(step)
+
+    async def do(self, work: Callable[[Connection], T]) -> T:
+        """The same for somebody whom nobody cancels."""
         self.refuse_if_failed()
+        with self._calling():
+            return await self._connection.run_sync(work)
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
         with calling_postgres():
             try:
-                return await self._connection.run_sync(work)
+                yield
             except DATABASE_ERRORS as failure:
                 self._failed = True
                 if self._raw.is_closed() and not is_unavailable(failure):
                     raise out_of_reach(failure) from None
                 raise
-            except asyncio.CancelledError:
-                self._interrupted = True  # it may be in the middle of a statement: not used again
-                raise
 
     def refuse_if_failed(self) -> None:
         """Raises UnavailableError after a failed statement: PostgreSQL takes no other in the transaction."""
-        if self._failed or self._interrupted:
+        if self._failed:
             raise unavailable("unable to go on after a failed statement")
 
     async def commit(self) -> None:
@@ -98,8 +109,8 @@ class PostgresTransaction:
         """
         try:
             for last in self.before_commit:
-                await self.run(last)
-            with calling_postgres():
+                await self.do(last)
+            with self._calling():
                 said = await self._raw.execute("COMMIT")
             if said != "COMMIT":  # of a failed transaction PostgreSQL makes a ROLLBACK, without an error
                 raise unavailable("unable to commit")
@@ -112,7 +123,9 @@ class PostgresTransaction:
 
     async def rollback(self) -> None:
         """Undo it and give the connection back."""
-        await give_back(self._connection, is_sound=not self._interrupted)
+        if self._step is not None:
+            await asyncio.wait([self._step])
+        await give_back(self._connection, self._raw)
 
 
 def driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
@@ -125,11 +138,10 @@ def driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
     return raw
 
 
-async def give_back(connection: AsyncConnection, *, is_sound: bool = True) -> None:
+async def give_back(connection: AsyncConnection, raw: asyncpg.Connection) -> None:
     """Return the connection to its pool, in no transaction; one that cannot do that is thrown away."""
-    raw = driver_connection(connection)
     try:
-        if is_sound and not raw.is_closed():
+        if not raw.is_closed():
             await raw.execute("ROLLBACK", timeout=PATIENCE_SECONDS)
             await connection.close()
             return
@@ -186,9 +198,9 @@ class PostgresDatabase:
             yield transaction
             transaction.refuse_if_failed()
         except BaseException:
-            await self._to_its_end(transaction.rollback())
+            await asyncio.shield(self._spawn(transaction.rollback()))
             raise
-        await self._to_its_end(transaction.commit())
+        await asyncio.shield(self._spawn(transaction.commit()))
 
     @asynccontextmanager
     async def read(self, *, org_id: str | None = None) -> AsyncIterator[PostgresTransaction]:
@@ -201,7 +213,7 @@ class PostgresDatabase:
         try:
             yield transaction
         finally:
-            await self._to_its_end(transaction.rollback())
+            await asyncio.shield(self._spawn(transaction.rollback()))
 
     async def write_at_once(self, work: Callable[[Connection], T], *, hot: bool = False) -> T:
         """A whole writing transaction of the host's, durable when this returns; `hot` is the intake's.
@@ -211,10 +223,16 @@ class PostgresDatabase:
         """
 
         async def whole() -> T:
-            async with self.write(hot=hot) as transaction:
-                return await transaction.run(work)
+            transaction = await self._begin(self._hot if hot else self._pool, None, writes=True)
+            try:
+                result = await transaction.do(work)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
+            return result
 
-        return await self._to_its_end(whole())
+        return await asyncio.shield(self._spawn(whole()))
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
         """A whole reading transaction of the host's.
@@ -222,10 +240,26 @@ class PostgresDatabase:
         Raises:
             UnavailableError: The database is out of reach, or all connections are busy for too long.
         """
-        async with self.read() as transaction:
-            return await transaction.run(work)
+
+        async def whole() -> T:
+            transaction = await self._begin(self._pool, None, writes=False)
+            try:
+                return await transaction.do(work)
+            finally:
+                await transaction.rollback()
+
+        return await asyncio.shield(self._spawn(whole()))
 
     async def _begun(self, engine: AsyncEngine, org_id: str | None, *, writes: bool) -> PostgresTransaction:
+        """See `_begin`; if nobody waits any more when it has begun, it is ended."""
+        beginning = self._spawn(self._begin(engine, org_id, writes=writes))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self._spawn(_abandon(beginning))
+            raise
+
+    async def _begin(self, engine: AsyncEngine, org_id: str | None, *, writes: bool) -> PostgresTransaction:
         """A transaction on a connection that answers: dead ones are found here, before anything was done."""
         self.refuse_if_broken()
         begin = _beginning(org_id, writes=writes)
@@ -236,12 +270,12 @@ class PostgresDatabase:
                     return PostgresTransaction(connection, writes=writes)
         raise unavailable("out of reach")
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, which goes on if nobody waits for it any more."""
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Have `work` done to its end, whether or not somebody waits for it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
@@ -256,7 +290,7 @@ class PostgresDatabase:
     async def aclose(self) -> None:
         """Close every connection after what is under way. More than once is no error."""
         self._is_closed = True
-        if self._tasks:
+        while self._tasks:
             await asyncio.wait(self._tasks)
         await self._pool.dispose()
         await self._hot.dispose()
@@ -267,13 +301,18 @@ async def _begins(connection: AsyncConnection, begin: str) -> bool:
     raw = driver_connection(connection)
     try:
         await raw.execute(begin)
-    except BaseException as failure:
+    except DATABASE_ERRORS:
         was_dead = raw.is_closed()
-        await give_back(connection, is_sound=not isinstance(failure, asyncio.CancelledError))
-        if was_dead and isinstance(failure, DATABASE_ERRORS):
+        await give_back(connection, raw)
+        if was_dead:
             return False
         raise
     return True
+
+
+async def _abandon(beginning: "asyncio.Task[PostgresTransaction]") -> None:
+    with suppress(UnavailableError):
+        await (await beginning).rollback()
 
 
 def _engine(connecting: Connecting, size: int) -> AsyncEngine:

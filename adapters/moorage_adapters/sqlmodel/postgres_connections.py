@@ -77,6 +77,7 @@ class Connecting:
 
     def __init__(self, url: str) -> None:
         self._dsn = postgres_dsn(url)
+        self._settings = dict(SESSION)
         self.role: str | None = None
 
     async def connect(self) -> asyncpg.Connection:
@@ -126,7 +127,10 @@ class Connecting:
 
     async def _open(self) -> asyncpg.Connection:
         return await asyncpg.connect(
-            self._dsn, timeout=PATIENCE_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=SESSION
+            self._dsn,
+            timeout=PATIENCE_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings=self._settings,
         )
 
 

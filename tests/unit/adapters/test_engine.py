@@ -1,7 +1,6 @@
 """Connections, turns and transactions: settings that durability hangs on, and errors in the port's words."""
 
 import asyncio
-import logging
 import multiprocessing
 import sqlite3
 import time
@@ -11,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.exc import IntegrityError
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
@@ -90,98 +88,6 @@ async def test_only_its_owner_may_read_the_database(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0
     await database.aclose()
-
-
-async def test_a_unit_of_work_that_only_reads_cannot_write(storage: SqlStorage) -> None:
-    async def write() -> None:
-        async with storage.unit_of_work("a", reads_only=True) as uow:
-            await uow.leads.add(lead())
-
-    with pytest.raises(sa.exc.OperationalError, match="readonly"):
-        await write()
-    async with storage.unit_of_work("a", reads_only=True) as uow:
-        assert await uow.leads.get("lead-1") is None
-
-
-async def test_readers_do_not_wait_for_a_writer_and_see_one_moment(storage: SqlStorage) -> None:
-    async with storage.unit_of_work("a", reads_only=True) as reading:
-        assert await reading.leads.get("lead-1") is None
-        async with storage.unit_of_work("a") as writing:
-            await writing.leads.add(lead())
-            async with asyncio.timeout(1), storage.unit_of_work("a", reads_only=True) as another:
-                assert await another.leads.get("lead-1") is None
-        assert await reading.leads.get("lead-1") is None, "still the moment it began at"
-    async with storage.unit_of_work("a", reads_only=True) as later:
-        assert await later.leads.get("lead-1") is not None
-
-
-async def test_what_a_cancelled_caller_began_is_undone_and_the_next_one_gets_its_turn(
-    storage: SqlStorage,
-) -> None:
-    entered = asyncio.Event()
-
-    async def hold() -> None:
-        async with storage.unit_of_work("a") as uow:
-            await uow.leads.add(lead())
-            entered.set()
-            await asyncio.sleep(60)
-
-    task = asyncio.create_task(hold())
-    await entered.wait()
-    task.cancel()
-    async with asyncio.timeout(2), storage.unit_of_work("a") as uow:
-        assert await uow.leads.get("lead-1") is None
-
-
-async def test_callers_cancelled_at_any_moment_block_nobody(storage: SqlStorage) -> None:
-    async def work(number: int) -> None:
-        async with storage.unit_of_work("a", reads_only=number % 3 == 0) as uow:
-            if number % 3:
-                await uow.leads.add(lead(number))
-            await uow.leads.get("x")
-
-    for number in range(300):
-        task = asyncio.create_task(work(number))
-        for _ in range(number % 12):
-            await asyncio.sleep(0)
-        if number % 5 == 0:
-            await asyncio.sleep(0.0003)
-        task.cancel()
-    async with asyncio.timeout(5):
-        for _ in range(READERS * 2):
-            await work(1000)
-            await work(999)
-
-
-async def test_after_a_failed_statement_nothing_of_the_unit_is_kept(storage: SqlStorage) -> None:
-    async def swallow() -> None:
-        async with storage.unit_of_work("a") as uow:
-            await uow.leads.add(lead(1))
-            with pytest.raises(IntegrityError):
-                await uow.leads.add(lead(2, source=None))
-            await uow.leads.add(lead(3))
-
-    with pytest.raises(UnavailableError):
-        await swallow()
-    async with storage.unit_of_work("a") as uow:
-        assert (await uow.leads.page(page=1, page_size=9)).total == 0
-
-
-async def test_l5_no_error_of_the_database_shows_a_value(storage: SqlStorage) -> None:
-    async def fail() -> None:
-        async with storage.unit_of_work("a") as uow:
-            await uow.leads.add(lead(email="canary@customer.example", source=None))
-
-    with pytest.raises(IntegrityError) as failed:
-        await fail()
-    assert "canary" not in str(failed.value) + repr(failed.value) + str(failed.value.orig)
-
-
-async def test_l5_sql_is_not_echoed(storage: SqlStorage, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    async with storage.unit_of_work("a") as uow:
-        await uow.leads.add(lead(email="canary@customer.example"))
-    assert "canary" not in caplog.text
 
 
 # Errors --------------------------------------------------------------------------------------
