@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from moorage_ports.apps import LONGEST_SECRET, is_secret_text
+from moorage_ports.apps import LONGEST_SECRET, SHORTEST_SECRET, is_secret_text
 from moorage_ports.values import is_web_url
 
 Validator: TypeAlias = Callable[[Any, Any, Any], Any]
@@ -89,7 +89,7 @@ def _keywords(part: Validator, kind: str) -> Mapping[str, object]:
     if part is is_web_url:
         return {"format": "uri", "pattern": "^https?://", "maxLength": 2048}
     if part is is_secret_text:
-        return {"minLength": 8, "maxLength": LONGEST_SECRET, "pattern": "^[!-~]*$"}
+        return {"pattern": f"^[!-~]{{{SHORTEST_SECRET},{LONGEST_SECRET}}}$"}
     name = type(part).__name__
     suffix = {"string": "Length", "array": "Items", "object": "Properties"}.get(kind, "")
     if name == "_MinLengthValidator" and suffix:

@@ -9,14 +9,17 @@ from attrs.validators import matches_re, optional
 from moorage_ports.secret import Secret
 from moorage_ports.values import is_aware
 
-LONGEST_SECRET = 512
+SHORTEST_SECRET, LONGEST_SECRET = 8, 512
 
 
 def is_secret_text(_: object, attribute: "attrs.Attribute[Any]", value: Secret) -> None:
-    """8 to 512 printable ASCII characters without blanks: whatever a vendor's dashboard shows."""
+    """Printable ASCII characters without blanks: whatever a vendor's dashboard shows."""
     text = value.reveal()
-    if not 8 <= len(text) <= LONGEST_SECRET or not all("!" <= character <= "~" for character in text):
-        msg = f"{attribute.name} must have 8 to {LONGEST_SECRET} characters, none of them blank"
+    has_length = SHORTEST_SECRET <= len(text) <= LONGEST_SECRET
+    if not has_length or not all("!" <= character <= "~" for character in text):
+        msg = (
+            f"{attribute.name} must have {SHORTEST_SECRET} to {LONGEST_SECRET} characters, none of them blank"
+        )
         raise ValueError(msg)
 
 

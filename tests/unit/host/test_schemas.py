@@ -20,6 +20,7 @@ from moorage.codec import encode, structure
 from moorage.schemas import Schema, request_schema, result_schema
 from moorage_adapters.memory.plugin import PinNote
 from moorage_ports import operations
+from moorage_ports.apps import AppCredentials
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.operations import Operation
 from moorage_ports.publisher import PublishPost
@@ -60,7 +61,13 @@ class Order:
 OPERATIONS: list[Operation[Any, Any]] = [
     each for each in vars(operations).values() if isinstance(each, Operation)
 ]
-REQUESTS: list[type[object]] = [Order, PinNote, PublishPost, *(each.request for each in OPERATIONS)]
+REQUESTS: list[type[object]] = [
+    Order,
+    PinNote,
+    PublishPost,
+    AppCredentials,
+    *(each.request for each in OPERATIONS),
+]
 RESULTS: list[type[object]] = [Order, *(each.result for each in OPERATIONS)]
 
 
