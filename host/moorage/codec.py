@@ -374,7 +374,7 @@ def _made(kind: Any, fields: tuple[Field, ...], values: dict[str, object], mista
 
 
 def encode(value: object) -> bytes:
-    """`value` as JSON bytes. `None` and empty values of fields that may be left out are left out.
+    """`value` as JSON bytes. Fields with a default are left out while they are `None` or empty, no others.
 
     Raises:
         TypeError: It holds something that has no place in JSON, a `Secret` for one.
@@ -407,7 +407,7 @@ def _plain_fields(value: object) -> dict[str, object]:
     for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(value))):
         item = getattr(value, field.name)
         may_be_left_out = field.default is not attrs.NOTHING
-        if item is None or (may_be_left_out and item in ("", (), [], {})):
+        if may_be_left_out and (item is None or item in ("", (), [], {})):
             continue
         plain[camel(field.alias or field.name)] = to_plain(item)
     return plain

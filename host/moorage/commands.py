@@ -38,7 +38,7 @@ def serve(
     settings = _settings(found, config)
     if settings is None:
         return _WRONG_SETTINGS
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, token_shapes=found.token_shapes)
     if not found.by_slug:
         _say(NO_VENDOR)
     return _run(lambda: _serve(settings, found, jobs=jobs))
@@ -80,7 +80,7 @@ def worker(
     if settings.database_url.startswith("sqlite"):
         _fail("Workers share a PostgreSQL. On SQLite `moorage serve` does the background work by itself.")
         return _WRONG_SETTINGS
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, token_shapes=found.token_shapes)
     return _run(lambda: _work(settings, found, port))
 
 
@@ -171,7 +171,7 @@ def replay(
         return _WRONG_SETTINGS
     if not ORG_ID.fullmatch(org):
         return _fail("An org is 1 to 64 letters, digits, _ or -.")
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, token_shapes=found.token_shapes)
     if state is not None:
         states: tuple[ItemState, ...] = (ItemState(state),)
     else:

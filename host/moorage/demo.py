@@ -41,6 +41,7 @@ ORG: Final = "demo"
 EMAIL: Final = "admin@demo.example"
 LIFETIME: Final = timedelta(hours=24)
 _HERE: Final = "127.0.0.1"
+_LOG_LEVEL: Final = "WARNING"
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +70,7 @@ def demo(
     data: Annotated[Path | None, Parameter(help="The folder to keep; none: a temporary one.")] = None,
 ) -> int:
     """Start everything on this machine and print where to click."""
-    configure_logging("WARNING")
+    configure_logging(_LOG_LEVEL)
     os.umask(0o077)  # the folder holds secrets: its files are for its owner
     try:
         with _folder(data) as folder:
@@ -101,6 +102,7 @@ def _folder(data: Path | None) -> Iterator[Path]:
 
 async def _demo(plan: Plan, host_socket: socket, sandbox_socket: socket) -> None:
     found = installed_vendors()
+    configure_logging(_LOG_LEVEL, token_shapes=found.token_shapes)
     # One sandbox port, so one sandbox: that of the first vendor which has one.
     sandboxes = {
         vendor.slug: vendor.sandbox(

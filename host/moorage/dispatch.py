@@ -74,13 +74,12 @@ class Addressed:
         """What the operation does to the world."""
         return self.binding.operation.effect
 
-    def call(self, *, key: str | None = None, subject_id: str = "", dry_run: bool = False) -> OperationCall:
+    def call(self, *, subject_id: str = "", dry_run: bool = False) -> OperationCall:
         """The call as handlers take it."""
         return OperationCall(
             services=self.services,
             caller=self.caller,
             vendor=self.vendor,
-            idempotency_key=key,
             subject_id=subject_id,
             dry_run=dry_run,
         )
@@ -165,7 +164,7 @@ async def perform(addressed: Addressed, request: object, *, key: str | None = No
         MoorageError: Whatever the operation raises.
     """
     if key is None or addressed.effect is not Effect.PUBLISHES:
-        return await _perform(addressed, _neutral(addressed.binding, request), addressed.call(key=key))
+        return await _perform(addressed, _neutral(addressed.binding, request), addressed.call())
     return await _Remembered(addressed, key).perform(request)
 
 
@@ -241,7 +240,7 @@ class _Remembered:
         first = await self._claim(mine)
         if first is not None:
             return await self._again(first, digest)
-        call = self._addressed.call(key=self._key, subject_id=mine.subject_id)
+        call = self._addressed.call(subject_id=mine.subject_id)
         try:
             answer = await _perform(self._addressed, neutral, call)
         except OutcomeUnknownError as unknown:

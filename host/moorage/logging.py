@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TextIO
 
+import attrs
 import structlog
 
 from moorage_ports.errors import MoorageError
@@ -46,9 +47,6 @@ _PATTERNS: Final = (
     re.compile(rf"(?i)(?P<keep>(?:^|[?&;\s\"'(,])(?:{_NAMES}|code|state|hub\.challenge)=)[^&\s\"'<>)]+"),
     re.compile(rf"(?i)(?P<keep>[\"'](?:{_NAMES})[\"']\s*:\s*[\"'])[^\"']+"),
     re.compile(r"(?P<keep>)\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"),
-    re.compile(r"(?P<keep>)\bEAA[A-Za-z0-9]{8,}"),  # access tokens, as vendors of ours shape them
-    re.compile(r"(?P<keep>)\bIG[A-Z]{1,4}[A-Za-z0-9_-]{16,}"),
-    re.compile(r"(?P<keep>)\b\d{5,20}\|[A-Za-z0-9_-]{10,}"),
     re.compile(r"(?P<keep>)\bsha(?:1|256)=[0-9a-fA-F]{16,}"),
     re.compile(r"(?P<keep>)\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),  # people
 )
@@ -60,40 +58,48 @@ _MARK: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _LONGEST: Final = 2000
 
 
-def redact(text: str) -> str:
-    """`text` without anything that looks like a token, a secret or a person's address."""
-    if len(text) > _LONGEST:
-        text = text[:_LONGEST] + "…"
-    for pattern in _PATTERNS:
-        text = pattern.sub(rf"\g<keep>{REDACTED}", text)
-    return text
+@attrs.frozen
+class Redactor:
+    """Takes out of texts and log events what looks like a token, a secret or a person's address.
 
+    `token_shapes` are those of the installed vendors.
+    """
 
-def redact_event(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Redact every value of a log event, however deep; by name where the name says enough."""
-    for key in list(event):
-        event[key] = _redact_item(key, event[key], 0)
-    return event
+    token_shapes: tuple[re.Pattern[str], ...] = ()
 
+    def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Redact every value of a log event, however deep; by name where the name says enough."""
+        for key in list(event):
+            event[key] = self._item(key, event[key], 0)
+        return event
 
-def _redact_item(key: str, value: object, depth: int) -> object:
-    if key not in _HARMLESS_KEYS and _SECRET_KEY.fullmatch(key):
-        return REDACTED
-    if _AMBIGUOUS.fullmatch(key) and not _WORD.fullmatch(str(value)):
-        return REDACTED
-    return _redact_value(value, depth)
+    def text(self, text: str) -> str:
+        """`text` without anything of that kind."""
+        if len(text) > _LONGEST:
+            text = text[:_LONGEST] + "…"
+        for pattern in _PATTERNS:
+            text = pattern.sub(rf"\g<keep>{REDACTED}", text)
+        for shape in self.token_shapes:
+            text = shape.sub(REDACTED, text)
+        return text
 
+    def _item(self, key: str, value: object, depth: int) -> object:
+        if key not in _HARMLESS_KEYS and _SECRET_KEY.fullmatch(key):
+            return REDACTED
+        if _AMBIGUOUS.fullmatch(key) and not _WORD.fullmatch(str(value)):
+            return REDACTED
+        return self._value(value, depth)
 
-def _redact_value(value: object, depth: int) -> object:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if depth > 5:
-        return "…"
-    if isinstance(value, Mapping):
-        return {str(key): _redact_item(str(key), item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_redact_value(item, depth + 1) for item in value]
-    return redact(value if isinstance(value, str) else str(value))
+    def _value(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if depth > 5:
+            return "…"
+        if isinstance(value, Mapping):
+            return {str(key): self._item(str(key), item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(item, depth + 1) for item in value]
+        return self.text(value if isinstance(value, str) else str(value))
 
 
 def explain_exception(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -133,7 +139,9 @@ def _add_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> Muta
     return event
 
 
-def configure_logging(level: str, *, stream: TextIO | None = None) -> None:
+def configure_logging(
+    level: str, *, token_shapes: tuple[re.Pattern[str], ...] = (), stream: TextIO | None = None
+) -> None:
     """Send every logger of this process through the processors here, to `stream` (standard error)."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_logger_name,
@@ -158,7 +166,7 @@ def configure_logging(level: str, *, stream: TextIO | None = None) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 explain_exception,
-                redact_event,
+                Redactor(token_shapes),
                 # ASCII only: line breaks, escapes and marks that turn text around arrive as \uXXXX.
                 structlog.processors.JSONRenderer(ensure_ascii=True, default=str),
                 _escape_controls,

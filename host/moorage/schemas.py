@@ -84,13 +84,14 @@ class _Writer:
 
     def _union(self, arguments: tuple[Any, ...], validator: Validator | None) -> Schema:
         branches = [self.schema(each, validator) for each in arguments if each is not types.NoneType]
-        if len(branches) < len(arguments) and not self._is_result:  # a result leaves `null` out
+        if len(branches) < len(arguments):
             branches.append({"type": "null"})
         return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
     def _decimal(self) -> Schema:
-        text: Schema = {"type": "string", "pattern": f"^{DECIMAL.pattern}$"}
-        return text if self._is_result else {"anyOf": [{"type": "number"}, text]}
+        if self._is_result:  # a number that was given in full is told in full
+            return {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
+        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{DECIMAL.pattern}$"}]}
 
     def _object(self, kind: type[object]) -> Schema:
         if kind in self._inside:
@@ -110,7 +111,9 @@ class _Writer:
         return schema
 
     def _property(self, field: Field) -> Schema:
-        schema = self.schema(field.hint, field.attribute.validator)
+        is_left_out = self._is_result and not field.is_required  # as `None`; else `null` is written
+        hint = _without_none(field.hint) if is_left_out else field.hint
+        schema = self.schema(hint, field.attribute.validator)
         default = field.attribute.default
         # attrs' own mark for "no default" is an Enum, too
         has_default = not field.is_required and isinstance(default, str | bool | int | Enum)
@@ -119,13 +122,18 @@ class _Writer:
         return schema
 
     def _is_required(self, field: Field) -> bool:
-        may_be_none = types.NoneType in get_args(field.hint)
-        if not self._is_result:
+        if field.is_required or not self._is_result:
             return field.is_required
-        # A default that is not empty (`false`, a number) is always written.
+        # A default that is not empty (`false`, a number) is always written, unless `None` can take its place.
         default: object = field.attribute.default
         is_empty = default in ("", (), None) or type(default).__name__ == "Factory"
-        return not may_be_none and (field.is_required or not is_empty)
+        return not is_empty and types.NoneType not in get_args(field.hint)
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) not in {Union, types.UnionType}:
+        return hint
+    return Union[tuple(each for each in get_args(hint) if each is not types.NoneType)]  # noqa: UP007
 
 
 def _first_line(kind: type[object]) -> str:

@@ -97,7 +97,6 @@ class OperationCall:
     services: Services
     caller: Caller
     vendor: Vendor
-    idempotency_key: str | None = None
     subject_id: str = ""  # the id that what this call makes has to bear, when dispatch remembers the call
     dry_run: bool = False
 

@@ -1,5 +1,6 @@
 """Finds vendor plugins: by entry point, without trusting any of them to import."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -28,6 +29,11 @@ class Vendors:
 
     def __iter__(self) -> Iterator[Vendor]:
         return iter(self.by_slug.values())
+
+    @property
+    def token_shapes(self) -> tuple[re.Pattern[str], ...]:
+        """What the tokens of all of them look like."""
+        return tuple(shape for vendor in self for shape in vendor.token_shapes)
 
     def get(self, slug: str) -> Vendor:
         """The vendor of that slug.

@@ -128,6 +128,7 @@ class ChannelView:
 
     id: str
     external_id: str
+    vendor: str
     type: str
     name: str
     selected: bool
@@ -211,7 +212,7 @@ class Selection:
 
     selected: tuple[str, ...]
     subscribed: tuple[str, ...]
-    problems: tuple[ChannelProblem, ...] = ()
+    problems: tuple[ChannelProblem, ...]
 
 
 LIST_CHANNELS = Operation(
@@ -271,7 +272,7 @@ class PublicationView:
     external_id: str | None = None
     permalink: str | None = None
     notes: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...]
 
 
 @attrs.frozen(kw_only=True)

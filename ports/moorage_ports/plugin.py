@@ -4,6 +4,7 @@ A plugin is a distribution with an entry point in the group `moorage.vendors` na
 implements `moorage_vendor`. Registration does no I/O; ports are built per call from a `VendorContext`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -104,6 +105,7 @@ class Vendor:
     publisher: Callable[[VendorContext], Publisher] | None = None
     lead_source: Callable[[VendorContext], LeadSource] | None = None
     webhooks: WebhookSource | None = None
+    token_shapes: tuple[re.Pattern[str], ...] = ()  # what its tokens look like: logs leave that out
     webhook_client_name: str = ""  # the common name of the certificate that deliveries come with, if any
     sandbox: Callable[[SandboxPlan], Sandbox] | None = None
 

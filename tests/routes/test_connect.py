@@ -70,6 +70,13 @@ async def test_of_100_parallel_returns_with_one_state_one_connects_o1(host: Harb
     assert {answer.json()["code"] for answer in answers if answer.status_code == 400} == {"invalid_state"}
 
 
+async def test_the_redirect_says_where_to_and_nothing_else(host: Harbour) -> None:
+    answer = await host.come_back(host.world.consent((await host.begin()).auth_url))
+
+    assert (answer.status_code, answer.content) == (303, b"")
+    assert "json" not in answer.headers["content-type"]
+
+
 async def test_mutated_states_never_reach_a_redirect_o1(host: Harbour) -> None:
     begun = await host.begin()
     state = begun.state

@@ -1,5 +1,6 @@
 """Channels: what the grants cover, and which of it the org manages."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 import attrs
@@ -8,10 +9,10 @@ import structlog
 from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
 from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_integration
 from moorage.operations.views import channel_view
-from moorage.services import OperationCall, port
+from moorage.services import OperationCall, Services, port
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import InvalidRequestError, MoorageError, ReauthorizationError
-from moorage_ports.integrations import Channel, Integration
+from moorage_ports.integrations import Channel
 from moorage_ports.operations import (
     ChannelList,
     ChannelProblem,
@@ -20,8 +21,12 @@ from moorage_ports.operations import (
     SelectChannels,
     Selection,
 )
+from moorage_ports.plugin import Vendor
+from moorage_ports.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
+
+UNSUBSCRIBE_AT_ONCE = 5
 
 NOT_GRANTED = "Not among the channels that were allowed; connect again to include it."
 NOT_LISTED = "The vendor no longer lists this channel for those who connected."
@@ -49,11 +54,11 @@ async def list_channels(call: OperationCall, request: ListChannels) -> ChannelLi
     except ReauthorizationError as gone:
         await act_on_vendor_error(services, org_id, vendor.slug, gone, asked_at=asked_at)
         raise
-    return ChannelList(channels=merged_views(rows, offers, is_whole=request.business_id is None))
+    return ChannelList(channels=merged_views(vendor.slug, rows, offers, is_whole=request.business_id is None))
 
 
 def merged_views(
-    rows: Iterable[Channel], offers: Iterable[ChannelOffer], *, is_whole: bool
+    vendor: str, rows: Iterable[Channel], offers: Iterable[ChannelOffer], *, is_whole: bool
 ) -> tuple[ChannelView, ...]:
     """What is kept and what the vendor lists, as one list. Pure.
 
@@ -65,7 +70,7 @@ def merged_views(
         for row in rows
         if is_whole or row.external_id in offered
     ]
-    return (*views, *(_unknown(offer) for offer in offered.values()))
+    return (*views, *(_unknown(vendor, offer) for offer in offered.values()))
 
 
 def _view(row: Channel, offer: ChannelOffer | None) -> ChannelView:
@@ -79,11 +84,12 @@ def _view(row: Channel, offer: ChannelOffer | None) -> ChannelView:
     return attrs.evolve(view, selectable=False, reason=offer.reason or view.reason or BROKEN)
 
 
-def _unknown(offer: ChannelOffer) -> ChannelView:
+def _unknown(vendor: str, offer: ChannelOffer) -> ChannelView:
     """A channel that came after the consent: there is no token for it, so it can only be pointed out."""
     return ChannelView(
         id=offer.external_id,
         external_id=offer.external_id,
+        vendor=vendor,
         type=offer.type,
         name=offer.name,
         selected=False,
@@ -132,7 +138,7 @@ async def select_channels(call: OperationCall, request: SelectChannels) -> Selec
         return _selection(choice, {}, ())
     outcomes = await subscribe_channels(services, vendor, org_id, choice.added)
     problems = [_problem(row, outcomes.get(row.id)) for row in choice.added]
-    await _stop_news(call, integration, choice.removed)
+    await stop_news(services, vendor, org_id, integration.app_id, choice.removed)
     return _selection(choice, outcomes, [problem for problem in problems if problem])
 
 
@@ -193,28 +199,44 @@ def _selection(
     )
 
 
-async def _stop_news(call: OperationCall, integration: Integration, removed: Sequence[Channel]) -> None:
-    """Unsubscribe channels that no org with this app has selected any more."""
-    services, org_id, vendor = call.services, call.caller.org_id, call.vendor
+async def stop_news(
+    services: Services, vendor: Vendor, org_id: str, app_id: str, removed: Sequence[Channel]
+) -> None:
+    """Unsubscribe those of an org's channels that no org with this app has selected any more.
+
+    Whatever stands in the way is no error: news of a channel that nobody owns is kept aside on arrival.
+    """
     if vendor.subscriptions is None or not removed:
         return
-    subscriptions = vendor.subscriptions(await services.context(vendor, org_id))
-    for row in removed:
-        if await _is_held(call, integration, row):
-            continue
-        try:
-            await subscriptions.unsubscribe(row.external_id)
-            if await _is_held(call, integration, row):
-                # Somebody selected it while we switched it off: their news must not stop.
-                await subscriptions.subscribe(row.external_id)
-        except MoorageError as failure:
-            # News of a channel that nobody owns is kept aside on arrival, so this costs little.
-            log.warning("not_unsubscribed", vendor=vendor.slug, org=org_id, code=failure.code)
+    try:
+        subscriptions = vendor.subscriptions(await services.context(vendor, org_id))
+    except MoorageError as failure:  # the app is gone that could have asked
+        log.warning("not_unsubscribed", vendor=vendor.slug, org=org_id, code=failure.code)
+    else:
+        gate = asyncio.Semaphore(UNSUBSCRIBE_AT_ONCE)
+
+        async def stop(row: Channel) -> None:
+            async with gate:
+                await _stop(services, subscriptions, org_id, app_id, row)
+
+        await asyncio.gather(*map(stop, removed))
     await note_subscribed(services, org_id, {row.id: False for row in removed}, removed)
 
 
-async def _is_held(call: OperationCall, integration: Integration, row: Channel) -> bool:
-    holders = await call.services.storage.channel_holders(
-        call.vendor.slug, integration.app_id, (row.external_id,)
-    )
+async def _stop(
+    services: Services, subscriptions: Subscriptions, org_id: str, app_id: str, row: Channel
+) -> None:
+    if await _is_held(services, app_id, row):
+        return
+    try:
+        await subscriptions.unsubscribe(row.external_id)
+        if await _is_held(services, app_id, row):
+            # Somebody selected it while we switched it off: their news must not stop.
+            await subscriptions.subscribe(row.external_id)
+    except MoorageError as failure:
+        log.warning("not_unsubscribed", vendor=row.vendor, org=org_id, code=failure.code)
+
+
+async def _is_held(services: Services, app_id: str, row: Channel) -> bool:
+    holders = await services.storage.channel_holders(row.vendor, app_id, (row.external_id,))
     return bool(holders.get(row.external_id))

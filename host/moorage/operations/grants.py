@@ -27,6 +27,7 @@ from moorage_ports.token_vault import TokenVault
 log = structlog.get_logger(__name__)
 
 SUBSCRIBE_AT_ONCE = 5
+CANNOT_ACT = "The vendor gave no token to act as this channel; connect again to get one."
 
 
 @attrs.frozen(kw_only=True)
@@ -252,7 +253,7 @@ def _channel(
     is_selectable: bool,
 ) -> Channel:
     offer = granted.offer
-    reason = "" if is_selectable else offer.reason or "The vendor gave no token to act as this channel."
+    reason = "" if is_selectable else offer.reason or CANNOT_ACT
     return Channel(
         id=row.id if row else new_id(),
         integration_id=integration.id,

@@ -58,7 +58,7 @@ async def publish(call: OperationCall, request: PublishPost) -> PublicationView:
     publisher = port(vendor.publisher, "publisher")(await services.context(vendor, call.caller.org_id))
     notes = await _preflight(call, publisher, request)
     if call.dry_run:
-        return PublicationView(id="", status=PublicationStatus.DRAFT, notes=notes)
+        return PublicationView(id="", status=PublicationStatus.DRAFT, notes=notes, steps=())
     now = services.clock.now()
     publication = Publication(
         id=call.subject_id or new_id(),

@@ -23,6 +23,19 @@ log = structlog.get_logger(__name__)
 BROKEN = "The vendor no longer lets this organisation act here; connect again to bring it back."
 
 
+async def known_integration(uow: UnitOfWork, integration_id: str) -> Integration:
+    """One of the org's integrations, by our id.
+
+    Raises:
+        NotFoundError: It has none of that id.
+    """
+    integration = await uow.integrations.get(integration_id)
+    if integration is None:
+        msg = "the organisation has no such integration"
+        raise NotFoundError(msg)
+    return integration
+
+
 async def usable_integration(uow: UnitOfWork, vendor: str) -> Integration:
     """The org's integration, if it can be used now.
 
@@ -58,9 +71,8 @@ async def usable_channel(uow: UnitOfWork, vendor: str, external_id: str) -> Chan
         raise InvalidRequestError(msg, remedy="Select the channel first, then send the request again.")
     if channel.selectable:
         return channel
-    if channel.missing_scopes:
-        raise MissingScopeError(channel.reason or BROKEN, vendor=vendor, hits=Hits.CHANNEL)
-    raise ReauthorizationError(channel.reason or BROKEN, vendor=vendor, hits=Hits.CHANNEL)
+    kind = MissingScopeError if channel.missing_scopes else ReauthorizationError
+    raise kind(channel.reason or BROKEN, vendor=vendor, hits=Hits.CHANNEL, remedy=channel.reason)
 
 
 async def act_on_vendor_error(
@@ -86,7 +98,7 @@ async def act_on_vendor_error(
         if integration.updated_at > asked_at:
             return
         broken = await _broken_channels(uow, integration, error, channel_external_id)
-        await uow.integrations.save_channels([_break(channel) for channel in broken])
+        await uow.integrations.save_channels([_break(channel, error) for channel in broken])
         is_all_gone = channel_external_id is None or not await _grants_left(uow, integration)
         if error.hits is Hits.INTEGRATION and is_all_gone:
             expired = attrs.evolve(
@@ -124,5 +136,7 @@ async def _grants_left(uow: UnitOfWork, integration: Integration) -> bool:
     return len(grants) > 1 and any(channel.selectable for channel in channels)
 
 
-def _break(channel: Channel) -> Channel:
-    return attrs.evolve(channel, selectable=False, subscribed=False, reason=BROKEN)
+def _break(channel: Channel, error: VendorError) -> Channel:
+    """The channel as it stands now; the way out is kept, so that not only the first caller hears of it."""
+    remedy = error.remedy if error.remedy != error.default_remedy else BROKEN
+    return attrs.evolve(channel, selectable=False, subscribed=False, reason=remedy)

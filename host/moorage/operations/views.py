@@ -12,6 +12,7 @@ def channel_view(channel: Channel) -> ChannelView:
     return ChannelView(
         id=channel.id,
         external_id=channel.external_id,
+        vendor=channel.vendor,
         type=channel.type,
         name=channel.name,
         selected=channel.selected,

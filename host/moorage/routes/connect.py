@@ -3,7 +3,7 @@
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
 from moorage.admin.sessions import session_from_request
@@ -29,7 +29,7 @@ def connect_handlers(services: Services) -> list[BaseRouteHandler]:
         include_in_schema=False,
         summary="Where a vendor sends the browser back to.",
     )
-    async def oauth2callback(request: Request[Any, Any, Any]) -> Response[None]:
+    async def oauth2callback(request: Request[Any, Any, Any]) -> Response[bytes]:
         query = single_parameters(request.scope["query_string"])
         session = await session_from_request(request, services)
         location = await receive_return(
@@ -38,7 +38,8 @@ def connect_handlers(services: Services) -> list[BaseRouteHandler]:
             query,
             session_id=session.id if session else "",
         )
-        return Response(None, status_code=303, headers={"Location": location, **_DISCREET})
+        headers = {"Location": location, **_DISCREET}
+        return Response(b"", status_code=303, headers=headers, media_type=MediaType.TEXT)
 
     return [oauth2callback]
 

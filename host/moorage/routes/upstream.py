@@ -16,12 +16,11 @@ from moorage.cards import detailed_card, integration_card
 from moorage.dispatch import Addressed, Answer, Handlers
 from moorage.errors import PROBLEM_JSON, MethodNotAllowedError
 from moorage.operations.saving import SaveIntegration, save_integration
+from moorage.operations.shutdown import shut_down
+from moorage.operations.standing import known_integration
 from moorage.services import Services
 from moorage.vendors import Vendors
-from moorage_ports.errors import NotFoundError
-from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.operations import Effect, Role
-from moorage_ports.storage import UnitOfWork
 
 _JSON = "application/json"
 
@@ -138,7 +137,9 @@ def _connected(services: Services) -> list[BaseRouteHandler]:
         """Deactivate an integration: nothing is sent or taken in for it until somebody connects again."""
         caller = caller_of(request)
         require_role(caller, Role.ADMIN)
-        return await _shut_down(services, caller.org_id, integration_id)
+        integration = await shut_down(services, caller.org_id, integration_id)
+        shut_at = codec.to_plain(integration.updated_at)
+        return _json({"id": integration.id, "status": integration.status.value, "shutdownAt": shut_at})
 
     return [active, active_of, details, detail, get_integration, save, shutdown]
 
@@ -158,26 +159,7 @@ async def _all_details(services: Services, org_id: str) -> Response[bytes]:
 
 async def _detail(services: Services, org_id: str, integration_id: str) -> Response[bytes]:
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-        return _json(await detailed_card(services, uow, await _integration(uow, integration_id)))
-
-
-async def _shut_down(services: Services, org_id: str, integration_id: str) -> Response[bytes]:
-    now = services.clock.now()
-    async with services.storage.unit_of_work(org_id) as uow:
-        integration = await _integration(uow, integration_id)
-        if integration.status is not IntegrationStatus.INACTIVE:
-            integration = attrs.evolve(integration, status=IntegrationStatus.INACTIVE, updated_at=now)
-            await uow.integrations.save(integration)
-    shut_at = codec.to_plain(integration.updated_at)
-    return _json({"id": integration.id, "status": integration.status.value, "shutdownAt": shut_at})
-
-
-async def _integration(uow: UnitOfWork, integration_id: str) -> Integration:
-    integration = await uow.integrations.get(integration_id)
-    if integration is None:
-        msg = "the organisation has no such integration"
-        raise NotFoundError(msg)
-    return integration
+        return _json(await detailed_card(services, uow, await known_integration(uow, integration_id)))
 
 
 def _json(value: object) -> Response[bytes]:

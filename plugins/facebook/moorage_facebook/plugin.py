@@ -1,5 +1,6 @@
 """Facebook's calling card. No I/O here: a host asks for it once, at its start."""
 
+import re
 from collections.abc import Mapping
 
 from moorage_facebook.authorizer import authorizer
@@ -28,6 +29,15 @@ CAPABILITIES: Mapping[Capability, Support] = {
 }
 
 
+# A person's or a Page's token, one of Instagram's own login, and an app's.
+# https://developers.facebook.com/docs/facebook-login/guides/access-tokens
+TOKEN_SHAPES = (
+    re.compile(r"\bEAA[A-Za-z0-9]{8,}"),
+    re.compile(r"\bIG[A-Z]{1,4}[A-Za-z0-9_-]{16,}"),
+    re.compile(r"\b\d{5,20}\|[A-Za-z0-9_-]{10,}"),
+)
+
+
 def _sandbox(plan: SandboxPlan) -> Sandbox:
     # It needs a web framework, which comes with the extra `sandbox` and not with the plugin.
     from moorage_facebook.sandbox.app import facebook_sandbox  # noqa: PLC0415
@@ -54,6 +64,7 @@ def moorage_vendor() -> Vendor:
         publisher=publisher,
         lead_source=lead_source,
         webhooks=GraphWebhooks(),
+        token_shapes=TOKEN_SHAPES,
         webhook_client_name="client.webhooks.fbclientcerts.com",
         sandbox=_sandbox,
     )

@@ -168,7 +168,9 @@ def test_the_list_joins_what_is_kept_with_what_the_vendor_says_now() -> None:
     ]
     views = {
         view.external_id: view
-        for view in merged_views((row("a", selected=True), row("b"), row("gone")), offers, is_whole=True)
+        for view in merged_views(
+            "memory", (row("a", selected=True), row("b"), row("gone")), offers, is_whole=True
+        )
     }
 
     assert (views["a"].name, views["a"].selected, views["a"].selectable) == ("New name", True, True)
@@ -181,7 +183,7 @@ def test_the_list_joins_what_is_kept_with_what_the_vendor_says_now() -> None:
 def test_one_businesss_list_leaves_the_others_out() -> None:
     offers = [ChannelOffer(external_id="a", type="board", name="A")]
 
-    views = merged_views((row("a"), row("b")), offers, is_whole=False)
+    views = merged_views("memory", (row("a"), row("b")), offers, is_whole=False)
 
     assert [view.external_id for view in views] == ["a"]
 
@@ -189,6 +191,8 @@ def test_one_businesss_list_leaves_the_others_out() -> None:
 def test_a_broken_row_stays_unselectable_until_somebody_connects_again() -> None:
     broken = attrs.evolve(row("a"), selectable=False, reason="connect again")
 
-    (view,) = merged_views((broken,), [ChannelOffer(external_id="a", type="board", name="A")], is_whole=True)
+    (view,) = merged_views(
+        "memory", (broken,), [ChannelOffer(external_id="a", type="board", name="A")], is_whole=True
+    )
 
     assert (view.selectable, view.reason) == (False, "connect again")

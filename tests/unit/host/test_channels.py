@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from moorage.operations.handlers import HANDLERS
+from moorage.operations.shutdown import shut_down
 from moorage.services import Caller
 from moorage_adapters.memory.things import READ_BOARDS, SEND_NEWS
 from moorage_adapters.memory.world import BOOKS, CAFE
@@ -13,11 +14,12 @@ from moorage_ports.errors import (
     InvalidRequestError,
     MissingScopeError,
     NotConnectedError,
+    NotFoundError,
     ReauthorizationError,
 )
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import SELECT_CHANNELS, Role, SelectChannels
-from tests.support.harbour import Harbour, harbour
+from tests.support.harbour import ADMIN, Harbour, harbour
 
 ORG_B = Caller(org_id="org-b", user_id="user-b", role=Role.ADMIN)
 
@@ -59,6 +61,45 @@ async def test_a_channel_that_another_org_has_too_keeps_sending_o10(host: Harbou
     assert host.world.sending == {CAFE.id}
     await host.select(caller=ORG_B)
     assert host.world.sending == set()
+
+
+async def test_shutting_down_stops_the_news_and_connecting_again_brings_it_back_o10(host: Harbour) -> None:
+    """O10, M7: nobody's personal data is sent here for nothing; what was chosen is kept."""
+    await host.select(CAFE.id, BOOKS.id)
+    integration = await host.integration()
+    down = await shut_down(host.services, ADMIN.org_id, integration.id)
+    assert down.status is IntegrationStatus.INACTIVE
+    assert host.world.sending == set()
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        rows = await uow.integrations.channels(integration.id)
+    assert {row.external_id for row in rows if row.selected} == {CAFE.id, BOOKS.id}
+    assert not [row for row in rows if row.subscribed]
+
+    await host.connect()
+    assert host.world.sending == {CAFE.id, BOOKS.id}
+
+
+async def test_shutting_down_leaves_another_orgs_news_alone_o10(host: Harbour) -> None:
+    await host.connect(ORG_B)
+    await host.select(CAFE.id, BOOKS.id)
+    await host.select(CAFE.id, caller=ORG_B)
+    await shut_down(host.services, ADMIN.org_id, (await host.integration()).id)
+
+    assert host.world.sending == {CAFE.id}
+
+
+async def test_a_vendor_that_is_down_does_not_keep_anybody_from_shutting_down(host: Harbour) -> None:
+    await host.select(CAFE.id)
+    host.world.go_down()
+    await shut_down(host.services, ADMIN.org_id, (await host.integration()).id)
+
+    assert (await host.integration()).status is IntegrationStatus.INACTIVE
+
+
+async def test_only_ones_own_integration_can_be_shut_down(host: Harbour) -> None:
+    with pytest.raises(NotFoundError):
+        await shut_down(host.services, ORG_B.org_id, (await host.integration()).id)
+    assert (await host.integration()).status is IntegrationStatus.ACTIVE
 
 
 async def test_a_choice_stands_also_when_the_vendor_refuses_to_send(host: Harbour) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -11,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.logging import QUIET, REDACTED, configure_logging, redact
+from moorage.logging import QUIET, REDACTED, Redactor, configure_logging
 from moorage_ports.errors import UnavailableError
 
 
@@ -21,7 +22,7 @@ def lines() -> Iterator[io.StringIO]:
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in QUIET}
-    configure_logging("DEBUG", stream=stream)
+    configure_logging("DEBUG", token_shapes=(re.compile(r"\bshop-\w+"),), stream=stream)
     yield stream
     root.handlers, root.level = handlers, level
     for name, kept in levels.items():
@@ -47,9 +48,7 @@ LEAKS = [
     f"authorization=Basic {CANARY}",
     f'{{"access_token": "{CANARY}"}}',
     f"{{'client_secret': '{CANARY}'}}",
-    f"token EAAG{CANARY} was refused",
-    f"token IGQV{CANARY} was refused",
-    f"app 1234567890123|{CANARY}",
+    f"token shop-{CANARY} was refused",
     f"eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}",
     f"x-hub-signature-256: sha256={'0123456789abcdef' * 4}",
     f"lead {CANARY}@customer.example",
@@ -148,4 +147,4 @@ def test_l6_nothing_forges_a_line(text: str) -> None:
 
 @given(st.text(max_size=4000))
 def test_redaction_is_total(text: str) -> None:
-    assert isinstance(redact(text), str)
+    assert isinstance(Redactor().text(text), str)

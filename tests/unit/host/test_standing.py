@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from moorage.operations.standing import act_on_vendor_error
+from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_channel
 from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE
 from moorage_ports.errors import (
@@ -130,3 +130,23 @@ async def test_a_vendor_or_channel_that_the_org_does_not_have_changes_nothing(ho
     )
 
     assert (await host.integration()).status is IntegrationStatus.ACTIVE
+
+
+async def test_everybody_hears_how_to_get_a_lost_channel_back(host: Harbour) -> None:
+    """Not only whoever ran into it first: connecting again may not help before somebody does this."""
+    remedy = "Have a keeper of the board let you in again, then connect again."
+    await act(host, ReauthorizationError("gone", vendor="memory", hits=Hits.CHANNEL, remedy=remedy))
+
+    assert (await channel(host, CAFE.id)).reason == remedy
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        with pytest.raises(ReauthorizationError) as refusal:
+            await usable_channel(uow, "memory", CAFE.id)
+    assert refusal.value.remedy == remedy
+    views = {view.external_id: view for view in (await host.channels()).channels}
+    assert views[CAFE.id].reason == remedy
+
+
+async def test_a_loss_that_nobody_has_words_for_says_to_connect_again(host: Harbour) -> None:
+    await act(host, gone(Hits.CHANNEL))
+
+    assert (await channel(host, CAFE.id)).reason == BROKEN
