@@ -63,6 +63,7 @@ async def assembled(
         try:
             yield services
         finally:
+            await services.background.drain()
             await services.calls.write(storage)
     finally:
         await http.aclose()

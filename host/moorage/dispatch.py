@@ -36,7 +36,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.operations import Binding, Effect, PublicationStatus, PublicationView
 from moorage_ports.plugin import Vendor
-from moorage_ports.publications import RememberedCall
+from moorage_ports.publications import Publication, RememberedCall
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ _KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 _COME_BACK: Final = timedelta(seconds=2)
 # A first call that has made nothing after so long died before it could: nobody waits this long for preflight.
 _GIVEN_UP: Final = timedelta(minutes=5)
+_ANSWERED_WITHIN: Final = timedelta(seconds=20)  # a caller is: by then somebody may ask again
 
 
 @attrs.frozen(kw_only=True)
@@ -276,9 +277,14 @@ class _Remembered:
             return Answer(status=first.status, body=first.response)
         async with self._storage.unit_of_work(self._org_id, reads_only=True) as uow:
             publication = await uow.publications.get(first.subject_id)
-        if publication is None or publication.status is PublicationStatus.PUBLISHING:
+        if publication is None or self._is_awaited(publication):
             raise StillRunningError
         return _answer(self._addressed, publication_view(publication))
+
+    def _is_awaited(self, publication: Publication) -> bool:
+        """Whether the first call may still be waiting to hear what became of it."""
+        is_open = publication.status in {PublicationStatus.PENDING, PublicationStatus.PUBLISHING}
+        return is_open and self._clock.now() - publication.created_at < _ANSWERED_WITHIN
 
     async def _finish(self, answer: Answer) -> None:
         """Keep the answer. It happened, so a database out of reach must not make it look as if it had not."""

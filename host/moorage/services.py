@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from moorage.background import Background
 from moorage.call_counts import CallCounter
 from moorage.settings import Settings
 from moorage.vendors import Vendors
@@ -75,6 +76,7 @@ class Services:
     apps: VendorApps
     governors: Governors
     calls: CallCounter = attrs.field(factory=CallCounter)
+    background: Background = attrs.field(factory=Background)
 
     async def context(self, vendor: Vendor, org_id: str, secrets: SecretStore | None = None) -> VendorContext:
         """What `vendor` is lent for one org; `secrets` of a unit of work, when inside one."""

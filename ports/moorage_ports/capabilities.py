@@ -9,7 +9,7 @@ class Capability(Enum):
     PUBLISH_POSTS = "publish posts"
     PUBLISH_IMAGES = "publish images"
     PUBLISH_VIDEOS = "publish videos"
-    SCHEDULE_POSTS = "schedule posts"
+    SCHEDULE_POSTS = "schedule posts"  # and drafts: posts that the vendor keeps unseen
     RECEIVE_LEADS = "receive leads"
     SYNC_ACTIVITY = "sync activity"
     ANSWER_COMMENTS = "answer comments"

@@ -46,6 +46,10 @@ class NoAnswerError(HttpError):
     """The request, or part of it, left us and no whole answer came back in time."""
 
 
+class TimedOutError(NoAnswerError):
+    """It left us, and `deadline` passed before a whole answer was there."""
+
+
 class AnswerTooLargeError(NoAnswerError):
     """The answer exceeds the byte cap; the vendor did act on the request."""
 
@@ -58,7 +62,8 @@ class HttpClient(Protocol):
 
         Raises:
             NeverSentError: Nothing left this machine.
-            NoAnswerError: It left and the answer did not arrive before `request.deadline`.
+            TimedOutError: It left and the answer did not arrive before `request.deadline`.
+            NoAnswerError: It left and the connection broke before the answer was whole.
             AnswerTooLargeError: The answer was larger than the host allows.
         """
         ...

@@ -251,7 +251,12 @@ class PublicationStatus(Enum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self in {PublicationStatus.PUBLISHED, PublicationStatus.FAILED, PublicationStatus.WITHDRAWN}
+        return self in {
+            PublicationStatus.DRAFT,
+            PublicationStatus.PUBLISHED,
+            PublicationStatus.FAILED,
+            PublicationStatus.WITHDRAWN,
+        }
 
 
 @attrs.frozen(kw_only=True)

@@ -45,7 +45,14 @@ class Publications(Protocol):
         ...
 
     async def unsettled(self, *, before: datetime) -> tuple[Publication, ...]:
-        """Those `publishing` or `unconfirmed` whose last step is older than `before`."""
+        """Those `pending`, `publishing` or `unconfirmed` whose last step is older than `before`."""
+        ...
+
+    async def known_posts(self, vendor: str, channel_external_id: str, *, since: datetime) -> frozenset[str]:
+        """External ids of the posts on a channel that the org's publications account for.
+
+        All whose publication changed at or after `since`: a post made since then is among them.
+        """
         ...
 
 

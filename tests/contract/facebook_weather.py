@@ -101,7 +101,9 @@ class FacebookWeather:
     async def texts_on(self, channel_external_id: str) -> Sequence[str]:
         posts = await self.state("posts")
         return [
-            str(post["message"]) for post in posts if str(post["id"]).startswith(f"{channel_external_id}_")
+            str(post["message"])
+            for post in posts
+            if post["live"] and str(post["id"]).startswith(f"{channel_external_id}_")
         ]
 
     async def fill_in(self) -> FilledIn:

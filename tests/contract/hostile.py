@@ -66,7 +66,7 @@ def _vault(context: VendorContext) -> MemoryTokenVault:
 class TakesSilenceForFailure(MemoryPublisher):
     """No answer, so it failed: the host posts again, and people read it twice."""
 
-    async def publish(self, post: PublishPost) -> PublishedPost:
+    async def publish(self, post: PublishPost, parts: tuple[str, ...] = ()) -> PublishedPost:
         try:
             return await super().publish(post)
         except OutcomeUnknownError as lost:
@@ -77,7 +77,7 @@ class TakesSilenceForFailure(MemoryPublisher):
 class TriesAgain(MemoryPublisher):
     """A retry around a write."""
 
-    async def publish(self, post: PublishPost) -> PublishedPost:
+    async def publish(self, post: PublishPost, parts: tuple[str, ...] = ()) -> PublishedPost:
         try:
             return await super().publish(post)
         except OutcomeUnknownError:
@@ -87,18 +87,51 @@ class TriesAgain(MemoryPublisher):
 class FindsLastWeeks(MemoryPublisher):
     """Looks at the text alone."""
 
-    async def find(self, post: PublishPost, *, since: datetime) -> PublishedPost | None:
-        return await super().find(post, since=datetime.min.replace(tzinfo=since.tzinfo))
+    async def find(
+        self, post: PublishPost, *, since: datetime, known: frozenset[str] = frozenset()
+    ) -> PublishedPost | None:
+        return await super().find(post, since=datetime.min.replace(tzinfo=since.tzinfo), known=known)
 
 
 class FindsTheNewest(MemoryPublisher):
     """Takes the newest post for ours."""
 
-    async def find(self, post: PublishPost, *, since: datetime) -> PublishedPost | None:
+    async def find(
+        self, post: PublishPost, *, since: datetime, known: frozenset[str] = frozenset()
+    ) -> PublishedPost | None:
         token = await self.vault.channel_token(post.channel_external_id)
         with reading():
             notes = self.world.notes_on(token, post.channel_external_id)
         return post_from_note(notes[0]) if notes and notes[0].pinned_at >= since else None
+
+
+class FindsTheSameAgain(MemoryPublisher):
+    """Takes no interest in what is accounted for."""
+
+    async def find(
+        self, post: PublishPost, *, since: datetime, known: frozenset[str] = frozenset()
+    ) -> PublishedPost | None:
+        return await super().find(post, since=since)
+
+
+class ReadsOnlyTheText(MemoryPublisher):
+    """The link makes no difference to it."""
+
+    async def find(
+        self, post: PublishPost, *, since: datetime, known: frozenset[str] = frozenset()
+    ) -> PublishedPost | None:
+        token = await self.vault.channel_token(post.channel_external_id)
+        with reading():
+            notes = self.world.notes_on(token, post.channel_external_id)
+        alike = [note for note in notes if note.text == post.text and note.pinned_at >= since]
+        return next((post_from_note(note) for note in alike if note.id not in known), None)
+
+
+class PublishesToPrepare(MemoryPublisher):
+    """Too eager."""
+
+    async def prepare(self, post: PublishPost) -> tuple[str, ...]:
+        return ((await self.publish(post)).external_id,)
 
 
 class PublishesToLookAhead(MemoryPublisher):
@@ -112,7 +145,7 @@ class PublishesToLookAhead(MemoryPublisher):
 class AlwaysTheGrant(MemoryPublisher):
     """Any refusal means: connect again."""
 
-    async def publish(self, post: PublishPost) -> PublishedPost:
+    async def publish(self, post: PublishPost, parts: tuple[str, ...] = ()) -> PublishedPost:
         try:
             return await super().publish(post)
         except MissingScopeError as refused:
@@ -123,7 +156,7 @@ class AlwaysTheGrant(MemoryPublisher):
 class AlwaysTheVendor(MemoryPublisher):
     """Any failure is "a vendor error"."""
 
-    async def publish(self, post: PublishPost) -> PublishedPost:
+    async def publish(self, post: PublishPost, parts: tuple[str, ...] = ()) -> PublishedPost:
         try:
             return await super().publish(post)
         except VendorError as refused:
@@ -417,6 +450,9 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
     (PublisherContract, "lost_answer_is_settled_by_looking"): _publisher(TriesAgain),
     (PublisherContract, "find_does_not_look_before_since"): _publisher(FindsLastWeeks),
     (PublisherContract, "find_does_not_take_another_post_for_it"): _publisher(FindsTheNewest),
+    (PublisherContract, "find_tells_twins_apart"): _publisher(FindsTheSameAgain),
+    (PublisherContract, "find_tells_links_apart"): _publisher(ReadsOnlyTheText),
+    (PublisherContract, "preparing_shows_nothing_to_anybody"): _publisher(PublishesToPrepare),
     (PublisherContract, "preflight_changes_nothing"): _publisher(PublishesToLookAhead),
     (PublisherContract, "missing_scope_is_told_apart_from_a_lost_grant"): _publisher(AlwaysTheGrant),
     (PublisherContract, "revoked_grant_asks_for_reauthorization"): _publisher(AlwaysTheVendor),

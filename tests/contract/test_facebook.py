@@ -7,7 +7,7 @@ from moorage_ports.testing.authorizer import AuthorizerContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
 from moorage_ports.testing.lent import FakeClock
-from moorage_ports.testing.publisher import PublisherContract
+from moorage_ports.testing.publisher import PublisherContract, SchedulingContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
 from moorage_ports.testing.vendor import VendorContract
@@ -31,6 +31,9 @@ class TestFacebookSubscriptions(OnFacebook, SubscriptionsContract): ...
 
 
 class TestFacebookPublisher(OnFacebook, PublisherContract): ...
+
+
+class TestFacebookScheduling(OnFacebook, SchedulingContract): ...
 
 
 class TestFacebookLeadSource(OnFacebook, LeadSourceContract): ...

@@ -67,7 +67,21 @@ async def publishing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
         found = await plugin.publisher.find(post, since=since - timedelta(seconds=1))
         assert found is not None
         assert found.external_id == made.external_id
+        assert (await plugin.publisher.check(PAGE, made.external_id)).is_visible
         await plugin.publisher.withdraw(PAGE, made.external_id)
+
+
+async def publishing_unseen(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """For later, and as a draft."""
+    now = plugin.publisher.client.clock.now()
+    later = PublishPost(
+        channel_external_id=PAGE, text="later", images=PICTURES[:1], publish_at=now + timedelta(hours=1)
+    )
+    made = await plugin.publisher.publish(later)
+    found = await plugin.publisher.find(later, since=now - timedelta(seconds=1))
+    assert found is not None
+    assert found.external_id == made.external_id
+    await plugin.publisher.publish(PublishPost(channel_external_id=PAGE, text="never", is_draft=True))
 
 
 async def reading_leads(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
@@ -104,7 +118,16 @@ async def lacking_scopes(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> Non
         await plugin.lead_source.forms(PAGE)
 
 
-STORY = (connecting, listening, publishing, reading_leads, being_refused, leaving, lacking_scopes)
+STORY = (
+    connecting,
+    listening,
+    publishing,
+    publishing_unseen,
+    reading_leads,
+    being_refused,
+    leaving,
+    lacking_scopes,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -164,6 +187,7 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("Page", "GET /"),
         ("Page", "GET leadgen_forms"),
         ("Page", "GET published_posts"),
+        ("Page", "GET scheduled_posts"),
         ("Page", "GET subscribed_apps"),
         ("Page", "POST feed"),
         ("Page", "POST photos"),

@@ -50,9 +50,10 @@ async def test_the_sdk_reads_the_post_that_the_plugin_made(
 
         made = await plugin.publisher.publish(post)
         found = await seen_by_the_sdk(plugin, sandbox, made.external_id)
+        state = await plugin.publisher.check(PAGE, made.external_id)
 
     assert found["message"] == post.text
-    assert found["permalink_url"] == made.permalink
+    assert found["permalink_url"] == state.permalink
     assert [part["media_type"] for part in found["attachments"]] == attachments
 
 

@@ -15,7 +15,7 @@ from moorage.dispatch import MAX_BODY
 from moorage_adapters.memory.world import BOOKS, CAFE
 from moorage_ports.operations import Role
 from moorage_ports.publications import RememberedCall
-from moorage_ports.publisher import PublishedPost, PublishPost
+from moorage_ports.publisher import PublishPost
 from tests.support.asking import headers_of
 from tests.support.harbour import ADMIN, RETURN_URL, Harbour, harbour
 
@@ -539,11 +539,11 @@ async def test_a_publisher_that_breaks_is_logged_not_shown(
 ) -> None:
     """L4: the caller gets an id, not our insides."""
 
-    async def broken(_: object, post: PublishPost) -> PublishedPost:
+    async def broken(_: object, post: PublishPost) -> tuple[str, ...]:
         msg = f"canary {post.text}"
         raise ZeroDivisionError(msg)
 
-    monkeypatch.setattr("moorage_adapters.memory.publisher.MemoryPublisher.preflight", broken)
+    monkeypatch.setattr("moorage_adapters.memory.publisher.MemoryPublisher.prepare", broken)
     answer = await publish(host, None)
 
     assert code_of(answer) == (500, "internal")

@@ -265,6 +265,7 @@ async def _assembled(
     try:
         yield services, storage, world
     finally:
+        await services.background.drain(timedelta())
         await storage.aclose()
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 
 import attrs
 
-from moorage_adapters.memory.door import reading, writing
+from moorage_adapters.memory.door import SLUG, reading, writing
 from moorage_adapters.memory.things import LONGEST_NOTE, Note
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_ports.errors import VendorNotFoundError
-from moorage_ports.publisher import Preflight, PublishedPost, PublishPost
+from moorage_ports.publisher import PostState, Preflight, PublishedPost, PublishPost
 
 
 def post_from_note(note: Note) -> PublishedPost:
@@ -37,7 +37,11 @@ class MemoryPublisher:
             )
         return Preflight()
 
-    async def publish(self, post: PublishPost) -> PublishedPost:
+    async def prepare(self, post: PublishPost) -> tuple[str, ...]:
+        await self.vault.channel_token(post.channel_external_id)
+        return ()  # a note is pinned in one go
+
+    async def publish(self, post: PublishPost, parts: tuple[str, ...] = ()) -> PublishedPost:
         token = await self.vault.channel_token(post.channel_external_id)
         with writing():
             note = self.world.pin(
@@ -45,14 +49,28 @@ class MemoryPublisher:
             )
         return post_from_note(note)
 
-    async def find(self, post: PublishPost, *, since: datetime) -> PublishedPost | None:
+    async def check(self, channel_external_id: str, external_id: str) -> PostState:
+        token = await self.vault.channel_token(channel_external_id)
+        with reading():
+            notes = self.world.notes_on(token, channel_external_id)
+        for note in notes:
+            if note.id == external_id:
+                return PostState(is_visible=True, permalink=post_from_note(note).permalink)
+        msg = "no such note hangs on this board"
+        raise VendorNotFoundError(msg, vendor=SLUG)
+
+    async def find(
+        self, post: PublishPost, *, since: datetime, known: frozenset[str] = frozenset()
+    ) -> PublishedPost | None:
         token = await self.vault.channel_token(post.channel_external_id)
         with reading():
             notes = self.world.notes_on(token, post.channel_external_id)
-        return next(
-            (post_from_note(note) for note in notes if note.pinned_at >= since and says_the_same(note, post)),
-            None,
+        alike = (
+            note
+            for note in reversed(notes)  # they come newest first, and the earliest is the one
+            if note.pinned_at >= since and note.id not in known and says_the_same(note, post)
         )
+        return next(map(post_from_note, alike), None)
 
     async def withdraw(self, channel_external_id: str, external_id: str) -> None:
         token = await self.vault.channel_token(channel_external_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, and_, or_, select
 
 from moorage_adapters.sqlmodel.tables import PUBLICATION, REMEMBERED_CALL
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
@@ -15,7 +15,8 @@ from moorage_ports.publisher import PublishPost
 
 KEY_LIFETIME = timedelta(days=7)
 
-_UNSETTLED = (PublicationStatus.PUBLISHING, PublicationStatus.UNCONFIRMED)
+_UNSETTLED = (PublicationStatus.PENDING, PublicationStatus.PUBLISHING, PublicationStatus.UNCONFIRMED)
+_SCHEDULED_SWEEP = timedelta(days=1)  # what waits at the vendor has a nudge of its own; it is rarely lost
 _NEWEST = (PUBLICATION.c.created_at.desc(), PUBLICATION.c.id.desc())
 
 
@@ -50,7 +51,7 @@ class SqlPublications:
         )
 
     async def unsettled(self, *, before: datetime) -> tuple[Publication, ...]:
-        """Those `publishing` or `unconfirmed` whose last step is older than `before`."""
+        """Those `pending`, `publishing` or `unconfirmed` whose last step is older than `before`."""
 
         def work(org: Tenant) -> tuple[Publication, ...]:
             rows = org.rows(
@@ -63,12 +64,42 @@ class SqlPublications:
 
         return await self._gate.run(work)
 
+    async def known_posts(self, vendor: str, channel_external_id: str, *, since: datetime) -> frozenset[str]:
+        """External ids of the posts on a channel whose publication changed at or after `since`."""
+
+        def work(org: Tenant) -> frozenset[str]:
+            rows = org.rows(
+                PUBLICATION,
+                PUBLICATION.c.vendor == vendor,
+                PUBLICATION.c.updated_at >= since,
+                PUBLICATION.c.external_id.is_not(None),
+            )
+            return frozenset(
+                row["external_id"]
+                for row in rows
+                if msgspec.json.decode(row["post_json"], type=_Where).channel_external_id
+                == channel_external_id
+            )
+
+        return await self._gate.run(work)
+
+
+class _Where(msgspec.Struct):
+    """Of a post only the channel that it is on."""
+
+    channel_external_id: str
+
 
 def unsettled_everywhere(connection: Connection, before: datetime) -> Sequence[tuple[str, str]]:
-    """Every (org, publication) that is `publishing` or `unconfirmed` and not changed since `before`."""
+    """Every (org, publication) on which something is due and nothing was done since `before`."""
+    is_stuck = and_(PUBLICATION.c.status.in_(_UNSETTLED), PUBLICATION.c.updated_at < before)
+    is_waiting = and_(
+        PUBLICATION.c.status == PublicationStatus.SCHEDULED,
+        PUBLICATION.c.updated_at < before - _SCHEDULED_SWEEP,
+    )
     rows = connection.execute(
         select(PUBLICATION.c.org_id, PUBLICATION.c.id)
-        .where(PUBLICATION.c.status.in_(_UNSETTLED), PUBLICATION.c.updated_at < before)
+        .where(or_(is_stuck, is_waiting))
         .order_by(PUBLICATION.c.updated_at)
     )
     return [(row[0], row[1]) for row in rows]

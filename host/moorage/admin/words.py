@@ -136,13 +136,24 @@ def _kinds(kind: type[MoorageError]) -> Iterator[type[MoorageError]]:
 
 
 _STEPS: Final[Mapping[tuple[str, str], str]] = {
+    ("prepare", "started"): "Begun",
+    ("prepare", "interrupted"): "The host stopped before anything was sent",
+    ("prepare", "timed_out"): "The vendor took too long to take it in; nothing was published",
     ("publish", "started"): "Sent",
     ("publish", "published"): "Published",
-    ("publish", "no answer"): "No answer came back",
+    ("publish", "draft"): "Kept there as a draft",
+    ("publish", "scheduled"): "Kept there until its time comes",
+    ("publish", "timed_out"): "No answer came back in time",
+    ("publish", "no_answer"): "The connection broke before an answer came",
     ("publish", "broke"): "Something broke on the way",
     ("publish", "interrupted"): "The host stopped before an answer came",
     ("look", "published"): "Found on the channel",
-    ("look", "not there yet"): "Looked for it: not there yet",
+    ("look", "scheduled"): "Found among what waits there",
+    ("look", "not_there_yet"): "Looked for it: not there yet",
+    ("look", "not_published"): "Looked for it a last time: it is not there",
+    ("check", "published"): "Its time came, and it is out",
+    ("check", "not_there_yet"): "Its time came, and it is not out yet",
+    ("check", "withdrawn"): "Somebody took it down at the vendor",
 }
 
 

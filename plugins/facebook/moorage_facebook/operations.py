@@ -1,9 +1,11 @@
 """What callers may ask of Facebook by name: the platform's names and bodies, bound to neutral operations."""
 
+from datetime import datetime
+
 import attrs
 from attrs.validators import deep_iterable, matches_re, max_len, optional
 
-from moorage_ports.errors import InvalidRequestError
+from moorage_ports.errors import InvalidRequestError, UnsupportedError
 from moorage_ports.operations import (
     BEGIN_CONNECT,
     COMPLETE_CONNECT,
@@ -15,14 +17,17 @@ from moorage_ports.operations import (
     bind,
 )
 from moorage_ports.publisher import PublishPost
-from moorage_ports.values import is_web_url
+from moorage_ports.values import is_aware, is_web_url
 
 _MOST_PHOTOS = 10
 
 
 @attrs.frozen(kw_only=True)
 class PostToPage:
-    """A post on a Page. Facebook shows photos or a link card: a link beside photos moves into the text."""
+    """A post on a Page. Facebook shows photos or a link card: a link beside photos moves into the text.
+
+    `publish_at`: Facebook publishes it then, 10 minutes to 30 days from now. `draft`: it publishes nothing.
+    """
 
     page_id: str = attrs.field(validator=matches_re(r"[0-9]{1,64}"))
     message: str = attrs.field(default="", validator=max_len(63_206))
@@ -31,14 +36,24 @@ class PostToPage:
     images: tuple[str, ...] = attrs.field(
         default=(), validator=[max_len(_MOST_PHOTOS), deep_iterable(is_web_url)]
     )
+    video: str | None = attrs.field(default=None, validator=optional(is_web_url))
+    publish_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    draft: bool = False
 
 
 def publish_post(body: PostToPage) -> PublishPost:
     """The neutral post.
 
     Raises:
-        InvalidRequestError: There is nothing to post, or photos in two places.
+        InvalidRequestError: There is nothing to post, photos in two places, or a draft with a time.
+        UnsupportedError: It has a video.
     """
+    if body.video:
+        msg = "videos cannot be posted yet"
+        raise UnsupportedError(msg, remedy="Post images, or give the video's address as the link.")
+    if body.draft and body.publish_at:
+        msg = "a draft has no time at which it is published"
+        raise InvalidRequestError(msg, fields={"publishAt": "leave out publishAt or draft"})
     if body.image and body.images:
         msg = "give one image or a list of images, not both"
         raise InvalidRequestError(msg, fields={"image": "leave out image or images"})
@@ -50,6 +65,8 @@ def publish_post(body: PostToPage) -> PublishPost:
         text=body.message,
         link=body.link,
         images=(body.image,) if body.image else body.images,
+        publish_at=body.publish_at,
+        is_draft=body.draft,
     )
 
 

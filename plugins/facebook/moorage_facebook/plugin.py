@@ -20,7 +20,7 @@ CAPABILITIES: Mapping[Capability, Support] = {
     Capability.PUBLISH_IMAGES: Support.FULL,
     Capability.RECEIVE_LEADS: Support.FULL,
     Capability.PUBLISH_VIDEOS: Support.NOT_YET,
-    Capability.SCHEDULE_POSTS: Support.NOT_YET,
+    Capability.SCHEDULE_POSTS: Support.FULL,
     Capability.SYNC_ACTIVITY: Support.NOT_YET,
     Capability.ANSWER_COMMENTS: Support.NOT_YET,
     Capability.DIRECT_MESSAGES: Support.NOT_YET,

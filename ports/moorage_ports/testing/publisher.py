@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from moorage_ports.errors import (
@@ -11,21 +12,23 @@ from moorage_ports.errors import (
     RateLimitError,
     ReauthorizationError,
     RejectedError,
+    VendorNotFoundError,
     VendorUnavailableError,
 )
 from moorage_ports.plugin import Vendor
 from moorage_ports.publisher import Publisher, PublishPost
 from moorage_ports.testing.connected import A_WHILE, NEVER_KEPT, Connected, VendorFixtures
 from moorage_ports.testing.lent import FakeClock
-from moorage_ports.testing.world import PublisherWorld
+from moorage_ports.testing.world import PublisherWorld, SchedulingWorld
 from moorage_ports.token_vault import TokenVault
 from moorage_ports.values import web_url
 
 TEXT = "Fresh bread from seven, – and café au lait ☕"
+LATER = timedelta(hours=1)
 
 
-class PublisherContract(VendorFixtures):
-    """Subclass as `Test<Adapter>`; provide `vendor` and `world`; inherit the promises."""
+class _Publishing(VendorFixtures):
+    """What the promises of publishing start from."""
 
     @pytest.fixture
     def publisher(self, vendor: Vendor, connected: Connected) -> Publisher:
@@ -40,6 +43,10 @@ class PublisherContract(VendorFixtures):
 
     async def _times_seen(self, world: PublisherWorld) -> int:
         return sum(TEXT in text for text in await world.texts_on(world.channel_external_id))
+
+
+class PublisherContract(_Publishing):
+    """Subclass as `Test<Adapter>`; provide `vendor` and `world`; inherit the promises."""
 
     async def test_a_published_post_is_there_once(
         self, publisher: Publisher, world: PublisherWorld, post: PublishPost
@@ -56,6 +63,34 @@ class PublisherContract(VendorFixtures):
         first, second = await publisher.publish(post), await publisher.publish(post)
 
         assert first.external_id != second.external_id
+
+    async def test_preparing_shows_nothing_to_anybody(
+        self, publisher: Publisher, world: PublisherWorld, post: PublishPost
+    ) -> None:
+        """`prepare` may be done again, and what it answers is what `publish` takes."""
+        await publisher.prepare(post)
+        parts = await publisher.prepare(post)
+
+        assert await self._times_seen(world) == 0
+        await publisher.publish(post, parts)
+        assert await self._times_seen(world) == 1
+
+    async def test_a_published_post_can_be_checked(self, publisher: Publisher, post: PublishPost) -> None:
+        """`check` says that people see it, and where."""
+        published = await publisher.publish(post)
+
+        state = await publisher.check(post.channel_external_id, published.external_id)
+
+        assert state.is_visible
+        assert state.permalink is None or web_url(state.permalink)
+
+    async def test_a_post_that_is_gone_is_not_found(self, publisher: Publisher, post: PublishPost) -> None:
+        """`VendorNotFoundError`: somebody took it down."""
+        published = await publisher.publish(post)
+        await publisher.withdraw(post.channel_external_id, published.external_id)
+
+        with pytest.raises(VendorNotFoundError):
+            await publisher.check(post.channel_external_id, published.external_id)
 
     async def test_preflight_changes_nothing(
         self, publisher: Publisher, world: PublisherWorld, post: PublishPost
@@ -178,6 +213,39 @@ class PublisherContract(VendorFixtures):
         assert found is not None
         assert found.external_id == published.external_id
 
+    async def test_find_tells_twins_apart(
+        self, publisher: Publisher, world: PublisherWorld, post: PublishPost, clock: FakeClock
+    ) -> None:
+        """A post that is accounted for answers for nothing else: a lost twin of it is found beside it."""
+        since = clock.now() - A_WHILE
+        first = (await publisher.publish(post)).external_id
+        assert await publisher.find(post, since=since, known=frozenset({first})) is None
+        await world.drop_answers()
+        with pytest.raises(OutcomeUnknownError):
+            await publisher.publish(post)
+        await world.clear_up()
+
+        twin = await publisher.find(post, since=since, known=frozenset({first}))
+
+        assert twin is not None
+        assert twin.external_id != first
+        known = frozenset({first, twin.external_id})
+        assert await publisher.find(post, since=since, known=known) is None
+
+    async def test_find_tells_links_apart(
+        self, publisher: Publisher, post: PublishPost, clock: FakeClock
+    ) -> None:
+        """The same words about something else are another post."""
+        since = clock.now() - A_WHILE
+        spring = attrs.evolve(post, link="https://shop.example/spring?a=1")
+        autumn = attrs.evolve(post, link="https://shop.example/autumn?a=1")
+        published = await publisher.publish(spring)
+
+        assert await publisher.find(autumn, since=since) is None
+        found = await publisher.find(spring, since=since)
+        assert found is not None
+        assert found.external_id == published.external_id
+
     async def test_find_does_not_take_another_post_for_it(
         self, publisher: Publisher, post: PublishPost, clock: FakeClock
     ) -> None:
@@ -203,5 +271,77 @@ class PublisherContract(VendorFixtures):
 
         await publisher.withdraw(post.channel_external_id, published.external_id)
         await publisher.withdraw(post.channel_external_id, published.external_id)
+
+        assert await self._times_seen(world) == 0
+
+
+class SchedulingContract(_Publishing):
+    """For vendors that keep posts for later, and drafts; `world` has to be a `SchedulingWorld`."""
+
+    async def test_a_post_for_later_is_seen_when_its_time_has_come(
+        self, publisher: Publisher, world: SchedulingWorld, post: PublishPost, clock: FakeClock
+    ) -> None:
+        """Not before, and then without anybody doing anything."""
+        planned = attrs.evolve(post, publish_at=clock.now() + LATER)
+        kept = await publisher.publish(planned)
+
+        assert await self._times_seen(world) == 0
+        assert not (await publisher.check(post.channel_external_id, kept.external_id)).is_visible
+        await world.pass_time(LATER + timedelta(minutes=1))
+        assert await self._times_seen(world) == 1
+        assert (await publisher.check(post.channel_external_id, kept.external_id)).is_visible
+
+    @pytest.mark.parametrize("passes", [timedelta(), 2 * LATER], ids=["while it waits", "when it is out"])
+    async def test_a_lost_answer_about_a_post_for_later_is_settled_by_looking(
+        self,
+        publisher: Publisher,
+        world: SchedulingWorld,
+        post: PublishPost,
+        clock: FakeClock,
+        passes: timedelta,
+    ) -> None:
+        """`find` knows it among what waits, and once it is out."""
+        since = clock.now() - A_WHILE
+        planned = attrs.evolve(post, publish_at=clock.now() + LATER)
+        await world.drop_answers()
+        with pytest.raises(OutcomeUnknownError):
+            await publisher.publish(planned)
+        await world.clear_up()
+        await world.pass_time(passes)
+
+        found = await publisher.find(planned, since=since)
+
+        assert found is not None
+        assert await publisher.find(planned, since=since, known=frozenset({found.external_id})) is None
+
+    async def test_a_post_for_another_time_is_another_post(
+        self, publisher: Publisher, post: PublishPost, clock: FakeClock
+    ) -> None:
+        """The same words, planned twice."""
+        since = clock.now() - A_WHILE
+        await publisher.publish(attrs.evolve(post, publish_at=clock.now() + LATER))
+
+        other = attrs.evolve(post, publish_at=clock.now() + 2 * LATER)
+        assert await publisher.find(other, since=since) is None
+
+    async def test_a_draft_is_seen_by_nobody(
+        self, publisher: Publisher, world: SchedulingWorld, post: PublishPost
+    ) -> None:
+        """The vendor keeps it, whatever time passes."""
+        kept = await publisher.publish(attrs.evolve(post, is_draft=True))
+        await world.pass_time(2 * LATER)
+
+        assert kept.external_id
+        assert not (await publisher.check(post.channel_external_id, kept.external_id)).is_visible
+        assert await self._times_seen(world) == 0
+
+    async def test_a_post_for_later_can_be_withdrawn(
+        self, publisher: Publisher, world: SchedulingWorld, post: PublishPost, clock: FakeClock
+    ) -> None:
+        """Then it never comes out."""
+        kept = await publisher.publish(attrs.evolve(post, publish_at=clock.now() + LATER))
+
+        await publisher.withdraw(post.channel_external_id, kept.external_id)
+        await world.pass_time(2 * LATER)
 
         assert await self._times_seen(world) == 0

@@ -40,6 +40,7 @@ NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {
     Capability.PUBLISH_POSTS: (*CONNECTING, "publisher"),
     Capability.PUBLISH_IMAGES: (*CONNECTING, "publisher"),
     Capability.PUBLISH_VIDEOS: (*CONNECTING, "publisher"),
+    Capability.SCHEDULE_POSTS: (*CONNECTING, "publisher"),
     Capability.RECEIVE_LEADS: (*CONNECTING, "lead_source", "subscriptions", "webhooks"),
 }
 NEEDED_BY_OPERATION: Final[Mapping[str, tuple[str, ...]]] = {

@@ -73,6 +73,14 @@ class PublisherWorld(World, Protocol):
         ...
 
 
+class SchedulingWorld(PublisherWorld, Protocol):
+    """A vendor that publishes later, by itself."""
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let time pass at the vendor, and on the clock that the vendor's ports were lent."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class FilledIn:
     """A form that a person submitted, as the person knows it. `answers` by question key."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,12 +10,13 @@ from moorage_facebook.operations import OPERATIONS, PostToPage, publish_post
 from moorage_facebook.plugin import CAPABILITIES, moorage_vendor
 from moorage_facebook.settings import GraphSettings
 from moorage_ports.capabilities import Capability
-from moorage_ports.errors import InvalidRequestError
+from moorage_ports.errors import InvalidRequestError, UnsupportedError
 from moorage_ports.plugin import SandboxPlan
 from moorage_ports.publisher import PublishPost
 from moorage_ports.secret import Secret
 
 PHOTO = "https://img.example/a.jpg"
+SOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def test_the_documents_names_are_bound() -> None:
@@ -41,6 +43,7 @@ def test_a_post_in_the_platforms_words_becomes_a_neutral_one() -> None:
         (PostToPage(page_id="1"), "message"),
         (PostToPage(page_id="1", message="  \n"), "message"),
         (PostToPage(page_id="1", image=PHOTO, images=(PHOTO,)), "image"),
+        (PostToPage(page_id="1", message="x", draft=True, publish_at=SOON), "publishAt"),
     ],
 )
 def test_a_body_that_says_too_little_or_too_much_is_refused(body: PostToPage, field: str) -> None:
@@ -48,6 +51,18 @@ def test_a_body_that_says_too_little_or_too_much_is_refused(body: PostToPage, fi
         publish_post(body)
 
     assert field in failure.value.fields
+
+
+def test_a_post_for_later_and_a_draft_stay_what_they_are() -> None:
+    assert publish_post(PostToPage(page_id="1", message="x", publish_at=SOON)).publish_at == SOON
+    assert publish_post(PostToPage(page_id="1", message="x", draft=True)).is_draft
+
+
+def test_a_video_is_said_to_be_missing_here_not_misspelt() -> None:
+    with pytest.raises(UnsupportedError) as failure:
+        publish_post(PostToPage(page_id="1", message="x", video="https://shop.example/film.mp4"))
+
+    assert "images" in failure.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Posts as Facebook takes them: photos, links, and what becomes of them when an answer is lost."""
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_facebook.publisher import LINK_MOVED, page_feed_post, page_photo_post, post_text
-from moorage_ports.errors import OutcomeUnknownError, VendorUnavailableError
+from moorage_facebook.publisher import LINK_MOVED, is_this_post, page_feed_post, page_photo_post, post_text
+from moorage_ports.errors import InvalidRequestError, OutcomeUnknownError, VendorUnavailableError
 from moorage_ports.publisher import PublishPost
 from moorage_ports.secret import Secret
 from tests.contract.facebook_weather import PAGE
@@ -81,8 +83,9 @@ async def test_what_was_published_is_found_again(org: Org, written: PublishPost)
     found = await org.publisher.find(written, since=since)
 
     assert found is not None
-    assert (found.external_id, found.permalink) == (published.external_id, published.permalink)
-    assert published.permalink
+    assert found.external_id == published.external_id
+    assert found.permalink == (await org.publisher.check(PAGE, found.external_id)).permalink
+    assert found.permalink
     assert published.notes == ((LINK_MOVED,) if written.images and written.link else ())
 
 
@@ -129,14 +132,98 @@ async def test_an_answer_lost_before_it_was_carried_out_is_not_found(org: Org) -
     assert await org.publisher.find(post("Words"), since=since) is None
 
 
-async def test_trouble_with_the_permalink_is_no_failure(org: Org) -> None:
-    """The post stands; where it can be seen is a courtesy."""
-    await org.world.control("faults", match={"method": "GET"}, status=500, body="<html>")
+async def test_nothing_is_asked_between_the_posts_id_and_whoever_waits_for_it(org: Org) -> None:
+    """An id that we have must not be lost over a permalink that is slow."""
+    await org.world.control("faults", match={"method": "GET"}, drop="before")
 
-    published = await org.publisher.publish(post("Words"))
+    assert (await org.publisher.publish(post("Words"))).external_id
 
-    assert published.external_id
-    assert published.permalink is None
+
+@pytest.mark.parametrize(
+    ("fault", "symptom"),
+    [
+        ({"status": 500, "body": "<html>"}, "vendor_answered_500"),
+        ({"status": 200, "body": "<html>"}, "vendor_answered_200"),
+        ({"drop": "after"}, "no_answer"),
+    ],
+)
+async def test_what_happened_to_an_answer_is_told(org: Org, fault: dict[str, object], symptom: str) -> None:
+    """Support has nothing else to go by."""
+    await org.world.control("faults", match={"method": "POST", "path": "/feed"}, times=1, **fault)
+
+    with pytest.raises(OutcomeUnknownError) as failure:
+        await org.publisher.publish(post("Words"))
+
+    assert failure.value.symptom == symptom
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "is_same"),
+    [
+        ("https://shop.example", "https://shop.example/", True),
+        ("https://www.shop.example/a/", "http://shop.example/a", True),
+        ("https://shop.example/a?x=1", "https://shop.example/a?x=2", False),
+        ("https://shop.example/a", "https://shop.example/b", False),
+        ("https://shop.example/a", None, True),
+    ],
+)
+def test_a_link_is_recognised_in_facebooks_spelling(asked: str, shown: str | None, is_same: bool) -> None:
+    """A slash more must not make a post that stands look as if it did not; another page is another post."""
+    card = [{"media_type": "link", "unshimmed_url": shown}] if shown else []
+    node = {"created_time": 2_000_000_000, "message": "Look", "attachments": {"data": card}}
+    since = datetime.fromtimestamp(1_999_999_999, UTC)
+
+    assert is_this_post(node, post("Look", asked), app_id="1", since=since) is is_same
+
+
+async def test_photos_are_uploaded_side_by_side(org: Org) -> None:
+    """Ten slow uploads one after the other would outlast everybody's patience."""
+    await org.world.control("faults", match={"method": "POST", "path": "/photos"}, delayMs=100)
+    began = time.monotonic()
+
+    parts = await org.publisher.prepare(post("Ten", None, *[f"{PHOTO}?{n}" for n in range(10)]))
+
+    assert len(set(parts)) == 10
+    assert time.monotonic() - began < 0.7
+
+
+async def test_photos_stand_in_the_authors_order(org: Org) -> None:
+    urls = [f"{PHOTO}?{n}" for n in range(6)]
+    await org.publisher.publish(post("Six", None, *urls))
+
+    (made,) = await org.world.state("posts")
+    assert made["photos"] == urls
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=9), timedelta(days=31), timedelta(days=-1)])
+async def test_a_time_that_facebook_does_not_take_is_refused_before_anything_is_sent(
+    org: Org, ahead: timedelta
+) -> None:
+    planned = attrs.evolve(post("Later", None, PHOTO), publish_at=org.context.clock.now() + ahead)
+
+    with pytest.raises(InvalidRequestError) as failure:
+        await org.publisher.publish(planned)
+
+    assert "publishAt" in failure.value.fields
+    assert (await org.publisher.preflight(planned)).problems
+    assert await org.world.state("photos") == []
+
+
+@pytest.mark.parametrize("images", [(), (PHOTO,), (PHOTO, SECOND_PHOTO)])
+async def test_a_draft_with_whatever_photos_is_one_unseen_post(org: Org, images: tuple[str, ...]) -> None:
+    await org.publisher.publish(attrs.evolve(post("Draft", None, *images), is_draft=True))
+
+    (made,) = await org.world.state("posts")
+    assert made["live"] is False
+    assert made["photos"] == list(images)
+
+
+async def test_a_draft_whose_answer_was_lost_may_be_sent_again(org: Org) -> None:
+    """Nobody sees it, whatever became of it, and no list of Graph's has it."""
+    await org.world.control("faults", match={"method": "POST", "path": "/feed"}, times=1, drop="after")
+
+    with pytest.raises(VendorUnavailableError):
+        await org.publisher.publish(attrs.evolve(post("Draft"), is_draft=True))
 
 
 async def test_a_photo_is_not_taken_for_a_text_that_reads_alike(org: Org) -> None:

@@ -17,7 +17,14 @@ from moorage_facebook.settings import VENDOR, GraphSettings, settings_of
 from moorage_ports.clock import Clock
 from moorage_ports.errors import OutcomeUnknownError, RateLimitError, VendorError, VendorUnavailableError
 from moorage_ports.governor import Governor
-from moorage_ports.http import HttpAnswer, HttpClient, HttpRequest, NeverSentError, NoAnswerError
+from moorage_ports.http import (
+    HttpAnswer,
+    HttpClient,
+    HttpRequest,
+    NeverSentError,
+    NoAnswerError,
+    TimedOutError,
+)
 from moorage_ports.plugin import VendorContext
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import VendorApp
@@ -77,10 +84,11 @@ class GraphClient:
             answer = await self.http.send(self._request(call, min(call.deadline, left)))
         except NeverSentError as never_sent:
             msg = "Facebook is out of reach"
-            raise VendorUnavailableError(msg, vendor=VENDOR) from never_sent
+            raise VendorUnavailableError(msg, vendor=VENDOR, symptom="out_of_reach") from never_sent
         except NoAnswerError as cut_off:
             msg = "Facebook did not answer"
-            raise lost(msg, vendor=VENDOR) from cut_off
+            symptom = "timed_out" if isinstance(cut_off, TimedOutError) else "no_answer"
+            raise lost(msg, vendor=VENDOR, symptom=symptom) from cut_off
         return await self.understand(answer, call)
 
     async def understand(self, answer: HttpAnswer, call: GraphCall) -> Mapping[str, object]:
@@ -197,5 +205,5 @@ def read_answer(answer: HttpAnswer, call: GraphCall) -> Mapping[str, object]:
         raise error_from_graph(answer.status, body, answer.headers, writes=call.writes)
     if not isinstance(body, dict) or not call.expects <= body.keys():
         msg = "Facebook answered in a shape we don't know"
-        raise lost(msg, vendor=VENDOR)
+        raise lost(msg, vendor=VENDOR, symptom=f"vendor_answered_{answer.status}")
     return body

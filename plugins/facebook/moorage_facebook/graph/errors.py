@@ -87,7 +87,14 @@ def error_from_graph(status: int, body: object, headers: Mapping[str, str], *, w
         retry_after=(wait or row_wait) if issubclass(kind, RateLimitError) else None,
         fields=error.fields,
         remedy=row.remedy if row and kind in {row.kind, row.on_write} else "",
+        symptom=_symptom(kind, status),
     )
+
+
+def _symptom(kind: type[VendorError], status: int) -> str:
+    """How a failure showed whose kind leaves open what happened."""
+    is_vague = issubclass(kind, OutcomeUnknownError | VendorUnavailableError)
+    return f"vendor_answered_{status}" if is_vague else ""
 
 
 def _kind(error: GraphError, row: Row | None, status: int, *, writes: bool) -> type[VendorError]:
@@ -108,7 +115,8 @@ def _unexplained(status: int, wait: timedelta | None, *, writes: bool) -> Vendor
         msg = "Facebook asks for fewer calls (HTTP 429)"
         return RateLimitError(msg, vendor=VENDOR, hits=Hits.INTEGRATION, retry_after=wait)
     msg = f"Facebook answered in a way we don't know (HTTP {status})"
-    return (OutcomeUnknownError if writes else VendorUnavailableError)(msg, vendor=VENDOR)
+    kind: type[VendorError] = OutcomeUnknownError if writes else VendorUnavailableError
+    return kind(msg, vendor=VENDOR, symptom=_symptom(kind, status))
 
 
 def _stated_wait(headers: Mapping[str, str]) -> timedelta | None:
