@@ -24,10 +24,12 @@ JOBS_SCHEMA: Final = "jobs"
 JOB_TABLES: Final = frozenset({"job", "job_timer", "job_pause", "job_schedule"})  # nudges of every org
 
 _SYSTEM = "current_setting('moorage.door', true) = 'system'"
-_OF_ORG = f"org_id = current_setting('moorage.org', true) OR {_SYSTEM}"
+# A setting that was made for an earlier transaction is "" afterwards, and "" is the host's own org.
+_OF_ORG = f"org_id = nullif(current_setting('moorage.org', true), '') OR {_SYSTEM}"
 
 _POLICIES = text(
-    "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS is_on, p.polname IS NOT NULL AS is_there"
+    "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS is_on,"
+    " obj_description(p.oid, 'pg_policy') AS says"
     " FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = :policy"
     " WHERE c.relnamespace = to_regnamespace(current_schema()) AND c.relkind = 'r'"
 )
@@ -60,7 +62,7 @@ def secure(connection: Connection, app_login: str = "") -> None:
     """
     for row in connection.execute(_POLICIES, {"policy": POLICY}).all():
         condition = condition_of(row.relname)
-        if condition is not None and not (row.is_on and row.is_there):
+        if condition is not None and not (row.is_on and row.says == condition):
             _guard(connection, row.relname, condition)
     owner = connection.exec_driver_sql("SELECT current_user").scalar_one()
     for grantee in (_app_role(connection), app_login):
@@ -70,11 +72,13 @@ def secure(connection: Connection, app_login: str = "") -> None:
 
 def _guard(connection: Connection, table: str, condition: str) -> None:
     name = _quoted(connection, table)
+    comment = condition.replace("'", "''")  # what it was made of: PostgreSQL shows it in words of its own
     for statement in (
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
         f"DROP POLICY IF EXISTS {POLICY} ON {name}",
         f"CREATE POLICY {POLICY} ON {name} USING ({condition}) WITH CHECK ({condition})",
+        f"COMMENT ON POLICY {POLICY} ON {name} IS '{comment}'",
     ):
         connection.exec_driver_sql(statement)
 
