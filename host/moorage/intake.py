@@ -19,6 +19,7 @@ from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
 from moorage.metrics import UNMAPPED_EVENTS
 from moorage.operations import connecting, publishing
+from moorage.operations.saving import forget_old_secrets
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
 from moorage.settling import LeaseLostError, Outcome, Settler
@@ -93,6 +94,7 @@ def register_workers(services: Services) -> None:
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
     jobs.every("usage meters", timedelta(hours=1), forget_meters)
+    jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
     jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
 

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from moorage.apps import previous_secret_ref
 from moorage.call_counts import CallCounter
-from moorage.operations.saving import PREVIOUS_SECRET_LIVES
+from moorage.operations.saving import PREVIOUS_SECRET_LIVES, forget_old_secrets
 from moorage.services import Caller
 from moorage_adapters.memory.things import READ_BOARDS, WRITE_NOTES
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
@@ -235,6 +236,21 @@ async def test_saving_the_same_again_prolongs_nothing_w9(host: Harbour, own: Ven
     last = await saved(host, config=config_of(fresh))
     assert "previousSecretUntil" not in last["app"] or last["app"]["previousSecretUntil"] is None
     assert (await host.services.apps.for_org(host.vendor, "org-a")).secrets == fresh.secrets
+
+
+async def test_the_secret_before_is_shredded_when_its_time_is_over_w9(host: Harbour, own: VendorApp) -> None:
+    """W9: what nobody may sign with any more is not kept for somebody to find."""
+    await saved(host, config=config_of(own))
+    await saved(host, config=config_of(host.world.renew_secret("own-app")))
+    host.clock.advance(PREVIOUS_SECRET_LIVES - timedelta(seconds=1))
+
+    async def is_kept() -> bool:
+        await forget_old_secrets(host.services)
+        return await host.storage.secrets("org-a", "memory").get(previous_secret_ref("own-app")) is not None
+
+    assert await is_kept()
+    host.clock.advance(timedelta(seconds=1))
+    assert not await is_kept()
 
 
 # The connection ------------------------------------------------------------------------------------

@@ -229,6 +229,22 @@ async def _keep_previous(uow: UnitOfWork, vendor: Vendor, app_id: str, previous:
         await secrets.put(ref, previous)
 
 
+async def forget_old_secrets(services: Services) -> None:
+    """Shred the secrets that apps had before, once they are no longer live."""
+    now = services.clock.now()
+    for slug, org_id in await services.storage.own_app_marks():
+        vendor = services.vendors.by_slug.get(slug)
+        if vendor is None:
+            continue
+        async with services.storage.unit_of_work(org_id) as uow:
+            app = await uow.own_apps.of_vendor(slug)
+            if app is None or app.previous_secret_until is None or app.previous_secret_until > now:
+                continue
+            await _keep_previous(uow, vendor, app.app_id, None)
+            await uow.own_apps.save(attrs.evolve(app, previous_secret_until=None, revision=new_id()))
+        services.apps.forget(vendor, org_id)
+
+
 async def _forget_app(uow: UnitOfWork, app: OwnApp) -> None:
     for ref in (secret_ref(app.app_id), previous_secret_ref(app.app_id)):
         await uow.secrets(app.vendor).forget(owner_type=ref.owner_type, owner_id=ref.owner_id)
