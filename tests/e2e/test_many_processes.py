@@ -98,7 +98,7 @@ async def test_a_lead_taken_in_by_one_process_is_brought_by_another_at_once(
             await host.wait_for(lead, deadline=5)
             waits.append(time.monotonic() - acknowledged_at)
             await asyncio.sleep(0.02)
-    # On a calm machine the median is 25 ms; here other tests may take both processors.
+    # The median was 48 ms with two busy processors; other tests may leave less of them than that.
     assert statistics.quantiles(waits, n=4)[0] < 0.25, sorted(waits)
 
 

@@ -185,7 +185,7 @@ async def test_a_nudge_is_seen_right_after_its_commit(line: Line) -> None:
             begun = time.monotonic()
             await line.nudge(f"g{number}")
             await until(lambda: len(waits) == number + 1)  # noqa: B023
-    assert statistics.median(waits) < 0.3, "a poll would take half a second; a calm machine 4 ms"
+    assert statistics.median(waits) < 0.3, "a poll would take half a second; alone it takes 4 ms"
 
 
 async def test_a_transaction_that_stays_open_after_nudging_holds_up_nobody_else(line: Line) -> None:
