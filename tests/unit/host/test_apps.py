@@ -207,14 +207,14 @@ async def test_a_look_that_began_before_a_change_is_not_believed(
 ) -> None:
     """The change happens while the revisions are being read: they are read again."""
     own = host.world.register_app("own")
-    reading = asyncio.Event()
+    reading, changed = asyncio.Event(), asyncio.Event()
     look = counted.own_app_marks
 
     async def slow() -> Mapping[tuple[str, str], str]:
         marks = await look()
         if counted.looks == 1:
             reading.set()
-            await asyncio.sleep(0.05)
+            await changed.wait()
         return marks
 
     counted.own_app_marks = slow  # type: ignore[method-assign]
@@ -222,5 +222,6 @@ async def test_a_look_that_began_before_a_change_is_not_believed(
     await reading.wait()
     await bring(host, ORG, own)
     apps.forget(host.vendor, ORG)
+    changed.set()
 
     assert own.secret in secrets_of(await asking)
