@@ -23,6 +23,7 @@ from moorage_ports.operations import (
     SELECT_CHANNELS,
     BeginConnect,
     ChannelProblem,
+    ChannelView,
     ListChannels,
     SelectChannels,
 )
@@ -76,10 +77,7 @@ async def integration_page(
             failure = words.trouble(error)
             standing = await _standing(visit, slug)  # the error may have ended the integration
         else:
-            rows = tuple(
-                ChannelRow(**attrs.asdict(each, recurse=False) | {"reason": each.reason or ""})
-                for each in listed.channels
-            )
+            rows = _rows(listed.channels)
     return _page(visit, standing, rows, outcome=outcome, failure=failure, is_saved=bool(saved))
 
 
@@ -124,7 +122,9 @@ async def _standing(visit: Visit, slug: str) -> VendorStanding:
         return await vendor_standing(uow, vendor)
 
 
-def _rows(channels: Iterable[Channel], problems: Iterable[ChannelProblem] = ()) -> tuple[ChannelRow, ...]:
+def _rows(
+    channels: Iterable[Channel | ChannelView], problems: Iterable[ChannelProblem] = ()
+) -> tuple[ChannelRow, ...]:
     by_id = {problem.id: problem for problem in problems}
     return tuple(
         ChannelRow(
@@ -135,7 +135,7 @@ def _rows(channels: Iterable[Channel], problems: Iterable[ChannelProblem] = ()) 
             selected=channel.selected,
             selectable=channel.selectable,
             subscribed=channel.subscribed,
-            reason=channel.reason,
+            reason=channel.reason or "",
             missing_scopes=channel.missing_scopes,
             problem=by_id.get(channel.id) or by_id.get(channel.external_id),
         )
