@@ -9,13 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from moorage.intake import MOST_TRIES
+from moorage.intake import MOST_TRIES, NOT_FOUND_RETRIES
 from moorage.replay import AT_ONCE, ReplayOrder, find, replay
 from moorage_adapters.memory.things import Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from moorage_ports.inbox import ItemState
 from tests.support.harbour import ADMIN, Harbour, harbour
 
+LONGEST = 1.2 * max(NOT_FOUND_RETRIES)
 DEAD = ReplayOrder(org_id=ADMIN.org_id, by="somebody")
 DONE = ReplayOrder(org_id=ADMIN.org_id, by="somebody", states=(ItemState.DONE,))
 ALL = ReplayOrder(org_id=ADMIN.org_id, by="somebody", states=(ItemState.DONE, ItemState.DEAD))
@@ -41,7 +42,7 @@ async def bury(host: Harbour, count: int = 1) -> list[Slip]:
     hidden = {slip.id: host.world.slips.pop(slip.id) for slip in slips}
     for _ in range(MOST_TRIES):
         await host.work()
-        host.clock.advance(timedelta(hours=1))
+        host.clock.advance(LONGEST)
     host.world.slips.update(hidden)
     return slips
 
@@ -82,7 +83,7 @@ async def test_a_replayed_change_has_all_its_tries_again(host: Harbour) -> None:
     assert await find(host.services, DEAD) == (), "one failure does not bury it"
 
     host.world.slips[slip.id] = hidden
-    host.clock.advance(timedelta(hours=1))
+    host.clock.advance(LONGEST)
     await host.work()
     assert await lead_ids(host) == [slip.id]
 
