@@ -40,8 +40,33 @@ async def test_a_post_is_never_doubled_when_its_process_dies_10(
         facts = await demo.start()
         async with demo_client(facts) as client:
             assert await _posts(client) == posts
-            await _wait_for(client, body, key, status=status, deadline=60)
+            await _wait_for(client, body, key, status=status, deadline=90)
             assert await _posts(client) == posts, "it is looked for, never sent again"
+    finally:
+        await demo.kill()
+
+
+async def test_a_post_that_was_not_begun_is_published_after_the_restart_10(tmp_path: Path) -> None:
+    """P10: killed before the note that the call begins; nothing was sent, so it is sent, once."""
+    demo = DemoProcess(data=tmp_path / "data")
+    try:
+        facts = await demo.start()
+        async with demo_client(facts) as client:
+            await client.connect()
+        await demo.kill()
+        facts = await demo.start({"MOORAGE_FAIL_POINT": "P10-prepared"})
+        body = {"pageId": facts.pages[0].id, "message": TEXT}
+        key = {"Idempotency-Key": "the-one-post"}
+        async with demo_client(facts) as client:
+            with pytest.raises(httpx.TransportError):
+                await client.call("post-to-page", body, **key)
+        await demo.wait_dead()
+
+        facts = await demo.start()
+        async with demo_client(facts) as client:
+            assert await _posts(client) == 0
+            await _wait_for(client, body, key, status="published", deadline=120)
+            assert await _posts(client) == 1
     finally:
         await demo.kill()
 

@@ -54,6 +54,25 @@ async def test_the_latest_come_newest_first(storage: SqlStorage) -> None:
         ]
 
 
+async def test_the_posts_that_publications_account_for_are_known_by_channel_and_time(
+    storage: SqlStorage,
+) -> None:
+    """A look for a lost post leaves them out, however many publications there are."""
+    early, late = NOON, NOON + timedelta(hours=1)
+    elsewhere = PublishPost(channel_external_id="page-2", text="Hello")
+    async with storage.unit_of_work("a") as uow:
+        await uow.publications.save(_publication(1, external_id="1_1", updated_at=early))
+        await uow.publications.save(_publication(2, external_id="1_2", created_at=early, updated_at=late))
+        await uow.publications.save(_publication(3, external_id="2_3", post=elsewhere, updated_at=late))
+        await uow.publications.save(_publication(4, external_id="1_4", vendor="other", updated_at=late))
+        await uow.publications.save(_publication(5, updated_at=late))
+    async with storage.unit_of_work("b") as uow:
+        await uow.publications.save(_publication(6, external_id="1_6", updated_at=late))
+    async with storage.unit_of_work("a") as uow:
+        assert await uow.publications.known_posts(VENDOR, "page-1", since=late) == {"1_2"}
+        assert await uow.publications.known_posts(VENDOR, "page-1", since=early) == {"1_1", "1_2"}
+
+
 async def test_the_unsettled_are_found_in_one_org_and_over_all(storage: SqlStorage) -> None:
     old, new = NOON, NOON + timedelta(hours=1)
     for org_id in ("a", "b"):
@@ -62,10 +81,14 @@ async def test_the_unsettled_are_found_in_one_org_and_over_all(storage: SqlStora
             await uow.publications.save(_publication(2, status=PublicationStatus.UNCONFIRMED, updated_at=old))
             await uow.publications.save(_publication(3, status=PublicationStatus.UNCONFIRMED, updated_at=new))
             await uow.publications.save(_publication(4, status=PublicationStatus.PUBLISHED, updated_at=old))
+            await uow.publications.save(_publication(5, status=PublicationStatus.PENDING, updated_at=old))
+            await uow.publications.save(_publication(6, status=PublicationStatus.SCHEDULED, updated_at=old))
             found = await uow.publications.unsettled(before=new)
-            assert [one.id for one in found] == ["publication-1", "publication-2"]
+            assert [one.id for one in found] == ["publication-1", "publication-2", "publication-5"]
     everywhere = await storage.backlog.unsettled_publications(new)
-    assert sorted(everywhere) == [(org, f"publication-{n}") for org in ("a", "b") for n in (1, 2)]
+    assert sorted(everywhere) == [(org, f"publication-{n}") for org in ("a", "b") for n in (1, 2, 5)]
+    everywhere = await storage.backlog.unsettled_publications(new + timedelta(days=1))
+    assert ("a", "publication-6") in everywhere, "its own nudge may have been lost"
 
 
 async def test_a_key_stands_for_its_first_call(storage: SqlStorage) -> None:
