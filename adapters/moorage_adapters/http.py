@@ -22,6 +22,7 @@ from moorage_ports.http import (
     HttpRequest,
     NeverSentError,
     NoAnswerError,
+    TimedOutError,
 )
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -106,18 +107,19 @@ class HttpxClient:
 
         Raises:
             NeverSentError: Nothing left this machine.
-            NoAnswerError: It left and the answer did not arrive before `request.deadline`.
+            TimedOutError: It left and the answer did not arrive before `request.deadline`.
+            NoAnswerError: It left and the connection broke before the answer was whole.
             AnswerTooLargeError: The answer was larger than the host allows.
         """
         number = zlib.crc32(request.lane.encode("utf-8", "surrogatepass")) % len(self._clients)
-        progress = _Progress()
+        progress, lost = _Progress(), NoAnswerError
         try:
             async with asyncio.timeout(request.deadline.total_seconds()), self._slots[number]:
                 return await self._send(self._clients[number], request, progress)
         except HttpError:
             raise
         except TimeoutError:
-            what = "the deadline passed"
+            what, lost = "the deadline passed", TimedOutError
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as failure:
             what = type(failure).__name__
         except (ValueError, TypeError) as failure:  # what the libraries say to a request that is none
@@ -125,7 +127,7 @@ class HttpxClient:
         # Outside of `except`: the library's exception knows the URL, and must not travel with ours.
         if progress.is_sent:
             msg = f"no whole answer came back: {what}"
-            raise NoAnswerError(msg)
+            raise lost(msg)
         msg = f"the request did not leave: {what}"
         raise NeverSentError(msg)
 
