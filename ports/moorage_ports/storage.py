@@ -11,7 +11,6 @@ from typing import Protocol
 from moorage_ports.accounts import Accounts
 from moorage_ports.apps import CallCounts, OwnApps
 from moorage_ports.checkpoints import LeadCheckpoints
-from moorage_ports.checkpoints import LeadCheckpoints
 from moorage_ports.crm import Leads
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
@@ -92,12 +91,12 @@ class Storage(Protocol):
         """
         ...
 
-    async def ping(self) -> None:
-        """Raises UnavailableError unless the database answers and its schema is current."""
     async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
         """The revision of every app that an org brought, by (vendor, org). Over all orgs, for caches only."""
         ...
 
+    async def ping(self) -> None:
+        """Raises UnavailableError unless the database answers and its schema is current."""
         ...
 
     async def aclose(self) -> None:

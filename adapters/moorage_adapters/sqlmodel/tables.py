@@ -456,6 +456,8 @@ def _core(row: type[Base]) -> Table:
 ORG_KEY = _core(OrgKeyRow)
 SECRET = _core(SecretRow)
 INTEGRATION = _core(IntegrationRow)
+OWN_APP = _core(OwnAppRow)
+CALL_COUNT = _core(CallCountRow)
 GRANT = _core(GrantRow)
 CHANNEL = _core(ChannelRow)
 CONNECT_ATTEMPT = _core(ConnectAttemptRow)
@@ -473,8 +475,6 @@ JOB_PAUSE = _core(JobQueueRow)
 JOB_SCHEDULE = _core(JobScheduleRow)
 USAGE_METER = _core(UsageMeterRow)
 
-OWN_APP = _core(OwnAppRow)
-CALL_COUNT = _core(CallCountRow)
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
 IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)

@@ -184,7 +184,6 @@ class VendorContract(VendorFixtures):
             if name.endswith(("secret", "secrets", "token", "password", "key")):
                 assert Secret in {declared, *get_args(declared)}, f"{name} is a {declared}"
 
-
     def test_an_app_of_an_orgs_own_can_be_proven_and_described(self, vendor: Vendor) -> None:
         """Who lets orgs bring an app can ask the vendor about it; its secrets are secrets in JSON, too."""
         if vendor.own_app is None:
@@ -195,6 +194,7 @@ class VendorContract(VendorFixtures):
             is_secret = Secret in {declared, *get_args(declared)}
             assert is_secret or not name.endswith(("secret", "token", "password", "key")), name
             assert is_secret or unsayable(declared, name) == []
+
 
 def registered(plugin: object) -> Vendor:
     """Register `plugin` with a host that has no other, and ask it for its card."""
