@@ -41,9 +41,7 @@ NudgeArguments: TypeAlias = tuple[
 
 def nudge_arguments(nudges: Iterable[Nudge]) -> NudgeArguments:
     """The parameters of `NUDGE`; each key once, because one statement cannot meet a row twice."""
-    cleaned = [
-        attrs.evolve(nudge, group=clean(nudge.group), org_id=clean(nudge.org_id)) for nudge in nudges
-    ]
+    cleaned = [attrs.evolve(nudge, group=clean(nudge.group), org_id=clean(nudge.org_id)) for nudge in nudges]
     wanted = {key_of(nudge): nudge for nudge in cleaned}
     return (
         list(wanted),
