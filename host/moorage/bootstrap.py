@@ -89,7 +89,10 @@ async def migrate(settings: Settings) -> str:
         UnavailableError: It cannot be opened or written.
     """
     try:
-        return await schema.upgrade(settings.database_url)
+        owner = settings.database_owner_url
+        return await schema.upgrade(
+            owner or settings.database_url, app_url=settings.database_url if owner else ""
+        )
     except UnsafeDatabaseError as unfit:
         raise CannotStartError(str(unfit)) from unfit
 

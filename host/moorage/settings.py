@@ -38,6 +38,7 @@ _PREFIX: Final = "MOORAGE_"
 _FILE: Final = "_FILE"
 _NOT_SETTINGS: Final = frozenset({"MOORAGE_CONFIG", "MOORAGE_FAIL_POINT"})  # read elsewhere
 _NOT_SETTINGS_PREFIX: Final = "MOORAGE_TEST_"
+_DATABASE_URLS: Final = frozenset({"database_url", "database_owner_url"})  # they may hold passwords
 _HOST_SECRET_BYTES: Final = 32
 _VENDOR_SECRET_BYTES: Final = 8
 _PLACEHOLDER: Final = re.compile(
@@ -135,6 +136,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = attrs.field(default=8080, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
     database_url: str = attrs.field(default="sqlite:///moorage.sqlite3", repr=False)
+    database_owner_url: str = attrs.field(
+        default="", repr=False
+    )  # who owns the tables; only `migrate` uses it
     keyring_file: Path
     jwt: JwtSettings
     state_secret: Secret
@@ -196,8 +200,8 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, ReturnTarget):
         scheme, host, port = value.origin
         return f"{value.org_id + ':' if value.org_id else ''}{scheme}://{host}:{port}{value.path}"
-    if name == "database_url":
-        return re.sub(r"//[^@/]*@", "//…@", str(value)).partition("?")[0]
+    if name in _DATABASE_URLS:
+        return re.sub(r"//[^@/]*@", "//…@", str(value)).partition("?")[0] or "not set"
     return "not set" if value is None else str(value)
 
 
@@ -279,7 +283,7 @@ class _Given:
                 if field.default is attrs.NOTHING:
                     self._problems.append(f"{name} is missing")
                 continue
-            if _holds_secrets(field.type) or field.name == "database_url":
+            if _holds_secrets(field.type) or field.name in _DATABASE_URLS:
                 self._secrets.update((name, name + _FILE))
             least = _HOST_SECRET_BYTES if section in {"", "jwt"} else _VENDOR_SECRET_BYTES
             values[field.alias] = self._converted(name, raw, field, least=least)
