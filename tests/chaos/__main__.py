@@ -1,4 +1,7 @@
-"""`make chaos MINUTES=n`: load and accidents on both databases, then the history against the data."""
+"""`make chaos MINUTES=n`: load and accidents on both databases, then the history against the data.
+
+`python -m tests.chaos --points N` kills N times at each named point instead (see `points`).
+"""
 
 import argparse
 import asyncio
@@ -6,7 +9,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from tests.chaos.checker import Verdict, settled, verdict
 from tests.chaos.graph import graph_of_leads
 from tests.chaos.load import OWNERS, Author, History, Sender, deliver_at
 from tests.chaos.nemesis import Nemesis, small_disk
+from tests.chaos.points import POINTS, RATE, PointOrders, kill_at, kill_while_publishing, line_of
+from tests.support.databases import Databases
 from tests.support.demo import free_port
 from tests.support.hosting import HostPlan, HostProcess
 from tests.support.postgres import Cluster, running_cluster
@@ -50,7 +55,14 @@ async def run(
             nemesis = Nemesis(dice=dice, servers=servers, history=history, disk=disk, cluster=cluster)
             until = time.monotonic() + orders.minutes * 60
             await asyncio.gather(
-                deliver_at(orders.rate, until, Author(dice, history), sender, dice), nemesis.rage(until)
+                deliver_at(
+                    orders.rate,
+                    lambda: time.monotonic() >= until,
+                    Author(dice, history),
+                    sender,
+                    dice,
+                ),
+                nemesis.rage(until),
             )
             for worker in workers:
                 worker.cancel()
@@ -60,6 +72,29 @@ async def run(
             await storage.aclose()
     _report(database, orders, history, nemesis, found)
     return found.holds
+
+
+async def run_points(
+    database: str, orders: PointOrders, only: Sequence[str] | None, folder: Path, cluster: Cluster | None
+) -> bool:
+    """One database, point after point, each on data of its own; answers whether everything held."""
+    print(f"chaos {database}: seed {orders.seed}, {orders.kills} kills at each point, {RATE:.0f} changes/s")
+    held, apart = True, cluster is not None
+    databases = Databases(cluster) if cluster else None
+    for point in only or (*POINTS, "P10"):
+        place = folder / point
+        place.mkdir()
+        url = await databases.empty() if databases else f"sqlite:///{place / 'moorage.sqlite3'}"
+        plan, started = HostPlan(folder=place, database_url=url), time.monotonic()
+        if point == "P10":
+            posts = await kill_while_publishing(orders, plan, apart=apart)
+            held &= posts.holds
+            print(posts.line(orders.kills, time.monotonic() - started), flush=True)
+            continue
+        found = await kill_at(point, orders, plan, apart=apart)
+        held &= found.holds
+        print(line_of(point, orders.kills, found, time.monotonic() - started), flush=True)
+    return held
 
 
 @asynccontextmanager
@@ -103,6 +138,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=1000.0, help="changes per second")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--points", type=int, default=0, help="kills at each of P0 to P10, instead")
+    parser.add_argument("--point", action="append", help="only at this one")
     parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
@@ -112,11 +149,16 @@ def main() -> int:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-chaos-")))
             is_sqlite = database == "sqlite"
-            disk = stack.enter_context(small_disk(folder, DISK_MEGABYTES)) if is_sqlite else None
-            if is_sqlite and disk is None:
+            wants_disk = is_sqlite and not given.points
+            disk = stack.enter_context(small_disk(folder, DISK_MEGABYTES)) if wants_disk else None
+            if wants_disk and disk is None:
                 print("no small file system could be mounted here: the disk is never full in this run")
             cluster = None if is_sqlite else stack.enter_context(running_cluster(free_port()))
-            held &= uvloop.run(run(database, orders, folder, disk, cluster))
+            if given.points:
+                points = PointOrders(kills=given.points, seed=seed)
+                held &= uvloop.run(run_points(database, points, given.point, folder, cluster))
+            else:
+                held &= uvloop.run(run(database, orders, folder, disk, cluster))
     return 0 if held else 1
 
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -99,7 +99,9 @@ class Author:
 class Sender:
     """Sends parcels over keep-alive connections until each is acknowledged with a 200."""
 
-    def __init__(self, port: int, secret: str, history: History) -> None:
+    def __init__(self, port: int, secret: str, history: History, *, torn: float = 0.0) -> None:
+        """`torn` is the share of bodies that arrive in two pieces."""
+        self.torn = torn
         self.port = port
         self.secret = secret
         self.history = history
@@ -136,13 +138,24 @@ class Sender:
         self.history.acks.append(time.monotonic())
         return True
 
+    async def _write(self, writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
+        if random.random() >= self.torn:
+            writer.write(head + body)
+            return
+        writer.write(head + body[: len(body) // 2])
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        if writer.is_closing():  # uvloop would raise something else
+            raise ConnectionResetError
+        writer.write(body[len(body) // 2 :])
+
     async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parcel: Parcel) -> int:
         head = (
             "POST /connect/webhook/facebook HTTP/1.1\r\nhost: chaos\r\ncontent-type: application/json\r\n"
             f"x-hub-signature-256: {signature(parcel.body, self.secret)}\r\n"
             f"content-length: {len(parcel.body)}\r\n\r\n"
         )
-        writer.write(head.encode() + parcel.body)
+        await self._write(writer, head.encode(), parcel.body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = answer.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         if length:
@@ -150,12 +163,14 @@ class Sender:
         return int(answer[9:12])
 
 
-async def deliver_at(rate: float, until: float, author: Author, sender: Sender, dice: random.Random) -> None:
-    """`rate` changes per second until then, some deliveries sent twice, some later than written."""
+async def deliver_at(
+    rate: float, is_over: Callable[[], bool], author: Author, sender: Sender, dice: random.Random
+) -> None:
+    """`rate` changes per second until it is over, some deliveries sent twice, some later than written."""
     started, written = time.monotonic(), 0
     late: list[Parcel] = []
-    while (now := time.monotonic()) < until:
-        while written < (now - started) * rate:
+    while not is_over():
+        while written < (time.monotonic() - started) * rate:
             size = dice.choice((1, 1, 2, 3, 8))
             parcel = author.parcel(size)
             written += size

@@ -10,6 +10,8 @@ from tests.support.demo import DemoFacts, DemoProcess, demo_client
 
 pytestmark = pytest.mark.chaos
 
+AFTER_THE_ANSWER = ("P7", "P8", "P9")
+
 
 def _leadgen(page_id: str, form_id: str, lead_id: str) -> bytes:
     value = (
@@ -21,8 +23,8 @@ def _leadgen(page_id: str, form_id: str, lead_id: str) -> bytes:
     )
 
 
-@pytest.mark.parametrize("point", ["P4", "P5", "P6", "P7", "P8", "P9"])
-async def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize("point", ["P0", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9"])
+async def test_nothing_acknowledged_is_lost_or_doubled_d4(tmp_path: Path, point: str) -> None:
     """D4: killed at `point`; the sender repeats what was not acknowledged; exactly one lead comes of it."""
     demo = DemoProcess(data=tmp_path / "data")
     try:
@@ -43,8 +45,9 @@ async def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, point: st
         body = _leadgen(page.id, page.forms[0].id, "900000000000777")
         facts = await demo.start({"MOORAGE_FAIL_POINT": point})
         async with demo_client(facts) as client:
-            acknowledged = await _delivered(client.http, facts, body)
-        await demo.wait_dead()
+            acknowledged = await _delivered(client.http, facts, body, pieces=2)
+        assert await demo.wait_dead() == -9
+        assert acknowledged == (point in AFTER_THE_ANSWER)
 
         facts = await demo.start()
         async with demo_client(facts) as client:
@@ -58,10 +61,10 @@ async def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, point: st
         await demo.kill()
 
 
-async def _delivered(http: httpx.AsyncClient, facts: DemoFacts, body: bytes) -> bool:
-    """Whether the delivery was acknowledged; a connection that died was not."""
+async def _delivered(http: httpx.AsyncClient, facts: DemoFacts, body: bytes, *, pieces: int = 1) -> bool:
+    """Whether the delivery, in so many pieces, was acknowledged; on a connection that died it was not."""
     try:
-        answer = await deliver(http, facts, body)
+        answer = await deliver(http, facts, body, pieces=pieces)
     except httpx.TransportError:
         return False
     return answer.status_code == 200
