@@ -4,6 +4,7 @@ Everything here is pure: no network, no clock, no store. The host keeps bytes be
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import attrs
@@ -85,8 +86,11 @@ class WebhookSource(Protocol):
         """
         ...
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
-        """What one kept change means. Total over whatever `split` produced: unknown becomes `Unmapped`."""
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
+        """What one kept change means. Total over whatever `split` produced: unknown becomes `Unmapped`.
+
+        `received_at` stands in for the moment of what says none of its own.
+        """
         ...
 
     def lead_change(self, lead: Lead) -> Change:

@@ -1,0 +1,247 @@
+"""The CRM's records as the host merges events into them: load, merge, save, in one unit of work.
+
+Every id but a vendor's is made from what it names (see `record_id`), so that whoever sees a thing first,
+a webhook or a sync, here or in another process, makes the same record of it. A `..._stamp` is the moment
+whose word a field holds: an older moment never overwrites a newer one.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+from moorage_ports.events import Attachment, DeliveryState, MessageKind, Severity
+
+
+def record_id(prefix: str, *names: str) -> str:
+    """The id of what `names` name; the same in every process and for every order of arrival."""
+    digest = hashlib.blake2b(digest_size=15)
+    for name in names:
+        raw = name.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(4, "big") + raw)
+    return f"{prefix}_{digest.hexdigest()}"
+
+
+@attrs.define(kw_only=True)
+class IdentityRecord:
+    """A person as one vendor knows them in one realm; `contact_id` is who that is to the org."""
+
+    id: str
+    vendor: str
+    realm: str
+    external_id: str
+    name: str = attrs.field(default="", repr=False)
+    handle: str = attrs.field(default="", repr=False)
+    name_stamp: datetime | None = None
+    contact_id: str
+
+
+@attrs.define(kw_only=True)
+class ContactRecord:
+    """A person to the org. One that was joined to another is that one from then on (`merged_into`).
+
+    `heat` is the engagement score as if all of it were read at `HEAT_EPOCH` (see `moorage.crm.scoring`): it
+    grows with what a person does, halves by itself with time, and orders contacts without being rewritten.
+    """
+
+    id: str
+    name: str = attrs.field(default="", repr=False)
+    name_stamp: datetime | None = None
+    heat: float = 0.0
+    first_seen_at: datetime
+    last_seen_at: datetime
+    merged_into: str = ""
+
+
+@attrs.define(kw_only=True)
+class ConversationRecord:
+    """A thread of comments below one top-level comment, or the messages between a person and a channel."""
+
+    id: str
+    vendor: str
+    channel_external_id: str
+    kind: str  # `comment` or `direct`
+    surface: str
+    thread_external_id: str = ""  # the top-level comment's id; empty for messages
+    post_external_id: str = ""
+    identity_id: str = ""  # the person: who began the thread, or who writes
+    # What people here decided, and when.
+    status: str = "open"  # open, pending, closed, snoozed
+    status_stamp: datetime | None = None
+    snoozed_until: datetime | None = None
+    assignee: str = ""
+    tags: tuple[str, ...] = ()
+    read_at: datetime | None = None  # up to when somebody here has read
+    # What follows from the messages.
+    last_message_id: str = ""
+    last_message_at: datetime | None = None
+    last_received_at: datetime | None = None
+    unread_count: int = 0
+    reply_until: datetime | None = None
+    delivered_up_to: datetime | None = None
+    read_up_to: datetime | None = None
+    owner: str = ""  # another program that answers this person at the moment
+    owner_stamp: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+@attrs.define(kw_only=True)
+class MessageRecord:
+    """A comment or a direct message. One that is only heard of (an edit came first) is not `is_known`."""
+
+    id: str
+    vendor: str
+    channel_external_id: str
+    external_id: str
+    conversation_id: str = ""  # empty while nobody knows
+    parent_external_id: str = ""
+    is_known: bool = False
+    is_ours: bool = False
+    identity_id: str = ""
+    author_name: str = attrs.field(default="", repr=False)
+    sent_by: str = ""  # the member of the org who wrote it here
+    kind: MessageKind = MessageKind.TEXT
+    text: str = attrs.field(default="", repr=False)
+    attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)
+    payload: str = attrs.field(default="", repr=False)
+    text_stamp: datetime | None = None
+    permalink: str = ""
+    reply_to_external_id: str = ""
+    at: datetime
+    is_exact: bool = False  # `at` is when it was written; else the best that was heard
+    edited_at: datetime | None = None
+    removed_at: datetime | None = None
+    is_hidden: bool = False
+    hidden_stamp: datetime | None = None
+    state: DeliveryState | None = None  # of ours only
+    state_at: datetime | None = None
+    error_code: str = ""
+    error: str = attrs.field(default="", repr=False)
+    # Identity id -> (reaction, moment in ISO form); an empty reaction was taken back.
+    reactions: Mapping[str, tuple[str, str]] = attrs.field(factory=dict)
+
+
+@attrs.define(kw_only=True)
+class ActivityRecord:
+    """What a person did. Kinds: comment, reaction, share, mention, and those of `ContactMoment`."""
+
+    id: str
+    vendor: str
+    channel_external_id: str
+    kind: str
+    external_id: str = ""  # the comment's, the share's, what a reaction is about
+    target: str = ""  # of a reaction: post, comment, message
+    post_external_id: str = ""
+    identity_id: str = ""
+    reaction: str = ""
+    text: str = attrs.field(default="", repr=False)
+    stamp: datetime  # of `reaction`, `text` and whether it is there at all
+    is_present: bool = True
+    at: datetime
+    is_exact: bool = True
+
+
+@attrs.define(kw_only=True)
+class PostRecord:
+    """A post on a channel that people comment on, whoever published it."""
+
+    id: str
+    vendor: str
+    channel_external_id: str
+    external_id: str
+    identity_id: str = ""
+    text: str = attrs.field(default="", repr=False)
+    attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)
+    permalink: str = ""
+    stamp: datetime | None = None
+    created_at: datetime | None = None
+    is_hidden: bool = False
+    hidden_stamp: datetime | None = None
+    removed_at: datetime | None = None
+    shares: int = 0
+    shares_stamp: datetime | None = None
+
+
+@attrs.define(kw_only=True)
+class NoticeRecord:
+    """What the vendor told the channel's owner."""
+
+    id: str
+    vendor: str
+    channel_external_id: str
+    kind: str
+    severity: Severity
+    text: str = attrs.field(default="", repr=False)
+    details: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    at: datetime
+
+
+@attrs.define(kw_only=True)
+class UnmappedRecord:
+    """How often a kind came that nobody has mapped; one item of the inbox to look at."""
+
+    id: str
+    vendor: str
+    kind: str
+    count: int = 0
+    first_at: datetime
+    last_at: datetime
+    item_id: str = ""
+
+
+@attrs.define
+class Ledger:
+    """Records by id. What was loaded, what a merge added, and in the end what is saved."""
+
+    identities: dict[str, IdentityRecord] = attrs.field(factory=dict)
+    contacts: dict[str, ContactRecord] = attrs.field(factory=dict)
+    conversations: dict[str, ConversationRecord] = attrs.field(factory=dict)
+    messages: dict[str, MessageRecord] = attrs.field(factory=dict)
+    activities: dict[str, ActivityRecord] = attrs.field(factory=dict)
+    posts: dict[str, PostRecord] = attrs.field(factory=dict)
+    notices: dict[str, NoticeRecord] = attrs.field(factory=dict)
+    unmapped: dict[str, UnmappedRecord] = attrs.field(factory=dict)
+
+
+@attrs.define
+class LedgerKeys:
+    """Which records a merge needs, by id."""
+
+    identities: set[str] = attrs.field(factory=set)
+    contacts: set[str] = attrs.field(factory=set)
+    conversations: set[str] = attrs.field(factory=set)
+    messages: set[str] = attrs.field(factory=set)
+    activities: set[str] = attrs.field(factory=set)
+    posts: set[str] = attrs.field(factory=set)
+    unmapped: set[str] = attrs.field(factory=set)
+
+
+class CrmRecords(Protocol):
+    """The org's CRM records, in a unit of work that writes."""
+
+    async def load(self, keys: LedgerKeys) -> Ledger:
+        """The records with these ids that exist.
+
+        From the first load on, the org's records are this unit of work's alone until it ends: what is
+        merged into them cannot be overtaken. The identities' contacts come with them.
+        """
+        ...
+
+    async def messages_of(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
+        """All messages of these conversations, oldest first. After `load` only."""
+        ...
+
+    async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
+        """All identities of these contacts. After `load` only."""
+        ...
+
+    async def save(self, ledger: Ledger) -> None:
+        """Insert or replace every record of `ledger`."""
+        ...
+
+    async def remove_conversations(self, conversation_ids: Collection[str]) -> None:
+        """Delete conversations that have no message any more (what was their thread is part of another)."""
+        ...
