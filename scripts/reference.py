@@ -27,6 +27,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "Publisher",
         "LeadSource",
         "WebhookSource",
+        "Withdrawals",
         "VendorSettings",
     ),
     "What a vendor is lent": ("HttpClient", "Governor", "Clock", "SecretStore"),

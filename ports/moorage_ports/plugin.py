@@ -27,6 +27,7 @@ from moorage_ports.secret_store import SecretStore
 from moorage_ports.subscriptions import Subscriptions
 from moorage_ports.token_vault import TokenVault
 from moorage_ports.webhooks import VendorApp, WebhookSource
+from moorage_ports.withdrawals import Withdrawals
 
 PROJECT = "moorage"
 ENTRY_POINT_GROUP = "moorage.vendors"
@@ -105,6 +106,7 @@ class Vendor:
     publisher: Callable[[VendorContext], Publisher] | None = None
     lead_source: Callable[[VendorContext], LeadSource] | None = None
     webhooks: WebhookSource | None = None
+    withdrawals: Withdrawals | None = None
     token_shapes: tuple[re.Pattern[str], ...] = ()  # what its tokens look like: logs leave that out
     webhook_client_name: str = ""  # the common name of the certificate that deliveries come with, if any
     sandbox: Callable[[SandboxPlan], Sandbox] | None = None

@@ -91,6 +91,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def grants_of(self, vendor: str, app_id: str, subject_index: str) -> Collection[tuple[str, str]]:
+        """Every (org, grant) of one person's consent to this app; over all orgs: they took it from all."""
+        ...
+
     async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
         """The revision of every app that an org brought, by (vendor, org). Over all orgs, for caches only."""
         ...

@@ -15,6 +15,7 @@ from moorage_adapters.memory.publisher import MemoryPublisher
 from moorage_adapters.memory.subscriptions import MemorySubscriptions
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.webhooks import MemoryWebhooks
+from moorage_adapters.memory.withdrawals import MemoryWithdrawals
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_ports.apps import AppCredentials
 from moorage_ports.capabilities import Capability, Support
@@ -126,6 +127,7 @@ class MemoryPlugin:
             publisher=partial(_publisher, self.world),
             lead_source=partial(_lead_source, self.world),
             webhooks=MemoryWebhooks(),
+            withdrawals=MemoryWithdrawals(),
         )
 
 

@@ -149,6 +149,25 @@ def _emails_context(integration_id: str) -> tuple[str, str, str]:
     return ("integration", integration_id, "notify_emails")
 
 
+def grants_of(
+    connection: Connection, vendor: str, app_id: str, subject_index: str
+) -> Collection[tuple[str, str]]:
+    """Every (org, grant) of one person beneath integrations with this app."""
+    rows = connection.execute(
+        select(GRANT.c.org_id, GRANT.c.id)
+        .join(
+            INTEGRATION,
+            (INTEGRATION.c.org_id == GRANT.c.org_id) & (INTEGRATION.c.id == GRANT.c.integration_id),
+        )
+        .where(
+            GRANT.c.subject_index == subject_index,
+            INTEGRATION.c.vendor == vendor,
+            INTEGRATION.c.app_id == app_id,
+        )
+    )
+    return [(str(org_id), str(grant_id)) for org_id, grant_id in rows]
+
+
 def channel_holders(
     connection: Connection, vendor: str, app_id: str, external_ids: Collection[str]
 ) -> Mapping[str, frozenset[str]]:

@@ -16,7 +16,7 @@ from moorage_adapters.sqlmodel.database import Database, unavailable
 from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path
 from moorage_adapters.sqlmodel.inbox import SqlInbox
 from moorage_adapters.sqlmodel.intake import SqlIntake
-from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders
+from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
@@ -211,6 +211,12 @@ class SqlStorage:
         """Which orgs have each of these channels selected, in an integration with this app not inactive."""
         return await self.database.read_at_once(
             lambda connection: channel_holders(connection, vendor, app_id, external_ids)
+        )
+
+    async def grants_of(self, vendor: str, app_id: str, subject_index: str) -> Collection[tuple[str, str]]:
+        """Every (org, grant) of one person's consent to this app."""
+        return await self.database.read_at_once(
+            lambda connection: grants_of(connection, vendor, app_id, subject_index)
         )
 
     async def own_app_marks(self) -> Mapping[tuple[str, str], str]:

@@ -1,24 +1,28 @@
-"""Where a vendor sends the browser back to. It takes nothing from the address but a state and a code."""
+"""Where a vendor sends the browser back to, and where it says that somebody took the app away."""
 
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response, get, post
 from litestar.handlers import BaseRouteHandler
 
 from moorage.admin.sessions import session_from_request
 from moorage.auth import PUBLIC
+from moorage.bodies import read_body
 from moorage.operations.connecting import receive_return
+from moorage.operations.withdrawing import withdraw
+from moorage.routes.webhook import narrowing_org
 from moorage.services import Services
 from moorage_ports.errors import InvalidStateError
 
 _MOST_PARAMETERS: Final = 32
+_LONGEST_NOTICE: Final = 16_384
 # The address holds the code and the state: no later page may learn it, and no cache may keep it.
 _DISCREET: Final = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
 def connect_handlers(services: Services) -> list[BaseRouteHandler]:
-    """The route `/connect/oauth2callback/{vendor}`."""
+    """The routes `/connect/oauth2callback/{vendor}` and `/connect/deauthorize/{vendor}`."""
 
     @get(
         "/connect/oauth2callback/{vendor:str}",
@@ -41,7 +45,21 @@ def connect_handlers(services: Services) -> list[BaseRouteHandler]:
         headers = {"Location": location, **_DISCREET}
         return Response(b"", status_code=303, headers=headers, media_type=MediaType.TEXT)
 
-    return [oauth2callback]
+    @post(
+        "/connect/deauthorize/{vendor:str}",
+        opt=PUBLIC,
+        name="deauthorize",
+        status_code=200,
+        include_in_schema=False,
+        summary="Where a vendor says, signed, that somebody took the app away.",
+    )
+    async def deauthorize(request: Request[Any, Any, Any]) -> dict[str, str]:
+        body = await read_body(request, limit=_LONGEST_NOTICE)
+        org_id = narrowing_org(request.scope["query_string"])
+        await withdraw(services, request.path_params["vendor"], body, org_id)
+        return {}
+
+    return [oauth2callback, deauthorize]
 
 
 def single_parameters(query: bytes) -> dict[str, str]:

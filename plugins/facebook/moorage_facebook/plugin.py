@@ -12,6 +12,7 @@ from moorage_facebook.settings import VENDOR, GraphSettings, MetaApp
 from moorage_facebook.subscriptions import subscriptions
 from moorage_facebook.token_vault import token_vault
 from moorage_facebook.webhooks import GraphWebhooks
+from moorage_facebook.withdrawals import SignedRequests
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.plugin import Sandbox, SandboxPlan, Vendor, hookimpl
 
@@ -64,6 +65,7 @@ def moorage_vendor() -> Vendor:
         publisher=publisher,
         lead_source=lead_source,
         webhooks=GraphWebhooks(),
+        withdrawals=SignedRequests(),
         token_shapes=TOKEN_SHAPES,
         webhook_client_name="client.webhooks.fbclientcerts.com",
         sandbox=_sandbox,

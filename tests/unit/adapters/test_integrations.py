@@ -106,3 +106,29 @@ async def test_channel_holders_counts_selected_channels_of_this_app_that_are_not
         await uow.integrations.save_channels([channel("page-2", selected=False)])
     holders = await storage.channel_holders(VENDOR, APP, ["page-1", "page-2", "page-3"])
     assert holders == {"page-1": {"a", "b"}, "page-2": frozenset(), "page-3": frozenset()}
+
+
+async def test_grants_of_finds_one_persons_grants_to_this_app_in_every_org_and_tells_nothing_else(
+    storage: SqlStorage,
+) -> None:
+    """Whatever the status: somebody who left the app left it in every org; and (org, grant) is all of it."""
+    orgs: dict[str, dict[str, object]] = {
+        "a": {},
+        "b": {"status": IntegrationStatus.EXPIRED},
+        "c": {"status": IntegrationStatus.INACTIVE},
+        "d": {"app_id": "another app"},
+        "e": {"vendor": "another"},
+    }
+    for org_id, changes in orgs.items():
+        await connect(storage, org_id, **changes)
+        async with storage.unit_of_work(org_id) as uow:
+            await uow.integrations.save_grant(_grant(integration_id=f"integration-{org_id}"))
+            someone = _grant(id="grant-2", integration_id=f"integration-{org_id}", subject_index="hash-2")
+            await uow.integrations.save_grant(someone)
+
+    found = await storage.grants_of(VENDOR, APP, "hash-1")
+
+    assert sorted(found) == [("a", "grant-1"), ("b", "grant-1"), ("c", "grant-1")]
+    assert sorted(await storage.grants_of(VENDOR, "another app", "hash-2")) == [("d", "grant-2")]
+    for nobody in (("another", "another app", "hash-1"), (VENDOR, APP, "hash-3"), (VENDOR, APP, "")):
+        assert list(await storage.grants_of(*nobody)) == []
