@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 64
 AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
 GROUPS_AT_ONCE: Final = 16
+SETTLE_WITHIN: Final = 0.25  # seconds
 MOST_TRIES: Final = 8
 ITEM_DEADLINE: Final = timedelta(seconds=45)  # one that hangs must not hold up its group
 FIRST_RETRY: Final = timedelta(seconds=5)
@@ -151,23 +152,33 @@ class Intaker:
     async def _work_in_order(
         self, settler: Settler, items: Iterable[InboxItem], gate: asyncio.Semaphore
     ) -> datetime | None:
-        """One partition's rows, each after the one before; when to come back if one has to wait."""
-        wait_until: datetime | None = None
-        for item in items:
-            try:
-                if wait_until is not None:
+        """One partition's rows, each after the one before; when to come back if one has to wait.
+
+        They are settled together, unless they take long: then what is done is settled before the others.
+        """
+        loop = asyncio.get_running_loop()
+        done: list[tuple[InboxItem, Outcome]] = []
+        retry_at: datetime | None = None
+        settle_by = loop.time() + SETTLE_WITHIN
+        try:
+            for item in items:
+                if retry_at is not None:
                     # Its predecessor waits, so it does too; given back without having been tried.
-                    await settler.settle(item, Outcome(state=ItemState.PENDING, retry_at=wait_until))
+                    done.append((item, Outcome(state=ItemState.PENDING, retry_at=retry_at)))
                     continue
                 async with gate:
                     outcome = await self._outcome(settler.org_id, item)
-                wait_until = await settler.settle(item, outcome)
-            except (LeaseLostError, UnavailableError) as lost:
-                # The rows stand as they stood; their lease runs out and they are claimed again.
-                reason = type(lost).__name__
-                log.warning("inbox_item_not_settled", item=item.id, org=settler.org_id, reason=reason)
-                return self.services.clock.now() + FIRST_RETRY
-        return wait_until
+                done.append((item, outcome))
+                retry_at = outcome.retry_at
+                if loop.time() > settle_by:
+                    retry_at = await settler.settle(done)
+                    done, settle_by = [], loop.time() + SETTLE_WITHIN
+            return await settler.settle(done) if done else retry_at
+        except (LeaseLostError, UnavailableError) as lost:
+            # The rows stand as they stood; their lease runs out and they are claimed again.
+            reason = type(lost).__name__
+            log.warning("inbox_item_not_settled", org=settler.org_id, reason=reason)
+            return self.services.clock.now() + FIRST_RETRY
 
     async def _outcome(self, org_id: str, item: InboxItem) -> Outcome:
         """What is to become of a row. Never raises: one bad row must not stop the others."""

@@ -16,13 +16,11 @@ from moorage.services import Services
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import UnavailableError
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.inbox import InboxItem, ItemState, Settlement
 from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.storage import UnitOfWork
 
-MOST_AT_ONCE: Final = (
-    64  # rows per transaction: an acknowledgement waits behind it on a single-writer database
-)
+MOST_AT_ONCE: Final = 128  # rows per transaction: an acknowledgement may have to wait behind it
 
 
 class LeaseLostError(Exception):
@@ -49,7 +47,7 @@ class _Waiting:
     written: "asyncio.Future[datetime | None]"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class _Mark:
     """What was written for one row."""
 
@@ -67,18 +65,24 @@ class Settler:
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
     _writer: asyncio.Task[None] | None = attrs.field(default=None, init=False)
 
-    async def settle(self, item: InboxItem, outcome: Outcome) -> datetime | None:
-        """Write one outcome; answers when the row is due again, if it is.
+    async def settle(self, outcomes: Sequence[tuple[InboxItem, Outcome]]) -> datetime | None:
+        """Write what became of a partition's rows, in order; answers when the last is due again, if it is.
 
         Raises:
-            LeaseLostError: The row is somebody else's by now; nothing of it was written.
+            LeaseLostError: A row is somebody else's by now; nothing of that one was written.
             UnavailableError: The database is out of reach; nothing was written.
         """
-        written: asyncio.Future[datetime | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, outcome, written))
+        waiting = [
+            _Waiting(item, outcome, asyncio.get_running_loop().create_future()) for item, outcome in outcomes
+        ]
+        self._waiting += waiting
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all(), name="moorage-settling")
-        return await written
+        written = await asyncio.gather(*(one.written for one in waiting), return_exceptions=True)
+        for result in written:
+            if isinstance(result, BaseException):
+                raise result
+        return written[-1] if written and not isinstance(written[-1], BaseException) else None
 
     async def _write_all(self) -> None:
         """Write group after group until nobody waits."""
@@ -94,11 +98,9 @@ class Settler:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         """One transaction for the group; everybody in it hears what became of theirs."""
-        marks: list[_Mark | None] = []
         try:
             async with self.services.storage.unit_of_work(self.org_id) as uow:
-                for waiting in group:
-                    marks.append(await self._mark(uow, waiting))  # noqa: PERF401 - one after the other
+                marks = await self._mark(uow, group)
         except (UnavailableError, asyncio.CancelledError) as failure:
             _fail(group, UnavailableError("the outcome was not written"))
             if isinstance(failure, asyncio.CancelledError):
@@ -114,19 +116,30 @@ class Settler:
         for waiting, mark in zip(group, marks, strict=True):
             _tell(waiting, mark)
 
-    async def _mark(self, uow: UnitOfWork, waiting: _Waiting) -> _Mark | None:
-        """The mark first, then the effect: a row that is somebody else's by now has none. `None` says so."""
-        item, outcome, now = waiting.item, waiting.outcome, self.services.clock.now()
+    async def _mark(self, uow: UnitOfWork, group: Sequence[_Waiting]) -> list[_Mark | None]:
+        """The marks first, then the effects; `None` for a row that is somebody else's by now: it has none."""
+        now = self.services.clock.now()
+        settlements = [await self._settlement(uow, waiting, now) for waiting in group]
+        is_ours = await uow.inbox.settle(settlements, now=now)
+        marks: list[_Mark | None] = []
+        for waiting, settlement, ours in zip(group, settlements, is_ours, strict=True):
+            if not ours:
+                marks.append(None)
+                continue
+            added = [await uow.leads.add(lead) for lead in waiting.outcome.leads]
+            marks.append(_Mark(settlement.state, settlement.retry_at, sum(added)))
+        fail_point("P9")
+        return marks
+
+    async def _settlement(self, uow: UnitOfWork, waiting: _Waiting, now: datetime) -> Settlement:
+        """What to record; not that it is parked, if the person it waits for has come meanwhile."""
+        item, outcome = waiting.item, waiting.outcome
         state, retry_at = outcome.state, outcome.retry_at
         if outcome.parked_since is not None:
             integration = await uow.integrations.of_vendor(item.vendor)
             if integration is not None and _came_back(integration, outcome.parked_since):
                 state, retry_at = ItemState.PENDING, now
-        if not await uow.inbox.settle(item, state, now=now, error=outcome.error, retry_at=retry_at):
-            return None
-        added = [await uow.leads.add(lead) for lead in outcome.leads]
-        fail_point("P9")
-        return _Mark(state=state, retry_at=retry_at, leads_added=sum(added))
+        return Settlement(item=item, state=state, error=outcome.error, retry_at=retry_at)
 
 
 def _fail(group: Iterable[_Waiting], failure: Exception) -> None:

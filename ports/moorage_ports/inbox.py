@@ -117,6 +117,16 @@ class InboxItem:
 
 
 @attrs.frozen(kw_only=True)
+class Settlement:
+    """What becomes of a claimed item (`PENDING` and `retry_at`: a retry; without an error: no try)."""
+
+    item: InboxItem
+    state: ItemState
+    error: str = ""
+    retry_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
 class SettledItem:
     """One kept change that nobody works on any more, for people: what it was and what became of it."""
 
@@ -140,16 +150,8 @@ class Inbox(Protocol):
         """
         ...
 
-    async def settle(
-        self,
-        item: InboxItem,
-        state: ItemState,
-        *,
-        now: datetime,
-        error: str = "",
-        retry_at: datetime | None = None,
-    ) -> bool:
-        """Record an outcome (`PENDING` and `retry_at`: a retry); false if the lease was lost meanwhile."""
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> tuple[bool, ...]:
+        """Record outcomes; for each in turn, false (and nothing changed) if its lease was lost meanwhile."""
         ...
 
     async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ from tests.chaos.load import History
 from tests.support.hosting import HostProcess
 from tests.support.postgres import Cluster
 
+LOAD_AFTER_STRIKE = 6.0  # seconds
+
 
 @attrs.define
 class Incident:
@@ -52,8 +54,10 @@ class Nemesis:
     async def rage(self, until: float, *, every: tuple[float, float] = (5.0, 12.0)) -> None:
         """Strike, wait for the next acknowledgement, wait a little, strike again."""
         names = sorted(self.strikes())
-        while time.monotonic() < until:
+        while True:
             await asyncio.sleep(self.dice.uniform(*every))
+            if time.monotonic() > until - LOAD_AFTER_STRIKE:
+                return  # the load must go on after a strike: without it nobody hears of the recovery
             incident = Incident(self.dice.choice(["kill -9", *names]), time.monotonic())
             self.incidents.append(incident)
             await self.strikes()[incident.name]()

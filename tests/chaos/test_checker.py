@@ -13,7 +13,7 @@ from sqlalchemy import text
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_facebook.webhooks import GraphWebhooks
 from moorage_ports.crm import CrmLead
-from moorage_ports.inbox import Arrival, ItemState
+from moorage_ports.inbox import Arrival, ItemState, Settlement
 from tests.chaos.checker import Verdict, business_key, settled, verdict
 from tests.chaos.load import NOBODYS, OWNERS, History, body_of, entry_of
 from tests.support.databases import fresh_database
@@ -196,4 +196,4 @@ async def _settle(storage: SqlStorage) -> None:
     for org_id, bucket in await storage.backlog.pending_groups(NOW):
         async with storage.unit_of_work(org_id) as work:
             for item in await work.inbox.claim(bucket, limit=100, now=NOW):
-                assert await work.inbox.settle(item, ItemState.DONE, now=NOW)
+                assert await work.inbox.settle([Settlement(item=item, state=ItemState.DONE)], now=NOW)

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+import attrs
 import structlog
 from sqlalchemy import Connection, RowMapping, and_, false, func, literal_column, or_, select
 
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
-from moorage_ports.inbox import InboxItem, ItemState, SettledItem
+from moorage_ports.inbox import InboxItem, ItemState, SettledItem, Settlement
 from moorage_ports.secret_store import SealError
 
 log = structlog.get_logger(__name__)
@@ -57,35 +58,28 @@ class SqlInbox:
 
         return await self._gate.run(work)
 
-    async def settle(
-        self,
-        item: InboxItem,
-        state: ItemState,
-        *,
-        now: datetime,
-        error: str = "",
-        retry_at: datetime | None = None,
-    ) -> bool:
-        """Record an outcome; false if the lease was lost meanwhile.
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> tuple[bool, ...]:
+        """Record outcomes, those that are alike in one statement; false for one whose lease was lost.
 
         `PENDING` without an error gives the row back unworked: that was no try.
         """
-        is_pending = state is ItemState.PENDING
-        values = {
-            "state": state,
-            "last_error": error[:MAX_ERROR_CHARACTERS],
-            "next_at": retry_at if is_pending else None,
-            "settled_at": None if is_pending else now,
-            "tries": item.tries - 1 if is_pending and not error else item.tries,
-            "lease": INBOX.c.lease + 1,  # what was settled cannot be settled again
-        }
-        where = (
-            INBOX.c.vendor == item.vendor,
-            INBOX.c.key_digest == bytes.fromhex(item.id),
-            INBOX.c.lease == item.lease,
-            IS_PENDING,
-        )
-        return await self._gate.run(lambda org: org.update(INBOX, values, *where) == 1)
+        alike: dict[_Words, list[bytes]] = {}
+        for one in settlements:
+            alike.setdefault(_words(one, now), []).append(bytes.fromhex(one.item.id))
+
+        def work(org: Tenant) -> tuple[bool, ...]:
+            settled = {
+                (words.vendor, words.lease, digest)
+                for words, digests in alike.items()
+                for start in range(0, len(digests), MOST_PARAMETERS)
+                for digest in _settle(org, words, digests[start : start + MOST_PARAMETERS])
+            }
+            return tuple(
+                (one.item.vendor, one.item.lease, bytes.fromhex(one.item.id)) in settled
+                for one in settlements
+            )
+
+        return await self._gate.run(work)
 
     async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
         """Make parked items of `vendor` pending again, and due what waits for a later try."""
@@ -178,6 +172,51 @@ def _begin_again(org: Tenant, *where: Condition) -> Iterable[int]:
     if buckets:
         org.update(INBOX, _BEGINNING, *where)
     return buckets
+
+
+@attrs.frozen
+class _Words:
+    """What is said of items that are settled alike."""
+
+    vendor: str
+    lease: int
+    tries: int
+    state: ItemState
+    error: str
+    next_at: datetime | None
+    settled_at: datetime | None
+
+
+def _words(settlement: Settlement, now: datetime) -> _Words:
+    item, is_pending = settlement.item, settlement.state is ItemState.PENDING
+    return _Words(
+        vendor=item.vendor,
+        lease=item.lease,
+        tries=item.tries - 1 if is_pending and not settlement.error else item.tries,
+        state=settlement.state,
+        error=settlement.error[:MAX_ERROR_CHARACTERS],
+        next_at=settlement.retry_at if is_pending else None,
+        settled_at=None if is_pending else now,
+    )
+
+
+def _settle(org: Tenant, words: _Words, digests: Sequence[bytes]) -> Iterable[bytes]:
+    values = {
+        "state": words.state,
+        "last_error": words.error,
+        "next_at": words.next_at,
+        "settled_at": words.settled_at,
+        "tries": words.tries,
+        "lease": INBOX.c.lease + 1,  # what was settled cannot be settled again
+    }
+    where = (
+        INBOX.c.vendor == words.vendor,
+        INBOX.c.key_digest.in_(digests),
+        INBOX.c.lease == words.lease,
+        IS_PENDING,
+    )
+    rows = org.update_returning(INBOX, values, *where, columns=("key_digest",))
+    return [bytes(row["key_digest"]) for row in rows]
 
 
 def _sorted(buckets: Iterable[int]) -> tuple[int, ...]:

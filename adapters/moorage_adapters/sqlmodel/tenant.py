@@ -80,10 +80,13 @@ class Tenant:
         statement = update(table).where(table.c.org_id == self.org_id, *where).values(dict(values))
         return self._connection.execute(statement).rowcount
 
-    def update_returning(self, table: Table, values: Values, *where: Condition) -> Sequence[RowMapping]:
-        """Change the org's rows that fit; answers them as they are now, in no order."""
+    def update_returning(
+        self, table: Table, values: Values, *where: Condition, columns: Iterable[str] = ()
+    ) -> Sequence[RowMapping]:
+        """Change the org's rows that fit; answers these columns (or all) as they are now, in no order."""
         statement = update(table).where(table.c.org_id == self.org_id, *where).values(dict(values))
-        return self._connection.execute(statement.returning(table)).mappings().all()
+        answered = [table.c[name] for name in columns] or list(table.c)
+        return self._connection.execute(statement.returning(*answered)).mappings().all()
 
     def delete(self, table: Table, *where: Condition) -> int:
         """Delete the org's rows that fit; answers how many they were."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from moorage_ports.inbox import InboxItem, ItemState, SettledItem
+from moorage_ports.inbox import InboxItem, ItemState, SettledItem, Settlement
 from moorage_ports.storage import Storage
 from moorage_ports.testing.contract import Contract
 from moorage_ports.testing.holding import SOON, VENDOR, change, hold, later
@@ -35,9 +35,10 @@ async def settle(
 ) -> bool:
     """What a worker reports."""
     async with storage.unit_of_work("acme") as work:
-        return await work.inbox.settle(
-            item, state, now=NOW, error="rate_limited" if retry_at else "", retry_at=retry_at
-        )
+        error = "rate_limited" if retry_at else ""
+        settlement = Settlement(item=item, state=state, error=error, retry_at=retry_at)
+        (is_settled,) = await work.inbox.settle([settlement], now=NOW)
+        return is_settled
 
 
 async def _revive(storage: Storage, *keys: str) -> tuple[int, ...]:
@@ -118,6 +119,31 @@ class InboxContract(Contract):
         assert await settle(storage, late, ItemState.DONE)
         assert _keys(await claim(storage, bucket)) == []
 
+    async def test_many_are_settled_at_once(self, storage: Storage) -> None:
+        """Each as it was said of it, and a lost lease among them takes none of the others with it."""
+        bucket = await bring(storage, "a", "b", "c", "d")
+        first, second, third, fourth = await claim(storage, bucket)
+        assert await settle(storage, second, ItemState.DONE)
+
+        async with storage.unit_of_work("acme") as work:
+            settled = await work.inbox.settle(
+                [
+                    Settlement(item=fourth, state=ItemState.PENDING, error="so", retry_at=NOW),
+                    Settlement(item=second, state=ItemState.DEAD),
+                    Settlement(item=first, state=ItemState.DONE),
+                    Settlement(item=third, state=ItemState.PENDING),
+                ],
+                now=NOW,
+            )
+            assert await work.inbox.settle([], now=NOW) == ()
+
+        assert settled == (True, False, True, True)
+        again = await claim(storage, bucket)
+        assert [(key, item.tries) for key, item in zip(_keys(again), again, strict=True)] == [
+            ("c", 1),
+            ("d", 2),
+        ]
+
     async def test_what_is_settled_is_settled_once(self, storage: Storage) -> None:
         """A second word about the same claim changes nothing."""
         bucket = await bring(storage, "a")
@@ -149,7 +175,7 @@ class InboxContract(Contract):
     async def _fail_after_settling(self, storage: Storage, bucket: int) -> None:
         async with storage.unit_of_work("acme") as work:
             [item] = await work.inbox.claim(bucket, limit=1, now=NOW)
-            await work.inbox.settle(item, ItemState.DONE, now=NOW)
+            await work.inbox.settle([Settlement(item=item, state=ItemState.DONE)], now=NOW)
             raise LookupError
 
     async def test_parked_items_wait_for_the_reconnection(self, storage: Storage) -> None:
@@ -214,7 +240,8 @@ class InboxContract(Contract):
         assert await claim(storage, bucket, org_id="globex") == ()
         [item] = await claim(storage, bucket)
         async with storage.unit_of_work("globex") as work:
-            assert not await work.inbox.settle(item, ItemState.DEAD, now=NOW)
+            dead = Settlement(item=item, state=ItemState.DEAD)
+            assert await work.inbox.settle([dead], now=NOW) == (False,)
         assert await settle(storage, item, ItemState.DONE)
 
     async def test_the_backlog_knows_what_waits(self, storage: Storage) -> None:

@@ -17,7 +17,7 @@ from moorage_adapters.sqlmodel.engine import SqliteDatabase
 from moorage_adapters.sqlmodel.keeping import BUCKETS, bucket_of
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX
-from moorage_ports.inbox import InboxItem, ItemState
+from moorage_ports.inbox import InboxItem, ItemState, Settlement
 from moorage_ports.secret_store import SealError
 from tests.unit.adapters.conftest import NOON, Fresh, Opener
 from tests.unit.adapters.things import VENDOR, arrival, change, connect
@@ -84,7 +84,8 @@ async def test_d5_of_two_claimers_the_earlier_one_settles_nothing(storage: SqlSt
     settled = 0
     for claim in claims:
         async with storage.unit_of_work("a") as uow:
-            settled += sum([await uow.inbox.settle(item, ItemState.DONE, now=NOON) for item in claim])
+            done = [Settlement(item=item, state=ItemState.DONE) for item in claim]
+            settled += sum(await uow.inbox.settle(done, now=NOON))
     assert settled == 20
 
 
@@ -203,8 +204,10 @@ class _History:
         else:
             state, row.state = ItemState(outcome), outcome
         async with self.storage.unit_of_work("a") as uow:
-            assert await uow.inbox.settle(item, state, now=self.now, error=error, retry_at=retry_at)
-            assert not await uow.inbox.settle(item, ItemState.DONE, now=self.now), "once only"
+            settlement = Settlement(item=item, state=state, error=error, retry_at=retry_at)
+            assert await uow.inbox.settle([settlement], now=self.now) == (True,)
+            again = Settlement(item=item, state=ItemState.DONE)
+            assert await uow.inbox.settle([again], now=self.now) == (False,), "once only"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)

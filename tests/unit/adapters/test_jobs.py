@@ -18,7 +18,7 @@ from moorage_adapters.jobs import FIRST_BACKOFF, LONGEST_BACKOFF, EmbeddedJobs, 
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import JOB, JOB_TIMER
 from moorage_ports.errors import UnavailableError
-from moorage_ports.inbox import ItemState
+from moorage_ports.inbox import ItemState, Settlement
 from moorage_ports.jobs import LookAgain, Nudge
 from tests.unit.adapters.conftest import NOON, Opener
 from tests.unit.adapters.things import arrival, change, connect
@@ -368,8 +368,8 @@ async def test_deliveries_that_keep_coming_while_workers_work_are_all_done_in_or
         async with storage.unit_of_work("a") as uow:
             items = await uow.inbox.claim(bucket, limit=16, now=clock.now())
         async with storage.unit_of_work("a") as uow:
-            for item in items:
-                assert await uow.inbox.settle(item, ItemState.DONE, now=clock.now())
+            settlements = [Settlement(item=item, state=ItemState.DONE) for item in items]
+            assert all(await uow.inbox.settle(settlements, now=clock.now()))
         for item in items:
             done.setdefault(item.partition, []).append(int(item.body))
         return LookAgain() if len(items) == 16 else None

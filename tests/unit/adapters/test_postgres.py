@@ -19,7 +19,7 @@ from moorage_adapters.sqlmodel.postgres_connections import DURABLE, login_of, po
 from moorage_adapters.sqlmodel.postgres_errors import is_unavailable, out_of_reach, quiet
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.errors import UnavailableError
-from moorage_ports.inbox import ItemState, Kept
+from moorage_ports.inbox import ItemState, Kept, Settlement
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
 from tests.support.databases import Databases
@@ -336,7 +336,7 @@ async def test_d5_each_row_is_settled_by_one_of_many_claimers(open_storage: Open
                 return
             for item in items:
                 async with storage.unit_of_work("a") as uow:
-                    if await uow.inbox.settle(item, ItemState.DONE, now=NOON):
+                    if all(await uow.inbox.settle([Settlement(item=item, state=ItemState.DONE)], now=NOON)):
                         settled.append(item.body)
 
     await asyncio.gather(*(work(host, bucket) for host in hosts for bucket in range(BUCKETS)))

@@ -11,7 +11,7 @@ from moorage import commands
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_ports.inbox import ItemState
+from moorage_ports.inbox import ItemState, Settlement
 from moorage_ports.testing.holding import arrival, change, hold
 
 BEFORE = datetime.now(UTC) - timedelta(hours=1)
@@ -46,7 +46,8 @@ async def _seed(folder: Path) -> None:
         ((_, bucket),) = await storage.backlog.pending_groups(BEFORE)
         async with storage.unit_of_work("acme") as work:
             (item,) = await work.inbox.claim(bucket, limit=1, now=BEFORE)
-            assert await work.inbox.settle(item, state, now=BEFORE, error="not_found")
+            settlement = Settlement(item=item, state=state, error="not_found")
+            assert await work.inbox.settle([settlement], now=BEFORE) == (True,)
     await storage.aclose()
 
 
