@@ -13,10 +13,12 @@ import attrs
 import pluggy
 from attrs.validators import matches_re
 
+from moorage_ports.activity_sync import ActivitySync
 from moorage_ports.apps import AppCredentials
 from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.clock import Clock
+from moorage_ports.direct_messages import DirectMessages
 from moorage_ports.directory import Directory
 from moorage_ports.governor import Governor
 from moorage_ports.http import HttpClient
@@ -105,6 +107,8 @@ class Vendor:
     subscriptions: Callable[[VendorContext], Subscriptions] | None = None
     publisher: Callable[[VendorContext], Publisher] | None = None
     lead_source: Callable[[VendorContext], LeadSource] | None = None
+    activity_sync: Callable[[VendorContext], ActivitySync] | None = None
+    direct_messages: Callable[[VendorContext], DirectMessages] | None = None
     webhooks: WebhookSource | None = None
     withdrawals: Withdrawals | None = None
     token_shapes: tuple[re.Pattern[str], ...] = ()  # what its tokens look like: logs leave that out

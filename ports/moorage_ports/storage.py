@@ -9,9 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from moorage_ports.accounts import Accounts
+from moorage_ports.activity_sync import SyncStates
 from moorage_ports.apps import CallCounts, OwnApps
 from moorage_ports.checkpoints import LeadCheckpoints
+from moorage_ports.contacts import Contacts
+from moorage_ports.conversations import Conversations
 from moorage_ports.crm import Leads
+from moorage_ports.crm_records import CrmRecords
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
@@ -38,6 +42,14 @@ class UnitOfWork(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def leads(self) -> Leads: ...
+    @property
+    def crm_records(self) -> CrmRecords: ...
+    @property
+    def conversations(self) -> Conversations: ...
+    @property
+    def contacts(self) -> Contacts: ...
+    @property
+    def sync_states(self) -> SyncStates: ...
     @property
     def lead_checkpoints(self) -> LeadCheckpoints: ...
     @property
