@@ -3,16 +3,13 @@
 Checked when a connection begins; the callback only ever follows what was stored then (RFC 9700, 4.11).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
 from moorage_ports.errors import ReturnUrlError
 from moorage_ports.values import ORG_ID, web_url
-
-if TYPE_CHECKING:
-    from moorage.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -53,17 +50,18 @@ def return_target(text: str) -> ReturnTarget:
     return ReturnTarget(origin=_origin(parts), path=parts.path or "/", org_id=org_id or None)
 
 
-def check_return_url(url: str, *, org_id: str, settings: "Settings") -> str:
+def check_return_url(url: str, *, org_id: str, targets: Sequence[ReturnTarget], public_url: str) -> str:
     """`url` itself, when the org may use it.
 
-    An org with targets of its own has those, others the shared ones; our admin pages are always allowed.
+    An org with targets of its own has those, others the shared ones; the admin pages below `public_url` are
+    always allowed.
 
     Raises:
         ReturnUrlError: It is not on the list, or parsers could disagree about where it leads.
     """
-    own = tuple(target for target in settings.return_urls if target.org_id == org_id)
-    allowed = own or tuple(target for target in settings.return_urls if target.org_id is None)
-    allowed += (return_target(f"{settings.public_url}/admin"),)
+    own = tuple(target for target in targets if target.org_id == org_id)
+    allowed = own or tuple(target for target in targets if target.org_id is None)
+    allowed += (return_target(f"{public_url}/admin"),)
     if _is_unambiguous(url) and any(target.covers(urlsplit(url)) for target in allowed):
         return url
     msg = "the return URL is not on the organisation's list"  # the URL itself is not repeated

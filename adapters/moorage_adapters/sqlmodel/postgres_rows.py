@@ -5,21 +5,19 @@ SQLAlchemy's `run_sync`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
+from moorage_adapters.sqlmodel.inbox_lines import InboxLine, Key
 from moorage_adapters.sqlmodel.pg_nudges import NUDGE, nudge_arguments
 from moorage_ports.jobs import Nudge
 
-if TYPE_CHECKING:
-    from moorage_adapters.sqlmodel.keeping import InboxLine, Key
-
 
 class PostgresRows:
-    """`keeping.Rows` over asyncpg."""
+    """`inbox_lines.Rows` over asyncpg."""
 
     _OWNERS: Final = (
         "SELECT channel.external_id, channel.org_id, integration.app_id FROM channel JOIN integration"

@@ -59,7 +59,12 @@ async def begin_connect(call: OperationCall, request: BeginConnect) -> ConnectBe
             a ticket.
     """
     services, caller, vendor = call.services, call.caller, call.vendor
-    return_url = check_return_url(request.return_url, org_id=caller.org_id, settings=services.settings)
+    return_url = check_return_url(
+        request.return_url,
+        org_id=caller.org_id,
+        targets=services.settings.return_urls,
+        public_url=services.settings.public_url,
+    )
     integration = await _integration(services, vendor, caller.org_id)
     mode = ConnectMode(request.complete)
     if _may_be_finished_by_anybody(mode, caller.session_id, integration):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import HOST
 from moorage_adapters.sqlmodel.intake import GROUP_ROWS
-from moorage_adapters.sqlmodel.keeping import BUCKETS, Keeping, SqliteRows, bucket_of
+from moorage_adapters.sqlmodel.keeping import BUCKETS, Keeping, bucket_of
 from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
+from moorage_adapters.sqlmodel.sqlite_rows import SqliteRows
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX, JOB, ORG_KEY, QUARANTINE
 from moorage_ports.errors import UnavailableError
