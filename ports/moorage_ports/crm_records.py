@@ -33,8 +33,9 @@ class IdentityRecord:
     realm: str
     external_id: str
     name: str = attrs.field(default="", repr=False)
-    handle: str = attrs.field(default="", repr=False)
     name_stamp: datetime | None = None
+    handle: str = attrs.field(default="", repr=False)
+    handle_stamp: datetime | None = None
     contact_id: str
 
 
@@ -67,14 +68,14 @@ class ConversationRecord:
     thread_external_id: str = ""  # the top-level comment's id; empty for messages
     post_external_id: str = ""
     identity_id: str = ""  # the person: who began the thread, or who writes
-    # What people here decided, and when.
+    # What people here decided; `status_stamp` is when they last changed any of it.
     status: str = "open"  # open, pending, closed, snoozed
     status_stamp: datetime | None = None
     snoozed_until: datetime | None = None
     assignee: str = ""
     tags: tuple[str, ...] = ()
     read_at: datetime | None = None  # up to when somebody here has read
-    # What follows from the messages.
+    # What follows from the messages; a conversation without one is not listed.
     last_message_id: str = ""
     last_message_at: datetime | None = None
     last_received_at: datetime | None = None
@@ -101,11 +102,11 @@ class MessageRecord:
     is_known: bool = False
     is_ours: bool = False
     identity_id: str = ""
-    author_name: str = attrs.field(default="", repr=False)
     sent_by: str = ""  # the member of the org who wrote it here
     kind: MessageKind = MessageKind.TEXT
     text: str = attrs.field(default="", repr=False)
     attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)
+    attachments_stamp: datetime | None = None
     payload: str = attrs.field(default="", repr=False)
     text_stamp: datetime | None = None
     permalink: str = ""
@@ -216,6 +217,7 @@ class LedgerKeys:
     messages: set[str] = attrs.field(factory=set)
     activities: set[str] = attrs.field(factory=set)
     posts: set[str] = attrs.field(factory=set)
+    notices: set[str] = attrs.field(factory=set)
     unmapped: set[str] = attrs.field(factory=set)
 
 

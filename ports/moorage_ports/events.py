@@ -289,6 +289,11 @@ class DeliveryMark:
     state: DeliveryState
     up_to: datetime = attrs.field(validator=is_aware)
 
+    @property
+    def at(self) -> datetime:
+        """The moment it speaks of."""
+        return self.up_to
+
 
 class ContactMoment(Enum):
     """What a person did that is no message and still says something about them."""

@@ -1,0 +1,171 @@
+"""From neutral events to the CRM's records: load what they touch, merge, save what changed.
+
+One unit of work, a few statements for any number of events. Every permutation of the same events, cut into
+any batches, with any of them doubled, ends in the same records (see `merge`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from moorage.crm import merge_activity, merge_messages
+from moorage.crm.merge import Merge, identity_id_of, thread_id_of
+from moorage.crm.record_keys import keys_of
+from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, record_id
+from moorage_ports.events import (
+    ChannelNotice,
+    CommentHidden,
+    CommentRemoved,
+    CommentSeen,
+    ContactMoved,
+    CrmEvent,
+    DeliveryMark,
+    Mentioned,
+    MentionRemoved,
+    MessageDelivery,
+    MessageEdited,
+    MessageRemoved,
+    MessageSeen,
+    PersonLinked,
+    PostRemoved,
+    PostSeen,
+    PostShared,
+    ReactionRemoved,
+    ReactionSet,
+    ThreadHandedOver,
+)
+
+_KINDS: Final = ("identities", "contacts", "conversations", "messages", "activities", "posts", "notices")
+
+# A handler's event is one of the union's: which one, the table's key says and no type can.
+_HANDLERS: Final[Mapping[type, Callable[[Merge, str, Any], None]]] = {
+    CommentSeen: merge_messages.comment_seen,
+    CommentHidden: merge_messages.comment_hidden,
+    CommentRemoved: merge_messages.comment_removed,
+    MessageSeen: merge_messages.message_seen,
+    MessageEdited: merge_messages.message_edited,
+    MessageRemoved: merge_messages.message_removed,
+    MessageDelivery: merge_messages.message_delivery,
+    DeliveryMark: merge_messages.delivery_mark,
+    ThreadHandedOver: merge_messages.thread_handed_over,
+    PostSeen: merge_activity.post_seen,
+    PostRemoved: merge_activity.post_removed,
+    ReactionSet: merge_activity.reaction_set,
+    ReactionRemoved: merge_activity.reaction_removed,
+    PostShared: merge_activity.post_shared,
+    Mentioned: merge_activity.mentioned,
+    MentionRemoved: merge_activity.mention_removed,
+    ContactMoved: merge_activity.contact_moved,
+    PersonLinked: merge_activity.person_linked,
+    ChannelNotice: merge_activity.channel_notice,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Applied:
+    """What a merge wrote: how many records of each kind."""
+
+    written: Mapping[str, int]
+
+
+async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> Applied:
+    """Merge `events`, each with its vendor, into the org's records.
+
+    Raises:
+        UnavailableError: The database is out of reach; nothing of it was written.
+    """
+    merge = await _loaded(records, events)
+    for vendor, event in events:
+        _HANDLERS[type(event)](merge, vendor, event)
+    if merge.recounts:
+        await _recount(records, merge)
+    await records.save(merge.changed)
+    if merge.emptied:
+        await records.remove_conversations(merge.emptied)
+    return Applied(written=Counter({kind: len(getattr(merge.changed, kind)) for kind in _KINDS}))
+
+
+# What a merge looks at ---------------------------------------------------------------------------
+
+
+async def _loaded(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> Merge:
+    """Everything that these events can touch; most need one load, a few one or two more."""
+    keys = keys_of(events)
+    merge = Merge(ledger=await records.load(keys))
+    ledger = merge.ledger
+    linked = {
+        identity_id_of(vendor, person)
+        for vendor, event in events
+        if isinstance(event, PersonLinked)
+        for person in event.persons
+    }
+    if linked:
+        await _load_linked(records, ledger, linked)
+    moving = [
+        thread
+        for vendor, event in events
+        if isinstance(event, CommentSeen) and event.parent_external_id
+        for thread in (thread_id_of(vendor, event.comment_external_id),)
+        if thread in ledger.conversations
+    ]
+    if moving:
+        for message in await records.messages_of(moving):
+            ledger.messages.setdefault(message.id, message)
+    await _load_around(records, ledger, keys)
+    return merge
+
+
+async def _load_around(records: CrmRecords, ledger: Ledger, keys: LedgerKeys) -> None:
+    """Conversations and people of the messages that only their ids were known of."""
+    more = LedgerKeys()
+    for message in ledger.messages.values():
+        if message.conversation_id and message.conversation_id not in keys.conversations:
+            more.conversations.add(message.conversation_id)
+        if message.identity_id and message.identity_id not in ledger.identities:
+            more.identities.add(message.identity_id)
+    for activity in ledger.activities.values():
+        if activity.identity_id and activity.identity_id not in ledger.identities:
+            more.identities.add(activity.identity_id)
+    if more.conversations or more.identities:
+        _add(ledger, await records.load(more))
+    missing = LedgerKeys(
+        identities={
+            conversation.identity_id
+            for conversation in ledger.conversations.values()
+            if conversation.identity_id and conversation.identity_id not in ledger.identities
+        }
+    )
+    if missing.identities and more.conversations:
+        _add(ledger, await records.load(missing))
+
+
+async def _load_linked(records: CrmRecords, ledger: Ledger, linked: Iterable[str]) -> None:
+    """All identities of whoever is about to be joined, and the contacts that these once were."""
+    contacts = {ledger.identities[key].contact_id for key in linked if key in ledger.identities}
+    more = LedgerKeys()
+    for identity in await records.identities_of(contacts) if contacts else ():
+        ledger.identities.setdefault(identity.id, identity)
+        more.contacts.add(record_id("ct", identity.vendor, identity.realm, identity.external_id))
+    more.contacts -= set(ledger.contacts)
+    if more.contacts:
+        _add(ledger, await records.load(more))
+
+
+def _add(ledger: Ledger, found: Ledger) -> None:
+    """What was loaded later; what is there already stays: it may have changed."""
+    for kind in _KINDS:
+        there: dict[str, object] = getattr(ledger, kind)
+        for key, record in getattr(found, kind).items():
+            there.setdefault(key, record)
+
+
+async def _recount(records: CrmRecords, merge: Merge) -> None:
+    """Count anew what could not be brought forward, from all messages of these conversations."""
+    keys = [key for key in merge.recounts if key in merge.ledger.conversations]
+    messages = {message.id: message for message in await records.messages_of(keys)} if keys else {}
+    messages.update(merge.ledger.messages)
+    for key in keys:
+        own = [message for message in messages.values() if message.conversation_id == key]
+        merge.recount(merge.ledger.conversations[key], own)

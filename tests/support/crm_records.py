@@ -1,0 +1,55 @@
+"""The CRM's records in a dict: what is not saved is lost, and nobody shares a record with the store."""
+
+import copy
+from collections.abc import Collection
+
+from moorage_ports.crm_records import IdentityRecord, Ledger, LedgerKeys, MessageRecord
+
+KINDS = (
+    "identities",
+    "contacts",
+    "conversations",
+    "messages",
+    "activities",
+    "posts",
+    "notices",
+    "unmapped",
+)
+
+
+class DictRecords:
+    """A `CrmRecords` for tests of what is merged."""
+
+    def __init__(self) -> None:
+        self.kept = Ledger()
+        self.loads = 0
+
+    async def load(self, keys: LedgerKeys) -> Ledger:
+        self.loads += 1
+        found = Ledger()
+        for kind in KINDS:
+            there = getattr(self.kept, kind)
+            for key in getattr(keys, kind):
+                if key in there:
+                    getattr(found, kind)[key] = copy.deepcopy(there[key])
+        for identity in found.identities.values():
+            contact = self.kept.contacts[identity.contact_id]
+            found.contacts.setdefault(contact.id, copy.deepcopy(contact))
+        return found
+
+    async def messages_of(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
+        found = [one for one in self.kept.messages.values() if one.conversation_id in conversation_ids]
+        return tuple(copy.deepcopy(sorted(found, key=lambda one: (one.at, one.id))))
+
+    async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
+        found = [one for one in self.kept.identities.values() if one.contact_id in contact_ids]
+        return tuple(copy.deepcopy(found))
+
+    async def save(self, ledger: Ledger) -> None:
+        for kind in KINDS:
+            getattr(self.kept, kind).update(copy.deepcopy(getattr(ledger, kind)))
+
+    async def remove_conversations(self, conversation_ids: Collection[str]) -> None:
+        for key in conversation_ids:
+            assert not any(one.conversation_id == key for one in self.kept.messages.values())
+            self.kept.conversations.pop(key, None)
