@@ -1,4 +1,4 @@
-"""Every table. Declarations only: nothing here is queried through the ORM, stores use the Core tables below.
+"""Every table, those of the CRM in `crm_tables`. Declarations only: stores use the Core tables below, no ORM.
 
 Every table of a tenant begins its primary key with `org_id`, so that `tenant.Tenant` can bind it and orgs can
 be spread over databases later. Index columns hold no personal data: what must be found by such a value is
@@ -6,48 +6,28 @@ found by a keyed hash. Columns named `…_sealed` hold what `cipher.OrgKeys.seal
 """
 
 from datetime import datetime
-from typing import cast
 
 from sqlalchemy import (
     BigInteger,
     Double,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
-    Table,
     Text,
-    TextClause,
     UniqueConstraint,
     literal_column,
     text,
 )
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from moorage_adapters.sqlmodel import crm_tables as crm_tables
+from moorage_adapters.sqlmodel.schema import BIG_KEY, Base, core, partial
 from moorage_adapters.sqlmodel.types import DIGEST, CleanText, EnumValue, TextLists, Texts, UtcDateTime
 from moorage_ports.inbox import ItemState
 from moorage_ports.integrations import ConnectMode, IntegrationStatus
 from moorage_ports.operations import PublicationStatus, Role
 
-BIG_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
-
-
-_NAMES = {  # every constraint has a name, so that a later migration can drop it on every database
-    "pk": "pk_%(table_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(referred_table_name)s",
-}
-
-
-class Base(SQLModel, registry=registry(metadata=MetaData(naming_convention=_NAMES))):
-    """The tables' own registry: whatever else uses SQLModel in this process is not ours to migrate."""
-
-
 metadata = Base.metadata
-
 
 # Keys and secrets ----------------------------------------------------------------------------
 
@@ -207,20 +187,16 @@ _PENDING = text("state = 'pending'")
 _WAITING = text("state = 'pending' AND next_at IS NOT NULL")
 
 
-def _partial(name: str, where: TextClause, *columns: str) -> Index:
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
-
-
 class InboxRow(Base, table=True):
     """One kept change of one org. `key_digest` is its business key, `partition_digest` its partition."""
 
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("org_id", "vendor", "key_digest"),
-        _partial("ix_inbox_pending", _PENDING, "org_id", "bucket", "seq", "next_at"),
-        _partial("ix_inbox_waiting", _WAITING, "org_id", "bucket", "next_at"),
-        _partial("ix_inbox_parked", text("state = 'parked'"), "org_id", "vendor", "bucket"),
-        _partial("ix_inbox_dead", text("state = 'dead'"), "org_id", "seq"),
+        partial("ix_inbox_pending", _PENDING, "org_id", "bucket", "seq", "next_at"),
+        partial("ix_inbox_waiting", _WAITING, "org_id", "bucket", "next_at"),
+        partial("ix_inbox_parked", text("state = 'parked'"), "org_id", "vendor", "bucket"),
+        partial("ix_inbox_dead", text("state = 'dead'"), "org_id", "seq"),
         {"sqlite_autoincrement": True},
     )
 
@@ -392,7 +368,7 @@ class JobRow(Base, table=True):
     __tablename__ = "job"
     __table_args__ = (
         Index("ix_job_line", "queue", "place"),
-        _partial("ix_job_retry", text("due_at IS NOT NULL"), "due_at"),
+        partial("ix_job_retry", text("due_at IS NOT NULL"), "due_at"),
     )
 
     queue: str = Field(primary_key=True, sa_type=Text)
@@ -449,32 +425,29 @@ class UsageMeterRow(Base, table=True):
     observed_at: datetime = Field(sa_type=UtcDateTime)
 
 
-def _core(row: type[Base]) -> Table:
-    return cast("Table", row.__table__)  # type: ignore[attr-defined]
-
-
-ORG_KEY = _core(OrgKeyRow)
-SECRET = _core(SecretRow)
-INTEGRATION = _core(IntegrationRow)
-OWN_APP = _core(OwnAppRow)
-CALL_COUNT = _core(CallCountRow)
-GRANT = _core(GrantRow)
-CHANNEL = _core(ChannelRow)
-CONNECT_ATTEMPT = _core(ConnectAttemptRow)
-INBOX = _core(InboxRow)
-QUARANTINE = _core(QuarantineRow)
-LEAD_CHECKPOINT = _core(LeadCheckpointRow)
-LEAD = _core(LeadRow)
-PUBLICATION = _core(PublicationRow)
-REMEMBERED_CALL = _core(RememberedCallRow)
-ACCOUNT = _core(AccountRow)
-SESSION = _core(SessionRow)
-JOB = _core(JobRow)
-JOB_TIMER = _core(JobTimerRow)
-JOB_PAUSE = _core(JobQueueRow)
-JOB_SCHEDULE = _core(JobScheduleRow)
-USAGE_METER = _core(UsageMeterRow)
+ORG_KEY = core(OrgKeyRow)
+SECRET = core(SecretRow)
+INTEGRATION = core(IntegrationRow)
+OWN_APP = core(OwnAppRow)
+CALL_COUNT = core(CallCountRow)
+GRANT = core(GrantRow)
+CHANNEL = core(ChannelRow)
+CONNECT_ATTEMPT = core(ConnectAttemptRow)
+INBOX = core(InboxRow)
+QUARANTINE = core(QuarantineRow)
+LEAD_CHECKPOINT = core(LeadCheckpointRow)
+LEAD = core(LeadRow)
+PUBLICATION = core(PublicationRow)
+REMEMBERED_CALL = core(RememberedCallRow)
+ACCOUNT = core(AccountRow)
+SESSION = core(SessionRow)
+JOB = core(JobRow)
+JOB_TIMER = core(JobTimerRow)
+JOB_PAUSE = core(JobQueueRow)
+JOB_SCHEDULE = core(JobScheduleRow)
+USAGE_METER = core(UsageMeterRow)
 
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
 IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)
+from moorage_adapters.sqlmodel import sync_tables as sync_tables  # noqa: E402 - so that `metadata` is whole

@@ -84,6 +84,7 @@ def test_every_tables_rows_belong_to_an_org_or_are_known_not_to() -> None:
         "job_schedule": "of no org",
         "job_timer": "the line of all orgs",
         "quarantine": "nobody's",
+        "search_entry": "numbered over all orgs for the index of words, unique within one",
         "session": "a cookie does not tell its org",
         "usage_meter": "a vendor counts the calls of all orgs that use one app together",
     }

@@ -6,6 +6,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import TypeDecorator
 
+from moorage_adapters.sqlmodel.migrate import is_declared
 from moorage_adapters.sqlmodel.tables import metadata
 
 
@@ -21,6 +22,7 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     render_as_batch=True,
+    include_name=is_declared,
     render_item=plain_type,
     transactional_ddl=True,
 )
