@@ -20,6 +20,7 @@ from moorage.operations.handlers import HANDLERS
 from moorage.routes.connect import connect_handlers
 from moorage.routes.crm import crm_handlers
 from moorage.routes.health import health_handlers
+from moorage.routes.sync import sync_handlers
 from moorage.routes.upstream import upstream_handlers
 from moorage.routes.webhook import webhook_handlers
 from moorage.services import Services
@@ -45,6 +46,7 @@ def create_app(services: Services, handlers: Handlers = HANDLERS) -> Litestar:
         *upstream_handlers(services, handlers),
         *connect_handlers(services),
         *crm_handlers(services),
+        *sync_handlers(services),
         *health_handlers(services),
     ]
     # Deliveries prove themselves. They are the one family outside the guard: the framework copies a handler

@@ -29,3 +29,4 @@ UNMAPPED_EVENTS = Counter("moorage_unmapped_events", "Happenings that no transla
 PUBLICATIONS = Counter(
     "moorage_publications", "Publications, by the status they reached", ["vendor", "status"]
 )
+SYNCED = Counter("moorage_synced_items", "Comments and reactions that a sync has read", ["vendor"])

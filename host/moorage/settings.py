@@ -154,6 +154,9 @@ class Settings:
     webhook_client_cn_header: str = attrs.field(default="", validator=_is_header_name)
     open_metrics: bool = False  # whether /metrics and /schema answer without a token
     open_schema: bool = False
+    sync_every: timedelta = attrs.field(  # how often what people did on each channel is read
+        default=timedelta(minutes=15), validator=attrs.validators.ge(timedelta(minutes=1))
+    )
     is_demo: bool = False
     vendors: Mapping[str, VendorSettings] = attrs.field(factory=dict, repr=False)
 

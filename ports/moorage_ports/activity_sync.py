@@ -71,19 +71,24 @@ class ActivitySync(Protocol):
 
 @attrs.frozen(kw_only=True)
 class SyncState:
-    """How far a channel's activity is known, and how the run under way (or the last one) goes."""
+    """How far a channel's activity is known, and how the run under way (or the last one) goes.
+
+    An empty `channel_external_id` stands for the vendor as a whole: only `is_paused` means something then.
+    """
 
     vendor: str = attrs.field(validator=min_len(1))
-    channel_external_id: str = attrs.field(validator=min_len(1))
+    channel_external_id: str
     checkpoint: str = ""
-    is_running: bool = False
+    since: datetime | None = attrs.field(default=None, validator=is_aware)  # where an empty one begins
+    is_running: bool = False  # a run has begun, or was asked for, and has not ended
     is_paused: bool = False
     started_at: datetime | None = attrs.field(default=None, validator=is_aware)
-    finished_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    finished_at: datetime | None = attrs.field(default=None, validator=is_aware)  # the last that succeeded
     items: int = 0  # read by the run under way, else by the last one
     calls: int = 0
     progress: float = 0.0
-    last_error: str = ""
+    last_error: str = ""  # the error's code; empty when the last piece was read
+    last_remedy: str = ""
     retry_at: datetime | None = attrs.field(default=None, validator=is_aware)
     tries: int = 0  # failures in a row
 
@@ -96,7 +101,7 @@ class SyncStates(Protocol):
         ...
 
     async def all(self) -> tuple[SyncState, ...]:
-        """Every channel's that was ever synced or paused."""
+        """Every channel's that was ever synced, and all that was ever paused."""
         ...
 
     async def save(self, state: SyncState) -> None:

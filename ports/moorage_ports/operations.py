@@ -303,3 +303,53 @@ GET_PUBLICATION = Operation(
     role=Role.VIEWER,
     summary="Read how far a publication has come.",
 )
+
+
+# Syncing -------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class SyncActivity:
+    """Read what people did on channels, now; on all selected ones if none is named (our ids or the vendor's).
+
+    `since`: how far back a first run goes (everything, if not given). `force`: begin anew, as if nothing had
+    been read.
+    """
+
+    channels: tuple[str, ...] = attrs.field(default=(), validator=[max_len(1000), deep_iterable(min_len(1))])
+    since: datetime | None = attrs.field(default=None, validator=is_aware)
+    force: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SyncView:
+    """How a channel's sync stands. `items` (comments and reactions) and `calls` are of its newest run."""
+
+    channel: ChannelView
+    running: bool
+    paused: bool
+    items: int
+    calls: int
+    progress: float
+    started_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    last_success_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    last_error: str | None = None
+    remedy: str | None = None
+    retry_at: datetime | None = attrs.field(default=None, validator=is_aware)
+
+
+@attrs.frozen(kw_only=True)
+class SyncReport:
+    """The channels that were asked for."""
+
+    channels: tuple[SyncView, ...]
+
+
+SYNC_ACTIVITY = Operation(
+    name="sync_activity",
+    request=SyncActivity,
+    result=SyncReport,
+    effect=Effect.CONFIGURES,
+    role=Role.AGENT,
+    summary="Read comments and reactions on the organisation's channels now.",
+)

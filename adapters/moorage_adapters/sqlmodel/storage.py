@@ -25,6 +25,7 @@ from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres
 from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
+from moorage_adapters.sqlmodel.sync_states import SqlSyncStates
 from moorage_adapters.sqlmodel.tenant import OrgGate
 from moorage_ports.clock import Clock
 from moorage_ports.secret import Secret
@@ -74,6 +75,11 @@ class SqlUnitOfWork:
     def lead_checkpoints(self) -> SqlLeadCheckpoints:
         """How far the org's leads are known."""
         return SqlLeadCheckpoints(self._gate)
+
+    @cached_property
+    def sync_states(self) -> SqlSyncStates:
+        """How far the org's channels are synced."""
+        return SqlSyncStates(self._gate)
 
     @cached_property
     def publications(self) -> SqlPublications:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from moorage.operations import channels, connecting, publishing
+from moorage.operations import channels, connecting, publishing, syncing
 from moorage.services import OperationHandler
 from moorage_ports import operations
 
@@ -15,4 +15,5 @@ HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
     operations.SELECT_CHANNELS.name: channels.select_channels,
     operations.PUBLISH.name: publishing.publish,
     operations.GET_PUBLICATION.name: publishing.get_publication,
+    operations.SYNC_ACTIVITY.name: syncing.sync_activity,
 }

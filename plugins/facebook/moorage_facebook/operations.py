@@ -13,6 +13,7 @@ from moorage_ports.operations import (
     LIST_CHANNELS,
     PUBLISH,
     SELECT_CHANNELS,
+    SYNC_ACTIVITY,
     Binding,
     bind,
 )
@@ -83,4 +84,5 @@ OPERATIONS: tuple[Binding, ...] = (
         summary="Publish a post on a Facebook Page.",
     ),
     bind("get-publication", GET_PUBLICATION),
+    bind("sync-activity", SYNC_ACTIVITY),
 )

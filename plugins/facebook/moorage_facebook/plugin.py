@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from moorage_facebook.activity_sync import activity_sync
 from moorage_facebook.authorizer import authorizer
 from moorage_facebook.directory import directory
 from moorage_facebook.lead_source import lead_source
@@ -22,7 +23,7 @@ CAPABILITIES: Mapping[Capability, Support] = {
     Capability.RECEIVE_LEADS: Support.FULL,
     Capability.PUBLISH_VIDEOS: Support.NOT_YET,
     Capability.SCHEDULE_POSTS: Support.FULL,
-    Capability.SYNC_ACTIVITY: Support.NOT_YET,
+    Capability.SYNC_ACTIVITY: Support.FULL,
     Capability.ANSWER_COMMENTS: Support.NOT_YET,
     Capability.DIRECT_MESSAGES: Support.NOT_YET,
     Capability.MANAGE_ADS: Support.NOT_YET,
@@ -64,6 +65,7 @@ def moorage_vendor() -> Vendor:
         subscriptions=subscriptions,
         publisher=publisher,
         lead_source=lead_source,
+        activity_sync=activity_sync,
         webhooks=GraphWebhooks(),
         withdrawals=SignedRequests(),
         token_shapes=TOKEN_SHAPES,

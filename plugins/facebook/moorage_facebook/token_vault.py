@@ -37,7 +37,11 @@ class GraphTokenVault:
             if channel.token is not None:
                 missing = set(channel.offer.missing_scopes)
                 scopes = [scope for scope in grant.granted_scopes if scope not in missing]
-                sealed = {"token": channel.token.reveal(), "scopes": scopes}
+                sealed = {
+                    "token": channel.token.reveal(),
+                    "scopes": scopes,
+                    "type": channel.offer.type,
+                }
                 await self._seal(CHANNEL, channel.offer.external_id, sealed)
 
     async def channel_token(self, channel_external_id: str) -> Secret:
@@ -52,6 +56,10 @@ class GraphTokenVault:
         """What the Page's token may be used for; empty if none is kept."""
         sealed = await self._open(CHANNEL, channel_external_id)
         return tuple(map(text, items(sealed.get("scopes"))))
+
+    async def channel_type(self, channel_external_id: str) -> str:
+        """What kind of channel its token was kept for; empty if none is, or if that was not noted then."""
+        return text((await self._open(CHANNEL, channel_external_id)).get("type"))
 
     async def grant_token(self, grant_id: str) -> Secret:
         """The long-lived token of the person who connected."""
