@@ -9,7 +9,7 @@ import pytest
 
 from moorage_adapters.memory.news import news_of_slips, signed
 from moorage_adapters.memory.plugin import MemoryPlugin, memory_plugin
-from moorage_adapters.memory.things import SCOPES, Slip
+from moorage_adapters.memory.things import SCOPES, Note, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER, MemoryWorld
 from moorage_ports.events import LeadArrived
 from moorage_ports.plugin import Vendor
@@ -74,6 +74,21 @@ class MemoryWeather:
 
     async def texts_on(self, channel_external_id: str) -> Sequence[str]:
         return [note.text for note in self.world.notes.values() if note.board_id == channel_external_id]
+
+    async def comment(self, text: str, *, answers: str = "") -> str:
+        return self.world.say(self._note(), text, answers=answers).id
+
+    async def react(self) -> str:
+        return self.world.cheer(self._note(), "wow").by.id
+
+    async def comments_shown(self) -> Sequence[str]:
+        return [remark.text for remark in self.world.chatter.remarks.values() if not remark.is_covered]
+
+    def _note(self) -> str:
+        if not self.world.notes:
+            note = Note(id="note-0", board_id=CAFE.id, text="Hi", link=None, images=(), pinned_at=MORNING)
+            self.world.notes[note.id] = note
+        return next(iter(self.world.notes))
 
     async def fill_in(self) -> FilledIn:
         slip = self.world.fill_in(NEWSLETTER.id, ANSWERS)

@@ -1,5 +1,6 @@
 """The memory vendor keeps every promise that a vendor can make."""
 
+from moorage_ports.testing.activity_sync import ActivitySyncContract
 from moorage_ports.testing.authorizer import AuthorizerContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
@@ -30,6 +31,9 @@ class TestMemoryPublisher(OnMemory, PublisherContract): ...
 
 
 class TestMemoryLeadSource(OnMemory, LeadSourceContract): ...
+
+
+class TestMemoryActivitySync(OnMemory, ActivitySyncContract): ...
 
 
 class TestMemoryWebhooks(OnMemory, WebhookSourceContract): ...

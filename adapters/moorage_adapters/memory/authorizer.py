@@ -34,6 +34,7 @@ NEEDED: Mapping[Capability, tuple[str, ...]] = {
     Capability.PUBLISH_POSTS: (READ_BOARDS, WRITE_NOTES),
     Capability.PUBLISH_IMAGES: (READ_BOARDS, WRITE_NOTES),
     Capability.RECEIVE_LEADS: (READ_BOARDS, READ_FORMS, SEND_NEWS),
+    Capability.SYNC_ACTIVITY: (READ_BOARDS,),
 }
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import attrs
 
+from moorage_adapters.memory.activity_sync import MemoryActivitySync
 from moorage_adapters.memory.authorizer import MemoryAuthorizer
 from moorage_adapters.memory.directory import MemoryDirectory
 from moorage_adapters.memory.door import SLUG
@@ -26,6 +27,7 @@ from moorage_ports.operations import (
     LIST_CHANNELS,
     PUBLISH,
     SELECT_CHANNELS,
+    SYNC_ACTIVITY,
     bind,
 )
 from moorage_ports.plugin import Vendor, VendorContext, hookimpl
@@ -90,6 +92,10 @@ def _lead_source(world: MemoryWorld, context: VendorContext) -> MemoryLeadSource
     return MemoryLeadSource(world, _vault(context))
 
 
+def _activity_sync(world: MemoryWorld, context: VendorContext) -> MemoryActivitySync:
+    return MemoryActivitySync(world, _vault(context))
+
+
 @attrs.frozen
 class MemoryPlugin:
     """What is registered with the host: an object here, a module in a plugin of its own."""
@@ -113,11 +119,13 @@ class MemoryPlugin:
                 bind("choose-channels", SELECT_CHANNELS),
                 bind("publish", PUBLISH, request=PinNote, to_neutral=post_from_pin),
                 bind("publication", GET_PUBLICATION),
+                bind("sync", SYNC_ACTIVITY),
             ),
             capabilities={
                 Capability.PUBLISH_POSTS: Support.FULL,
                 Capability.PUBLISH_IMAGES: Support.FULL,
                 Capability.RECEIVE_LEADS: Support.FULL,
+                Capability.SYNC_ACTIVITY: Support.FULL,
                 Capability.MANAGE_ADS: Support.IMPOSSIBLE,
             },
             authorizer=partial(_authorizer, self.world),
@@ -126,6 +134,7 @@ class MemoryPlugin:
             subscriptions=partial(_subscriptions, self.world),
             publisher=partial(_publisher, self.world),
             lead_source=partial(_lead_source, self.world),
+            activity_sync=partial(_activity_sync, self.world),
             webhooks=MemoryWebhooks(),
             withdrawals=MemoryWithdrawals(),
         )

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
 
+from moorage_adapters.memory.chatter import Chatter, Cheer, Remark
 from moorage_adapters.memory.news import news_of_slips, signed
 from moorage_adapters.memory.things import (
     LONGEST_NOTE,
@@ -85,6 +86,7 @@ class MemoryWorld:
     forms: dict[str, Form] = attrs.field(factory=lambda: {NEWSLETTER.id: NEWSLETTER})
     notes: dict[str, Note] = attrs.field(factory=dict)
     slips: dict[str, Slip] = attrs.field(factory=dict)
+    chatter: Chatter = attrs.field(factory=Chatter)
     hearing: dict[str, set[str]] = attrs.field(factory=dict)  # by app: boards whose news goes to it
     outbox: list[Delivery] = attrs.field(factory=list)  # deliveries nobody has taken to the host yet
     calls: int = 0
@@ -174,6 +176,26 @@ class MemoryWorld:
         del self.notes[note_id]
         self._answer(None)
 
+    def chatter_on(
+        self, token: Secret, board_id: str, start: int
+    ) -> tuple[tuple[Remark | Cheer, ...], int, bool]:
+        """A page of what people said and cheered below a board's notes; see `Chatter.page`."""
+        self._admit(token, READ_BOARDS, board_id)
+        return self._answer(self.chatter.page(board_id, start))
+
+    def answer_remark(self, token: Secret, board_id: str, remark_id: str, text: str) -> Remark:
+        """Answer a remark, as the board."""
+        self._admit(token, WRITE_NOTES, board_id)
+        answered = self._remark_on(board_id, remark_id)
+        return self._answer(self.say(answered.note_id, text, by=None, answers=remark_id))
+
+    def cover_remark(self, token: Secret, board_id: str, remark_id: str, *, is_covered: bool) -> None:
+        """Cover a remark, so that others do not see it, or uncover it."""
+        self._admit(token, WRITE_NOTES, board_id)
+        remark = self._remark_on(board_id, remark_id)
+        self.chatter.add(attrs.evolve(remark, is_covered=is_covered, told_at=self.now()))
+        self._answer(None)
+
     def forms_on(self, token: Secret, board_id: str) -> tuple[Form, ...]:
         """The forms of a board."""
         self._admit(token, READ_FORMS, board_id)
@@ -252,6 +274,34 @@ class MemoryWorld:
         """Say no on the consent page; answers where the browser goes next."""
         asked = _query(auth_url)
         return f"{asked['redirect_uri']}?{urlencode({'error': 'said_no', 'state': asked['state']})}"
+
+    def say(self, note_id: str, text: str, *, by: Person | None = ADA, answers: str = "") -> Remark:
+        """Write below a note, or below another remark; `by` nobody is the board itself."""
+        remark = Remark(
+            id=self._number("remark"),
+            note_id=note_id,
+            board_id=self.notes[note_id].board_id,
+            by=by,
+            text=text,
+            answers=answers,
+            made_at=self.now(),
+            told_at=self.now(),
+        )
+        self.chatter.add(remark)
+        return remark
+
+    def say_otherwise(self, remark_id: str, text: str) -> Remark:
+        """Change what one wrote."""
+        remark = attrs.evolve(self.chatter.remarks[remark_id], text=text, told_at=self.now())
+        self.chatter.add(remark)
+        return remark
+
+    def cheer(self, note_id: str, face: str, *, by: Person = ADA) -> Cheer:
+        """Like a note, or like it differently."""
+        board_id = self.notes[note_id].board_id
+        cheer = Cheer(note_id=note_id, board_id=board_id, by=by, face=face, told_at=self.now())
+        self.chatter.add(cheer)
+        return cheer
 
     def fill_in(self, form_id: str, answers: Mapping[str, tuple[str, ...]]) -> Slip:
         """Hand in a form; for each app that hears the board a signed delivery lies in the outbox."""
@@ -362,6 +412,12 @@ class MemoryWorld:
 
     def _number(self, kind: str) -> str:
         return f"{kind}-{next(self._numbers)}"
+
+    def _remark_on(self, board_id: str, remark_id: str) -> Remark:
+        remark = self._find(self.chatter.remarks, remark_id)
+        if remark.board_id != board_id:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        return remark
 
     @staticmethod
     def _find(things: Mapping[str, T], key: str) -> T:

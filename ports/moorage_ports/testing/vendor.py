@@ -14,6 +14,7 @@ import attrs
 import pluggy
 import pytest
 
+from moorage_ports.activity_sync import ActivitySync
 from moorage_ports.apps import AppCredentials
 from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
@@ -34,6 +35,7 @@ PORTS: Final[Mapping[str, type]] = {
     "subscriptions": Subscriptions,
     "publisher": Publisher,
     "lead_source": LeadSource,
+    "activity_sync": ActivitySync,
 }
 CONNECTING: Final = ("authorizer", "token_vault", "directory")
 NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {
@@ -41,6 +43,7 @@ NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {
     Capability.PUBLISH_IMAGES: (*CONNECTING, "publisher"),
     Capability.PUBLISH_VIDEOS: (*CONNECTING, "publisher"),
     Capability.SCHEDULE_POSTS: (*CONNECTING, "publisher"),
+    Capability.SYNC_ACTIVITY: (*CONNECTING, "activity_sync"),
     Capability.RECEIVE_LEADS: (*CONNECTING, "lead_source", "subscriptions", "webhooks"),
 }
 NEEDED_BY_OPERATION: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,6 +52,7 @@ NEEDED_BY_OPERATION: Final[Mapping[str, tuple[str, ...]]] = {
     "list_channels": ("directory",),
     "select_channels": ("directory",),
     "publish": ("publisher",),
+    "sync_activity": ("activity_sync",),
 }
 SAYABLE: Final = (str, int, float, bool, datetime, NoneType)
 OUTWARD: Final = (

@@ -102,6 +102,26 @@ class LeadWorld(World, Protocol):
         ...
 
 
+class ActivityWorld(World, Protocol):
+    """A vendor where people comment and react below posts of `channel_external_id`; there is one post."""
+
+    async def comment(self, text: str, *, answers: str = "") -> str:
+        """Be a person: write below the post, or below the comment `answers`; the comment's id."""
+        ...
+
+    async def react(self) -> str:
+        """Be a person: react to the post; that person's id, as the channel gets to know it."""
+        ...
+
+    async def comments_shown(self) -> Sequence[str]:
+        """The texts of all comments that anybody can read now."""
+        ...
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let time pass at the vendor, and on the clock that the vendor's ports were lent."""
+        ...
+
+
 class WebhookWorld(Protocol):
     """A vendor that sends deliveries. Nothing here needs a connection."""
 
