@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from moorage_facebook.graph.paging import Node
-from moorage_facebook.graph.values import moment, node_id, record, records, text, truth
+from moorage_facebook.graph.values import integer, moment, node_id, record, records, text, truth
 from moorage_ports.events import (
     Attachment,
     AttachmentType,
@@ -20,6 +20,7 @@ from moorage_ports.events import (
 FACEBOOK: Final = "facebook"
 INSTAGRAM: Final = "instagram"
 
+_MOST_SHARES: Final = 10**12
 _TYPES: Final = {
     "photo": AttachmentType.IMAGE,
     "album": AttachmentType.IMAGE,
@@ -39,7 +40,7 @@ def post_seen(node: Node, page_id: str, at: datetime) -> PostSeen | None:
     post_id = node_id(node.get("id"))
     if not post_id:
         return None
-    count = record(node.get("shares")).get("count")
+    shares = integer(record(node.get("shares")).get("count"))
     return PostSeen(
         channel_external_id=page_id,
         post_external_id=post_id,
@@ -50,7 +51,7 @@ def post_seen(node: Node, page_id: str, at: datetime) -> PostSeen | None:
         attachments=tuple(map(_attachment, records(record(node.get("attachments")).get("data")))),
         permalink=text(node.get("permalink_url")),
         is_hidden=truth(node.get("is_hidden")),
-        shares=count if isinstance(count, int) and not isinstance(count, bool) else None,
+        shares=shares if shares is not None and 0 <= shares <= _MOST_SHARES else None,
     )
 
 

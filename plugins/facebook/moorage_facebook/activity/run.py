@@ -59,6 +59,7 @@ BATCHES_AT_ONCE: Final = 3
 MARGIN: Final = 10  # how many more are read than the counts say have come
 MOST_THREADS: Final = 200  # of an Instagram media's comments: how many are looked through for new replies
 _SMALL_NESTED: Final = 10
+_MOST_COUNTED: Final = 10**12
 _TOO_MUCH: Final = "1"  # "reduce the amount of data", also Graph's word for its own trouble
 _TOO_LONG: Final = frozenset({"timed_out", "no_answer"})
 
@@ -117,12 +118,17 @@ class Run:
         while self.trouble is None and self.items < ENOUGH and pages < PAGES_AT_ONCE:
             if checkpoint.is_listed or len(checkpoint.pending) > MOST_PENDING:
                 break
-            if self.is_page and checkpoint.phase is Phase.EVERYTHING:
-                await self._read_expanded()
-            else:
-                await self._count()
+            try:
+                await (self._read_expanded() if self._wants_all() else self._count())
+            except RejectedError:
+                if not checkpoint.after:
+                    raise
+                checkpoint.after = ""  # the cursor ran out: from the newest post again
             pages += 1
             await self._read_on()
+
+    def _wants_all(self) -> bool:
+        return self.is_page and self.checkpoint.phase is Phase.EVERYTHING
 
     async def _expect(self) -> None:
         """Ask how many posts there are, for the sake of whoever watches; nothing else depends on it."""
@@ -132,8 +138,7 @@ class Run:
             body = await self.client.send(count(self.channel_id, self.token))
         except (RejectedError, VendorNotFoundError):
             return
-        counted = integer(record(body.get("summary")).get("total_count"))
-        self.checkpoint.total = counted or integer(body.get("media_count")) or 0
+        self.checkpoint.total = _total({"posts": body}, "posts") or _counted(body.get("media_count"))
 
     def _progress(self) -> float:
         checkpoint, seen = self.checkpoint, len(self.listed)
@@ -246,6 +251,8 @@ class Run:
             return
         if before is None and not now.comments:
             return
+        if before is not None and (before.comments, before.updated) == (now.comments, now.updated):
+            return
         checkpoint = self.checkpoint
         until = checkpoint.floor
         if before is not None:
@@ -317,8 +324,9 @@ class Run:
     def _take(self, pending: Pending, nodes: Sequence[Node], cursor: str | None, at: datetime) -> None:
         """A page of one list; noted to be read on, if more of it is wanted."""
         found = list(self._events(pending, nodes, at))
-        self.events += found
-        self.items += len(found)
+        wanted = [event for event in found if not _is_before(event, self.checkpoint.floor)]
+        self.events += wanted
+        self.items += len(wanted)
         left = pending.left if pending.left < 0 else max(pending.left - len(nodes), 0)
         is_dated = self.is_page and pending.edge is Edge.COMMENTS
         is_wanted = not _reaches(found, pending.until) if is_dated else left != 0
@@ -358,7 +366,7 @@ class Run:
         return watched
 
     def _comment_count(self, node: Node) -> int:
-        return _total(node, "comments") if self.is_page else integer(node.get("comments_count")) or 0
+        return _total(node, "comments") if self.is_page else _counted(node.get("comments_count"))
 
     def _listed(self, cursor: str | None) -> None:
         """Go on behind `cursor`. Later runs end where posts are not watched any more."""
@@ -378,17 +386,22 @@ class Run:
 
 
 def _total(node: Node, edge: str) -> int:
-    return integer(record(record(node.get(edge)).get("summary")).get("total_count")) or 0
+    return _counted(record(record(node.get(edge)).get("summary")).get("total_count"))
+
+
+def _counted(value: object) -> int:
+    return min(max(integer(value) or 0, 0), _MOST_COUNTED)
 
 
 def _reaches(found: Iterable[CrmEvent], until: int) -> bool:
     """Whether a comment among `found` was written before `until`; the others are newer."""
-    return any(
-        isinstance(event, CommentSeen)
-        and event.created_at is not None
-        and event.created_at.timestamp() < until
-        for event in found
-    )
+    return any(_is_before(event, until) for event in found)
+
+
+def _is_before(event: CrmEvent, moment: int) -> bool:
+    if not moment or not isinstance(event, CommentSeen) or event.created_at is None:
+        return False
+    return event.created_at.timestamp() < moment
 
 
 def _is_too_much(refused: VendorError) -> bool:
