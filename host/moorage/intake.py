@@ -14,10 +14,9 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage import reconcile
+from moorage import reconcile, syncing
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
-from moorage.metrics import UNMAPPED_EVENTS
 from moorage.operations import connecting, publishing
 from moorage.operations.saving import forget_old_secrets
 from moorage.operations.standing import act_on_vendor_error
@@ -36,7 +35,7 @@ from moorage_ports.errors import (
     VendorNotFoundError,
     VendorUnavailableError,
 )
-from moorage_ports.events import Event, LeadArrived
+from moorage_ports.events import CrmEvent, GrantChanged, LeadArrived, Unmapped
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import INBOX_QUEUE, InboxItem, ItemState, inbox_nudge
 from moorage_ports.integrations import IntegrationStatus
@@ -91,6 +90,7 @@ def register_workers(services: Services) -> None:
     jobs.handle(publishing.QUEUE, settle_publication)
     jobs.handle(connecting.TICKETS, shred_ticket)
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
+    jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
@@ -98,6 +98,7 @@ def register_workers(services: Services) -> None:
     jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
     jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
+    jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
 
 
 def _bound(
@@ -210,18 +211,26 @@ class Intaker:
         vendor = self.services.vendors.get(item.vendor)
         if vendor.webhooks is None:
             return Outcome(state=ItemState.DEAD, error="unsupported")
-        leads = []
-        for event in vendor.webhooks.events(item.body):
-            lead = await self._lead_of(org_id, vendor, event)
-            if lead is not None:
-                leads.append(lead)
-        return Outcome(state=ItemState.DONE, leads=tuple(leads))
+        events: list[CrmEvent] = []
+        unmapped: list[Unmapped] = []
+        leads: list[CrmLead] = []
+        for event in vendor.webhooks.events(item.body, item.received_at):
+            match event:
+                case LeadArrived():
+                    lead = await self._lead_of(org_id, vendor, event)
+                    leads += [lead] if lead is not None else []
+                case GrantChanged():
+                    log.info("grant_changed", org=org_id, vendor=vendor.slug, withdrawn=event.is_withdrawn)
+                case Unmapped():
+                    unmapped.append(event)
+                case _:
+                    events.append(event)
+        return Outcome(
+            state=ItemState.DONE, leads=tuple(leads), events=tuple(events), unmapped=tuple(unmapped)
+        )
 
-    async def _lead_of(self, org_id: str, vendor: Vendor, event: Event) -> CrmLead | None:
+    async def _lead_of(self, org_id: str, vendor: Vendor, event: LeadArrived) -> CrmLead | None:
         """The lead that an event announces, unless the CRM has it already."""
-        if not isinstance(event, LeadArrived):
-            UNMAPPED_EVENTS.labels(vendor.slug).inc()
-            return None
         async with self.services.storage.unit_of_work(org_id, reads_only=True) as uow:
             integration = await uow.integrations.of_vendor(vendor.slug)
             known = await uow.leads.by_external_id(vendor.slug, event.lead_external_id)

@@ -11,10 +11,13 @@ from typing import Final
 
 import attrs
 
-from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED
+from moorage.crm.merging import apply_events
+from moorage.crm.unmapped import UnmappedItem, count_unmapped
+from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
 from moorage.services import Services
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import UnavailableError
+from moorage_ports.events import CrmEvent, Unmapped
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import InboxItem, ItemState, Settlement
 from moorage_ports.integrations import Integration, IntegrationStatus
@@ -29,12 +32,14 @@ class LeaseLostError(Exception):
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of one row, and the leads that come of it."""
+    """What became of one row, and what comes of it: leads, and what the CRM is changed by."""
 
     state: ItemState
     error: str = ""
     retry_at: datetime | None = None
     leads: tuple[CrmLead, ...] = ()
+    events: tuple[CrmEvent, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
     parked_since: datetime | None = None  # when the call began that found what only a person can change
 
 
@@ -122,12 +127,15 @@ class Settler:
         settlements = [await self._settlement(uow, waiting, now) for waiting in group]
         is_ours = await uow.inbox.settle(settlements, now=now)
         marks: list[_Mark | None] = []
-        for waiting, settlement, ours in zip(group, settlements, is_ours, strict=True):
-            if not ours:
+        ours: list[_Waiting] = []
+        for waiting, settlement, is_settled in zip(group, settlements, is_ours, strict=True):
+            if not is_settled:
                 marks.append(None)
                 continue
+            ours.append(waiting)
             added = [await uow.leads.add(lead) for lead in waiting.outcome.leads]
             marks.append(_Mark(settlement.state, settlement.retry_at, sum(added)))
+        await _apply(uow, ours, now)
         fail_point("P9")
         return marks
 
@@ -140,6 +148,20 @@ class Settler:
             if integration is not None and _came_back(integration, outcome.parked_since):
                 state, retry_at = ItemState.PENDING, now
         return Settlement(item=item, state=state, error=outcome.error, retry_at=retry_at)
+
+
+async def _apply(uow: UnitOfWork, group: Sequence[_Waiting], now: datetime) -> None:
+    """What the rows say, merged into the CRM in one go."""
+    events = [(waiting.item.vendor, event) for waiting in group for event in waiting.outcome.events]
+    if events:
+        await apply_events(uow.crm_records, events)
+    unmapped = [
+        UnmappedItem(vendor=waiting.item.vendor, kind=event.kind, item_id=waiting.item.id)
+        for waiting in group
+        for event in waiting.outcome.unmapped
+    ]
+    if unmapped:
+        await count_unmapped(uow.crm_records, unmapped, now)
 
 
 def _fail(group: Iterable[_Waiting], failure: Exception) -> None:
@@ -157,6 +179,7 @@ def _tell(waiting: _Waiting, mark: _Mark | None) -> None:
     vendor = waiting.item.vendor
     if waiting.outcome.error or mark.state is ItemState.DONE:
         INBOX_OUTCOMES.labels(vendor, mark.state.value).inc()
+    UNMAPPED_EVENTS.labels(vendor).inc(len(waiting.outcome.unmapped))
     LEADS_STORED.labels(vendor).inc(mark.leads_added)
     waiting.written.set_result(mark.retry_at)
 
