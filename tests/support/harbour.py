@@ -213,10 +213,10 @@ def told(answer: httpx.Response) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def harbour(folder: Path, *plugins: object) -> AsyncIterator[Harbour]:
-    """A host over `folder`; `plugins` besides the memory vendor."""
+async def harbour(folder: Path, *plugins: object, database_url: str = "") -> AsyncIterator[Harbour]:
+    """A host over `folder` (or another database); `plugins` besides the memory vendor."""
     clock = FixedClock(NOON)
-    async with _assembled(folder, clock, *plugins) as (services, storage, world):
+    async with _assembled(folder, clock, *plugins, database_url=database_url) as (services, storage, world):
         host = Harbour(services, storage, world, clock)
         try:
             yield host
@@ -243,11 +243,11 @@ async def working_harbour(folder: Path) -> AsyncIterator[Harbour]:
 
 @asynccontextmanager
 async def _assembled(
-    folder: Path, clock: Clock, *plugins: object
+    folder: Path, clock: Clock, *plugins: object, database_url: str = ""
 ) -> AsyncIterator[tuple[Services, SqlStorage, MemoryWorld]]:
     world = MemoryWorld(now=clock.now)
     vendors = installed_vendors(memory_plugin(world), *plugins, entries=())
-    url = f"sqlite:///{folder}/moorage.db"
+    url = database_url or f"sqlite:///{folder}/moorage.db"
     await migrate.upgrade(url)
     keyring_file = folder / "keyring.json"
     storage = await SqlStorage.open(url, Keyring.create(keyring_file), clock)

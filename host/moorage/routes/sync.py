@@ -1,7 +1,7 @@
 """The sync jobs over HTTP: start one, see how they go, hold them back."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 from attrs.validators import deep_iterable, max_len, min_len
@@ -16,6 +16,8 @@ from moorage.services import Caller, OperationCall, Services
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.operations import Role, SyncActivity, SyncReport, SyncView
 from moorage_ports.values import is_aware
+
+T = TypeVar("T")
 
 SYNC_TYPES: Final = ("activity",)
 # Callers know it by what it reads, too: all of that is one sync.
@@ -34,7 +36,7 @@ class SyncOptions:
 class TriggerPlatform:
     """What to sync of one platform; everything that can be, if nothing is named."""
 
-    sync_type: str | tuple[str, ...] = ()
+    sync_type: tuple[str, ...] = ()
     channels: tuple[str, ...] = attrs.field(default=(), validator=[max_len(1000), deep_iterable(min_len(1))])
     options: SyncOptions = attrs.field(factory=SyncOptions)
 
@@ -85,15 +87,14 @@ def _triggers(services: Services) -> list[BaseRouteHandler]:
     async def trigger(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Sync a platform's channels now."""
         caller = _agent(request)
-        asked = codec.decode(await read_body(request, limit=dispatch.MAX_BODY), TriggerSync)
+        asked = await _asked(request, TriggerSync)
         return _json(await _trigger(services, caller, asked.platform, asked), 202)
 
     @post("/sync/trigger/{platform:str}", status_code=202, request_max_body_size=None)
     async def trigger_platform(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Sync the channels of the platform in the path now."""
         caller = _agent(request)
-        raw = await read_body(request, limit=dispatch.MAX_BODY)
-        asked = codec.decode(raw, TriggerPlatform) if raw.strip() else TriggerPlatform()
+        asked = await _asked(request, TriggerPlatform)
         return _json(await _trigger(services, caller, request.path_params["platform"], asked), 202)
 
     return [trigger, trigger_platform]
@@ -163,9 +164,19 @@ def _agent(request: Request[Any, Any, Any]) -> Caller:
     return caller
 
 
+async def _asked(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The body; `syncType` may be one word or a list of them.
+
+    Raises:
+        InvalidRequestError: It does not fit.
+    """
+    body = codec.parse_object(await read_body(request, limit=dispatch.MAX_BODY))
+    named = body.get("syncType")
+    return codec.structure({**body, "syncType": [named]} if isinstance(named, str) else body, kind)
+
+
 async def _trigger(services: Services, caller: Caller, platform: str, asked: TriggerPlatform) -> SyncReport:
-    types = (asked.sync_type,) if isinstance(asked.sync_type, str) else asked.sync_type
-    unknown = [name for name in types if name not in _ALIASES]
+    unknown = [name for name in asked.sync_type if name not in _ALIASES]
     if unknown:
         msg = "nothing of that kind is synced"
         raise InvalidRequestError(msg, fields={"syncType": f"one or more of {', '.join(sorted(_ALIASES))}"})
