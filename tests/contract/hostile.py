@@ -351,9 +351,9 @@ class Recursive(MemoryWebhooks):
 class KnowsEverything(MemoryWebhooks):
     """Expects the fields that were there yesterday."""
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
         assert msgspec.json.decode(change)["slip"]
-        return super().events(change)
+        return super().events(change, received_at)
 
 
 class EchoesAnyChallenge(MemoryWebhooks):

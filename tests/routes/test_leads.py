@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -426,8 +426,8 @@ class _Source:
     def __init__(self, inner: WebhookSource) -> None:
         self.inner = inner
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
-        return self.inner.events(change)
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
+        return self.inner.events(change, received_at)
 
 
 class _Poisoned(_Source):
@@ -437,16 +437,16 @@ class _Poisoned(_Source):
         super().__init__(inner)
         self.poison = poison
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
         if self.poison in change:
             raise ZeroDivisionError
-        return super().events(change)
+        return super().events(change, received_at)
 
 
 class _Mute(_Source):
     """Finds nothing to say about anything."""
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
         return ()
 
 
@@ -478,9 +478,9 @@ class _TakenOver(_Source):
         self.group = group
         self.claim: asyncio.Task[None] | None = None
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
         self.claim = asyncio.ensure_future(self._claim())
-        return super().events(change)
+        return super().events(change, received_at)
 
     async def _claim(self) -> None:
         org_id, bucket = self.group

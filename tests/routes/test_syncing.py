@@ -76,7 +76,7 @@ async def texts(host: Harbour, org_id: str = ADMIN.org_id) -> list[str]:
     return sorted(each.last_message.text for each in found.items if each.last_message)
 
 
-async def everything(host: Harbour) -> dict[str, list[object]]:
+async def everything(host: Harbour) -> dict[str, list[str]]:
     """All rows of the CRM."""
     async with host.storage.database.read(org_id=ADMIN.org_id) as transaction:
         return await transaction.run(
@@ -155,7 +155,7 @@ async def test_a_second_run_brings_what_is_new_and_changes_nothing_else(host: Ha
     assert len(await texts(host)) == 8
 
 
-def _without_stamps(rows: dict[str, list[object]]) -> dict[str, int]:
+def _without_stamps(rows: dict[str, list[str]]) -> dict[str, int]:
     return {table: len(lines) for table, lines in rows.items()}
 
 

@@ -350,7 +350,10 @@ async def _slips_of(host: Harbour, org_id: str) -> set[str]:
     async with host.storage.unit_of_work(org_id) as uow:
         for bucket in range(4):
             for item in await uow.inbox.claim(bucket, limit=100, now=NOON):
-                found |= {getattr(event, "lead_external_id", "?") for event in source.events(item.body)}
+                found |= {
+                    getattr(event, "lead_external_id", "?")
+                    for event in source.events(item.body, item.received_at)
+                }
     return found
 
 

@@ -66,7 +66,7 @@ class MemoryWebhooks:
             raise MalformedError(msg) from failure
         return tuple(_change(bytes(piece)) for piece in envelope.news)
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
         news = _slip_news(change)
         if news is None:
             return (Unmapped(kind="unknown", raw={"text": change.decode(errors="replace")}),)

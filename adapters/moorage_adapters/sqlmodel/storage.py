@@ -12,6 +12,9 @@ from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.accounts import SqlAccounts
 from moorage_adapters.sqlmodel.checkpoints import SqlLeadCheckpoints, listening_channels
 from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
+from moorage_adapters.sqlmodel.crm_contacts import SqlContacts
+from moorage_adapters.sqlmodel.crm_conversations import SqlConversations
+from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
 from moorage_adapters.sqlmodel.database import Database, unavailable
 from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path
 from moorage_adapters.sqlmodel.inbox import SqlInbox
@@ -70,6 +73,21 @@ class SqlUnitOfWork:
     def leads(self) -> SqlLeads:
         """The org's leads."""
         return SqlLeads(self._gate)
+
+    @cached_property
+    def crm_records(self) -> SqlCrmRecords:
+        """What the org's people say and do, to merge events into."""
+        return SqlCrmRecords(self._gate)
+
+    @cached_property
+    def conversations(self) -> SqlConversations:
+        """The org's conversations, to read."""
+        return SqlConversations(self._gate)
+
+    @cached_property
+    def contacts(self) -> SqlContacts:
+        """The org's contacts and their activity, to read."""
+        return SqlContacts(self._gate)
 
     @cached_property
     def lead_checkpoints(self) -> SqlLeadCheckpoints:

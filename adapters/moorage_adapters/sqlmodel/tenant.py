@@ -7,6 +7,7 @@ import attrs
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     RowMapping,
     Table,
     UnaryExpression,
@@ -19,6 +20,7 @@ from sqlalchemy import (
 from moorage_adapters.sqlmodel.database import Transaction
 from moorage_adapters.sqlmodel.dialects import insert_into as insert_into
 from moorage_adapters.sqlmodel.keys import TransactionKeys
+from moorage_adapters.sqlmodel.types import clean
 
 T = TypeVar("T")
 V = TypeVar("V", bound=attrs.AttrsInstance)
@@ -62,6 +64,31 @@ class Tenant:
         """The different values of one column among the org's rows that fit."""
         statement = select(table.c[column]).where(table.c.org_id == self.org_id, *where).distinct()
         return self._connection.execute(statement).scalars().all()
+
+    def ids(
+        self,
+        table: Table,
+        *where: Condition,
+        order_by: Iterable[Order] = (),
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Sequence[str]:
+        """The ids of the org's rows that fit."""
+        statement = select(table.c.id).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
+        return self._connection.execute(statement.limit(limit).offset(offset)).scalars().all()
+
+    @property
+    def dialect_name(self) -> str:
+        """What SQLAlchemy calls the database."""
+        return self._connection.dialect.name
+
+    def fetch(self, statement: str, *parameters: object) -> Sequence[Row[Any]]:
+        """The rows of a statement in the driver's own words. Its first parameter is the org."""
+        return self._connection.exec_driver_sql(statement, (clean(self.org_id), *parameters)).all()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Do a statement in the driver's own words. Its first parameter is the org."""
+        self._connection.exec_driver_sql(statement, (clean(self.org_id), *parameters))
 
     def insert(self, table: Table, values: Values) -> bool:
         """Insert; false if a row with one of its unique keys is there already."""

@@ -8,7 +8,17 @@ from typing import Final, Literal
 
 import attrs
 
-from moorage_facebook.graph.values import canonical, encode, node_id, record, records, text
+from moorage_facebook.graph.values import (
+    NOTHING,
+    canonical,
+    encode,
+    items,
+    node_id,
+    record,
+    records,
+    text,
+    truth,
+)
 from moorage_ports.webhooks import Change
 
 Source = Literal["changes", "messaging", "standby", "changed_fields", "entry"]
@@ -23,6 +33,18 @@ _MESSAGING_FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_
 
 # Fields that date a happening itself. `entry.time` only says when Meta sent it, so a second delivery differs.
 _OWN_TIMES: Final = ("created_time", "timestamp", "update_time", "time")
+
+# Verbs of what happens once; whatever else is done to a thing may be done again.
+_FIRST_VERBS: Final = frozenset({"", "add", "remove", "delete"})
+
+# One message reaches one person once with each status; in a group that is each participant.
+_STATUS_NAMES: Final = (
+    *("id", "status", "type", "recipient_id", "recipient_user_id"),
+    *("recipient_participant_id", "recipient_participant_user_id"),
+)
+
+_ABOUT_PERSONS: Final = frozenset({"user", "permissions"})
+_MOST_TARGETS: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +115,15 @@ def _happening(event: Mapping[str, object]) -> str:
 def _owner_keys(
     context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]
 ) -> tuple[str, ...]:
-    """Ids of channels that this may belong to. The dashboard's test button sends an entry id of 0."""
+    """Ids of channels that this may belong to. The dashboard's test button sends an entry id of 0.
+
+    `user` and `permissions` stand under a person's id, which is no channel: what they say of that person is
+    nobody's to keep. A permission that was given for some channels only belongs to those; taking the app
+    away comes as the deauthorize callback, which finds every organisation by itself.
+    """
+    if context.topic in _ABOUT_PERSONS:
+        targets = map(node_id, items(value.get("target_ids"))[:_MOST_TARGETS])
+        return tuple(dict.fromkeys(filter(None, targets)))
     entry_id = node_id(context.entry.get("id"))
     candidates = [
         entry_id,
@@ -101,19 +131,34 @@ def _owner_keys(
         node_id(record(value.get("metadata")).get("phone_number_id")),
         node_id(record(value.get("waba_info")).get("waba_id")),
     ]
-    if not entry_id and context.source in {"messaging", "standby"}:
+    if context.topic == "ad_account" and entry_id:
+        # The account is `7` here and `act_7` wherever else Graph names it.
+        candidates.append(entry_id.removeprefix("act_") if entry_id.startswith("act_") else f"act_{entry_id}")
+    talk = _talk(context, change, value)
+    if talk and not entry_id:
         # An echo is about what the Page itself sent.
-        is_echo = bool(record(change.get("message")).get("is_echo"))
-        candidates.append(node_id(record(change.get("sender" if is_echo else "recipient")).get("id")))
+        is_echo = truth(record(talk.get("message")).get("is_echo")) is True
+        candidates.append(node_id(record(talk.get("sender" if is_echo else "recipient")).get("id")))
     return tuple(dict.fromkeys(key for key in candidates if key))
+
+
+def _talk(
+    context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]
+) -> Mapping[str, object]:
+    """The messaging event in a change. Test buttons, and Instagram's own login, put it into `value`."""
+    if context.source in {"messaging", "standby"}:
+        return change
+    in_value = context.topic in {"page", "instagram"} and ("sender" in value or "recipient" in value)
+    return value if in_value and context.source == "changes" else NOTHING
 
 
 def _business_key(context: ChangeContext, happened: object, value: Mapping[str, object]) -> str:
     """Names the happening: the same however often and in whatever company it is delivered."""
     change = record(happened)
+    talk = _talk(context, change, value)
     named = (
-        _message_key(context, change)
-        if context.source in {"messaging", "standby"}
+        _message_key(context, talk)
+        if talk
         else _lead_key(change, value) or _whatsapp_key(value) or _comment_key(context, change, value)
     )
     return named or _content_key(context, happened, change, value)
@@ -130,25 +175,31 @@ def _message_key(context: ChangeContext, event: Mapping[str, object]) -> str:
     message_id = text(message.get("mid"))
     if not message_id:
         return ""
-    suffix = ":deleted" if message.get("is_deleted") is True else ""
+    suffix = ":deleted" if truth(message.get("is_deleted")) else ""
     return f"message:{_hash(text(context.entry.get('id')), message_id)}{suffix}"
 
 
 def _whatsapp_key(value: Mapping[str, object]) -> str:
+    """One message, or one step of a message's way to one person.
+
+    What came as `unsupported` may come again under its id as what it is, so the type is part of the name.
+    """
     for name in ("messages", "message_echoes"):
         happenings = records(value.get(name))
         if len(happenings) == 1 and text(happenings[0].get("id")):
-            return f"message:{_hash(_phone_number(value), text(happenings[0].get('id')))}"
+            named = [text(happenings[0].get(part)) for part in ("id", "type")]
+            return f"message:{_hash(_phone_number(value), *named)}"
     statuses = records(value.get("statuses"))
     if len(statuses) != 1 or not text(statuses[0].get("id")):
         return ""
-    status = statuses[0]
-    named = [text(status.get(name)) for name in ("id", "status", "recipient_id")]
-    return f"status:{_hash(_phone_number(value), *named)}"
+    return f"status:{_hash(_phone_number(value), *(text(statuses[0].get(part)) for part in _STATUS_NAMES))}"
 
 
 def _comment_key(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
-    """A comment is added or removed once; it can be edited or hidden again and again, under the same time."""
+    """A comment is added or removed once; it can be edited or hidden again and again, under the same time.
+
+    A mention or a review may be a comment, too: the field and the channel tell them from the comment itself.
+    """
     comment_id = node_id(value.get("comment_id"))
     field, verb = text(change.get("field")), text(value.get("verb")) or "add"
     if context.topic == "instagram" and field in {"comments", "live_comments"}:
@@ -158,18 +209,25 @@ def _comment_key(context: ChangeContext, change: Mapping[str, object], value: Ma
     if not comment_id:
         return ""
     times = [text(value.get("created_time"))]
-    if verb not in {"add", "remove"}:
+    if verb not in {"add", "remove", "delete"}:
         times.append(text(context.entry.get("time")))
-    return ":".join(["comment", *_words(field, comment_id, verb, *times)])
+        times.append(_hash(text(value.get("message"))))
+    channel = text(context.entry.get("id"))
+    return ":".join(["comment", *_words(channel, field, comment_id, verb, *times)])
 
 
 def _content_key(
     context: ChangeContext, happened: object, change: Mapping[str, object], value: Mapping[str, object]
 ) -> str:
-    """For everything without an id of its own: what it says, and when, where it does not say so itself."""
+    """For everything without an id of its own: what it says, and when.
+
+    When: by its own word, if there is one. What can be changed back and forth (a post edited, hidden and
+    shown again, a reaction) may bear the moment of its making each time: there the entry's time counts, too.
+    """
     is_dated = any(part.get(name) for part in (change, value) for name in _OWN_TIMES)
+    is_first = text(value.get("verb")) in _FIRST_VERBS and text(change.get("verb")) in _FIRST_VERBS
     parts = [context.topic, node_id(context.entry.get("id")), context.source, happened]
-    if not is_dated:
+    if not (is_dated and is_first):
         parts.append(context.entry.get("time"))
     return f"content:{hashlib.sha256(canonical(parts)).hexdigest()}"
 
@@ -179,8 +237,9 @@ def _partition(context: ChangeContext, change: Mapping[str, object], value: Mapp
     lead_id = node_id(value.get("leadgen_id"))
     if lead_id:
         return ":".join(["lead", *_words(lead_id)])
-    if context.source in {"messaging", "standby"}:
-        people = sorted(text(record(change.get(side)).get("id")) for side in ("sender", "recipient"))
+    talk = _talk(context, change, value)
+    if talk:
+        people = sorted(_side(talk, side) for side in ("sender", "recipient"))
         return f"conversation:{_hash(text(context.entry.get('id')), *people)}"
     if value.get("messaging_product") == "whatsapp":
         return f"conversation:{_hash(_phone_number(value), _whatsapp_person(value))}"
@@ -191,17 +250,27 @@ def _partition(context: ChangeContext, change: Mapping[str, object], value: Mapp
     return ":".join(["about", *words])
 
 
+def _side(talk: Mapping[str, object], side: str) -> str:
+    """Who stands there; the chat and checkbox plugins know only a reference of the page's own."""
+    who = record(talk.get(side))
+    return text(who.get("id")) or text(who.get("user_ref"))
+
+
 def _whatsapp_person(value: Mapping[str, object]) -> str:
     """Who is on the other side. A business-scoped user id may stand where the number was."""
     sides: Sequence[tuple[str, tuple[str, ...]]] = (
         ("messages", ("from", "from_user_id")),
         ("statuses", ("recipient_id", "recipient_user_id")),
         ("message_echoes", ("to", "to_user_id")),
+        ("user_id_update", ("wa_id",)),
+        ("user_preferences", ("wa_id", "user_id")),
         ("contacts", ("wa_id", "user_id")),
+        ("calls", ("from", "from_user_id")),
     )
     for name, fields in sides:
         for happening in records(value.get(name))[:1]:
-            person = next((text(happening.get(field)) for field in fields if text(happening.get(field))), "")
+            told = (text(happening.get(field)) for field in fields)
+            person = next((who for who in told if who and who != _phone_number(value)), "")
             if person:
                 return person
     return ""

@@ -6,22 +6,22 @@ https://developers.facebook.com/docs/graph-api/webhooks/getting-started
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
 
 from moorage_facebook.change_keys import ChangeContext, change_from
 from moorage_facebook.graph.values import (
     UnreadableError,
     decode,
-    integer,
     items,
-    moment,
-    node_id,
     record,
     text,
 )
+from moorage_facebook.translate.happening import Happening
+from moorage_facebook.translate.table import row_of
 from moorage_ports.errors import MalformedError, SignatureError
-from moorage_ports.events import Event, LeadArrived, Unmapped
+from moorage_ports.events import Event, Unmapped
 from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Change, Delivery, VendorApp
@@ -30,8 +30,11 @@ SIGNATURE_HEADER: Final = "x-hub-signature-256"
 _CHALLENGE = re.compile(r"[0-9]{1,20}")
 _NO_SECRET = b"compared against so that an unknown app costs the same time"
 
-# Lists inside a WhatsApp `messages` change whose items happened one by one.
-_HAPPENINGS: Final = ("messages", "statuses", "message_echoes")
+# Lists inside a WhatsApp change whose items happened one by one.
+_HAPPENINGS: Final = (
+    *("messages", "statuses", "message_echoes", "calls", "groups"),
+    *("user_preferences", "user_id_update"),
+)
 
 
 class GraphWebhooks:
@@ -82,16 +85,16 @@ class GraphWebhooks:
             raise MalformedError(msg)
         return changes
 
-    def events(self, change: bytes) -> tuple[Event, ...]:
-        """What one change means. A translator is found by object and field; what has none is `Unmapped`."""
+    def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
+        """What one change means: its row of the table says by which translator, see `translate.table`."""
         try:
             kept = record(decode(change))
         except UnreadableError:
             return (Unmapped(kind="unreadable", raw={}),)
-        happened = record(kept.get("change"))
-        translate = TRANSLATORS.get((text(kept.get("object")), text(happened.get("field"))))
-        event = translate(record(kept.get("entry")), happened) if translate else None
-        return (event or Unmapped(kind=text(kept.get("kind")) or "unknown", raw=kept),)
+        happening, source = happening_of(kept, received_at)
+        row = row_of(happening, source)
+        events = row.translate(happening) if row is not None else ()
+        return events or (Unmapped(kind=text(kept.get("kind")) or "unknown", raw=kept),)
 
     def lead_change(self, lead: Lead) -> Change:
         """`leadgen`, as it would have come: ids and a time, no answers."""
@@ -158,30 +161,17 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
         yield {**record(change), "value": {**shared, name: [item]}}
 
 
-def _lead_arrived(entry: Mapping[str, object], change: Mapping[str, object]) -> Event | None:
-    """`leadgen`: a notification without answers. Organic and test leads have no ad.
+def happening_of(kept: Mapping[str, object], received_at: datetime) -> tuple[Happening, str]:
+    """What `split` kept, and which list of the entry it stood in.
 
-    https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
+    The dashboard's test button sends messages among the changes, with the message as the value.
     """
+    topic, source = text(kept.get("object")), text(kept.get("source"))
+    change = record(kept.get("change"))
     value = record(change.get("value"))
-    lead_id = node_id(value.get("leadgen_id"))
-    page_id = node_id(entry.get("id")) or node_id(value.get("page_id"))
-    if not lead_id or not page_id:
-        return None
-    created = value.get("created_time")
-    return LeadArrived(
-        lead_external_id=lead_id,
-        channel_external_id=page_id,
-        form_external_id=node_id(value.get("form_id")),
-        ad_external_id=node_id(value.get("ad_id")),
-        occurred_at=moment(created) or moment(integer(entry.get("time"))),
-    )
-
-
-Translator: TypeAlias = Callable[[Mapping[str, object], Mapping[str, object]], Event | None]
-"""From an entry's head and one change to an event; `None`: this one says too little, keep it unmapped."""
-
-TRANSLATORS: Mapping[tuple[str, str], Translator] = {("page", "leadgen"): _lead_arrived}
+    if source == "changes" and topic in {"page", "instagram"} and "sender" in value and "recipient" in value:
+        change, source = value, "messaging"
+    return Happening(topic, record(kept.get("entry")), change, received_at), source
 
 
 def _signature(key: bytes, body: bytes) -> bytes:

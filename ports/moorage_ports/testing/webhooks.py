@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from moorage_ports.webhooks import Change, Delivery, VendorApp, WebhookSource
 LONGEST_KEY = 512
 CHALLENGE = "1158201444"
 TOO_DEEP = 100_000
+RECEIVED_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def _resigned(delivery: Delivery, world: WebhookWorld, values: Sequence[str]) -> Delivery:
@@ -163,7 +165,7 @@ class WebhookSourceContract(Contract):
 
         changes = source.split(world.delivery_body(leads))
 
-        events = [event for change in changes for event in source.events(change.body)]
+        events = [event for change in changes for event in source.events(change.body, RECEIVED_AT)]
         assert events == list(leads)
         assert [change.owner_keys[0] for change in changes] == [lead.channel_external_id for lead in leads]
 
@@ -206,7 +208,7 @@ class WebhookSourceContract(Contract):
             )
             assert (found.kind, found.owner_keys[0]) == (delivered.kind, delivered.owner_keys[0])
             assert (found.business_key, found.partition) == (delivered.business_key, delivered.partition)
-            assert source.events(found.body) == (arrived,)
+            assert source.events(found.body, RECEIVED_AT) == (arrived,)
 
     @pytest.mark.parametrize(
         "body",
@@ -254,7 +256,7 @@ class WebhookSourceContract(Contract):
             return
         for change in changes:
             self._check_keys(change)
-            for event in source.events(change.body):
+            for event in source.events(change.body, RECEIVED_AT):
                 assert isinstance(event, LeadArrived | Unmapped)
 
     def _check_keys(self, change: Change) -> None:

@@ -12,7 +12,7 @@ depends_on = None
 
 _MOMENT = sa.DateTime(timezone=True)
 
-_INDEXES = {
+_INDEXES: dict[str, dict[str, tuple[list[str], str | None]]] = {
     "contact": {
         "ix_contact_heat": (["org_id", "heat", "id"], "merged_into = ''"),
         "ix_contact_merged": (["org_id", "merged_into"], "merged_into <> ''"),

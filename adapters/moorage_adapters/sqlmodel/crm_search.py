@@ -1,0 +1,69 @@
+"""Words by which records are found: the same ones on every database, whatever its own idea of a word is.
+
+A text becomes lower-case words without accents; a search finds every record that has, for each of its words,
+one that begins with it. In the index each word begins with its org's key: so a search reads that org's part
+of the index only, and whoever forgot the org finds nothing.
+"""
+
+import re
+import unicodedata
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Select, false, literal_column, select, table, text
+
+from moorage_adapters.sqlmodel.crm_tables import SEARCH_ENTRY
+from moorage_adapters.sqlmodel.schema import BIG_KEY
+from moorage_adapters.sqlmodel.types import clean
+
+MAX_SEARCH: Final = 200  # characters; more is never typed
+MAX_WORDS: Final = 4_000  # of one text: PostgreSQL takes a megabyte of them
+MAX_WORD: Final = 48  # characters; what a longer word goes on with is not looked at
+
+# Scripts that write no spaces (kana, Han, Thai, Lao, Burmese, Khmer): each character is a word.
+_SPACELESS: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+)
+_WORD: Final = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
+
+_WORDS: Final = table("search_words")
+
+
+def words_of(written: str) -> list[str]:
+    """The different words of a text, in order."""
+    if written.isascii():
+        written = written.lower()
+    else:
+        apart = unicodedata.normalize("NFKD", written)
+        bare = "".join(c for c in apart if c < "\u0300" or unicodedata.category(c)[0] != "M")
+        written = bare.casefold()
+    found = (match[0][:MAX_WORD] for match in _WORD.finditer(written))
+    return list(islice(dict.fromkeys(found), MAX_WORDS))
+
+
+def org_key(org_id: str) -> str:
+    """What the org's words begin with. Of a fixed length, so that no word of another org looks like it."""
+    return blake2b(clean(org_id).encode(), digest_size=5).hexdigest()
+
+
+def indexed(key: str, written: str) -> str:
+    """The text's words as the index takes them: each with the org's `key`, separated by blanks."""
+    words = words_of(written)
+    return f"{key}{f' {key}'.join(words)}" if words else ""
+
+
+def found(dialect_name: str, org_id: str, search: str) -> Select[Any]:
+    """The ids of the org's records that have all words of `search`; none if it has no word."""
+    entries = select(SEARCH_ENTRY.c.id).where(SEARCH_ENTRY.c.org_id == org_id)
+    key, words = org_key(org_id), words_of(search[:MAX_SEARCH])
+    if not words:
+        return entries.where(false())
+    if dialect_name == "postgresql":
+        query = " & ".join(f"'{key}{word}':*" for word in words)  # no word holds anything that needs quoting
+        number, matching = "no", text("words @@ CAST(:query AS tsquery)")
+    else:
+        query = " ".join(f'"{key}{word}"*' for word in words)
+        number, matching = "rowid", text("search_words MATCH :query")
+    numbers = select(literal_column(number, BIG_KEY)).select_from(_WORDS)
+    return entries.where(SEARCH_ENTRY.c.no.in_(numbers.where(matching.bindparams(query=query))))

@@ -1,0 +1,466 @@
+"""Messenger and Instagram messages: one shape for both, in `messaging` or (another app answers) `standby`.
+
+https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import attrs
+
+from moorage_facebook.graph.values import items, record, records, text, truth
+from moorage_facebook.translate.happening import REPLY_WINDOW, Happening, loose_id, notice, when
+from moorage_ports.events import (
+    Attachment,
+    AttachmentType,
+    ContactMoment,
+    ContactMoved,
+    DeliveryMark,
+    DeliveryState,
+    MessageDelivery,
+    MessageEdited,
+    MessageKind,
+    MessageRemoved,
+    MessageSeen,
+    Person,
+    PersonLinked,
+    ReactionRemoved,
+    ReactionSet,
+    Severity,
+    Target,
+    ThreadHandedOver,
+)
+
+_TYPES: Final = {
+    "image": AttachmentType.IMAGE,
+    "video": AttachmentType.VIDEO,
+    "ig_reel": AttachmentType.VIDEO,
+    "reel": AttachmentType.VIDEO,
+    "ig_post": AttachmentType.LINK,
+    "post": AttachmentType.LINK,
+    "audio": AttachmentType.AUDIO,
+    "file": AttachmentType.FILE,
+    "sticker": AttachmentType.STICKER,
+    "location": AttachmentType.LOCATION,
+    "template": AttachmentType.TEMPLATE,
+    "fallback": AttachmentType.LINK,
+    "share": AttachmentType.LINK,
+    "story_mention": AttachmentType.STORY,
+    "ig_story": AttachmentType.STORY,
+}
+
+
+@attrs.frozen
+class Talk:
+    """Who talks with whom, and where."""
+
+    happening: Happening
+    person: Person
+    is_ours: bool
+
+    @property
+    def surface(self) -> str:
+        """The plugin's word for it."""
+        return surface_of(self.happening)
+
+
+def surface_of(happening: Happening) -> str:
+    """Which inbox of the two."""
+    return "instagram" if happening.topic == "instagram" else "messenger"
+
+
+def talk_of(happening: Happening) -> Talk | None:
+    """The other side of the conversation; `None` if nobody is named."""
+    change, channel = happening.change, happening.channel
+    is_echo = truth(record(change.get("message")).get("is_echo")) is True
+    sender, recipient = record(change.get("sender")), record(change.get("recipient"))
+    is_ours = is_echo or loose_id(sender.get("id")) == channel
+    person = _person(recipient if is_ours else sender, channel)
+    return Talk(happening, person, is_ours) if person is not None else None
+
+
+def _person(told: Mapping[str, object], channel: str) -> Person | None:
+    known = person_of(told, channel)
+    reference = loose_id(told.get("user_ref"))
+    if known is not None or not reference:
+        return known
+    return Person(external_id=reference, realm=reference_realm(channel))
+
+
+def reference_realm(channel: str) -> str:
+    """Where references of the checkbox and chat plugins mean something."""
+    return f"{channel}:user_ref"
+
+
+def message(happening: Happening) -> Events:
+    """A message of either side, or its being taken back."""
+    talk, told = talk_of(happening), record(happening.change.get("message"))
+    message_id = loose_id(told.get("mid"))
+    if talk is None or not message_id:
+        return ()
+    if truth(told.get("is_deleted")):
+        return (
+            MessageRemoved(
+                channel_external_id=happening.channel, message_external_id=message_id, at=happening.at
+            ),
+        )
+    payload, reply_to = text(record(told.get("quick_reply")).get("payload")), record(told.get("reply_to"))
+    parts = records(told.get("attachments"))[:_MOST_ATTACHMENTS]
+    kind = MessageKind.CHOICE if payload else MessageKind.TEXT
+    if truth(told.get("is_unsupported")) or any(part.get("type") == "unsupported_type" for part in parts):
+        kind = MessageKind.UNSUPPORTED
+    seen = _seen(
+        talk,
+        message_id,
+        kind=kind,
+        words=text(told.get("text")),
+        attachments=(*map(_attachment, parts), *_story(reply_to)),
+        payload=payload,
+        reply_to=loose_id(reply_to.get("mid")),
+    )
+    named = _named(talk, message_id) if any(part.get("type") == "story_mention" for part in parts) else ()
+    return (seen, *named, *_referral(talk, told.get("referral"), message_id), *_linked(talk))
+
+
+def postback(happening: Happening) -> Events:
+    """A button was pressed; without an id of its own in older versions."""
+    talk, told = talk_of(happening), record(happening.change.get("postback"))
+    if talk is None:
+        return ()
+    message_id = loose_id(told.get("mid")) or f"postback:{happening.fingerprint}"
+    seen = _seen(
+        talk,
+        message_id,
+        kind=MessageKind.CHOICE,
+        words=text(told.get("title")),
+        payload=text(told.get("payload")),
+    )
+    return (seen, *_referral(talk, told.get("referral"), message_id))
+
+
+def message_edited(happening: Happening) -> Events:
+    """The sender changed the text."""
+    told = record(happening.change.get("message_edit"))
+    message_id = loose_id(told.get("mid"))
+    if not message_id:
+        return ()
+    return (
+        MessageEdited(
+            channel_external_id=happening.channel,
+            message_external_id=message_id,
+            at=after(happening.at),
+            text=text(told.get("text")),
+        ),
+    )
+
+
+def reaction(happening: Happening) -> Events:
+    """A message was reacted to, or no longer is."""
+    talk, told = talk_of(happening), record(happening.change.get("reaction"))
+    message_id = loose_id(told.get("mid"))
+    if talk is None or not message_id:
+        return ()
+    channel = Person(external_id=happening.channel, realm=happening.channel)
+    person = channel if talk.is_ours else talk.person
+    if text(told.get("action")) != "unreact":
+        return (_reacted(happening, message_id, person, first_text(told, "emoji", "reaction") or "like"),)
+    return (
+        ReactionRemoved(
+            channel_external_id=happening.channel,
+            target=Target.MESSAGE,
+            target_external_id=message_id,
+            person=person,
+            at=happening.at,
+        ),
+    )
+
+
+def _reacted(happening: Happening, message_id: str, person: Person, word: str) -> ReactionSet:
+    return ReactionSet(
+        channel_external_id=happening.channel,
+        target=Target.MESSAGE,
+        target_external_id=message_id,
+        person=person,
+        reaction=word,
+        at=happening.at,
+    )
+
+
+def read(happening: Happening) -> Events:
+    """All up to a moment was read (Messenger), or one message (Instagram).
+
+    What the business itself has read says nothing about its own messages.
+    """
+    talk, told = talk_of(happening), record(happening.change.get("read"))
+    if talk is None or talk.is_ours:
+        return ()
+    message_id, up_to = loose_id(told.get("mid")), when(told.get("watermark"))
+    if message_id:
+        return (
+            MessageDelivery(
+                channel_external_id=happening.channel,
+                message_external_id=message_id,
+                state=DeliveryState.READ,
+                at=happening.at,
+            ),
+        )
+    return (_mark(talk, DeliveryState.READ, up_to or happening.at),)
+
+
+def delivery(happening: Happening) -> Events:
+    """Messages arrived: those named, and all up to a moment."""
+    talk, told = talk_of(happening), record(happening.change.get("delivery"))
+    if talk is None or talk.is_ours:
+        return ()
+    up_to = when(told.get("watermark")) or happening.at
+    arrived = (
+        MessageDelivery(
+            channel_external_id=happening.channel,
+            message_external_id=message_id,
+            state=DeliveryState.DELIVERED,
+            at=up_to,
+        )
+        for message_id in dict.fromkeys(map(loose_id, items(told.get("mids"))))
+        if message_id
+    )
+    return (*arrived, _mark(talk, DeliveryState.DELIVERED, up_to))
+
+
+def opted(happening: Happening) -> Events:
+    """A person allows messages, or no longer does; with a reference, it says who that was before."""
+    told = record(happening.change.get("optin")) or record(happening.change.get("optout"))
+    channel, talk = happening.channel, talk_of(happening)
+    former = _person({"user_ref": told.get("user_ref")}, channel)
+    person = talk.person if talk is not None else former
+    if person is None:
+        return ()
+    stopped = "STOP" in text(told.get("notification_messages_status")) or "optout" in happening.change
+    moment = ContactMoment.OPT_OUT if stopped else ContactMoment.OPT_IN
+    moved = _moved(happening, person, moment, words=first_text(told, "ref", "title", "type"))
+    return (moved, _link(happening, former, person)) if former not in {None, person} else (moved,)
+
+
+def referral(happening: Happening) -> Events:
+    """A person came into an existing conversation by an ad or a link."""
+    talk = talk_of(happening)
+    return _referral(talk, happening.change.get("referral"), happening.fingerprint) if talk else ()
+
+
+def account_linked(happening: Happening) -> Events:
+    """A person linked (or unlinked) their account with the business."""
+    talk, told = talk_of(happening), record(happening.change.get("account_linking"))
+    if talk is None:
+        return ()
+    is_linked = text(told.get("status")) != "unlinked"
+    linked = ContactMoment.ACCOUNT_LINKED if is_linked else ContactMoment.ACCOUNT_UNLINKED
+    return (_moved(happening, talk.person, linked),)
+
+
+def paid(happening: Happening) -> Events:
+    """A purchase inside the conversation. Addresses and means of payment stay where they are."""
+    talk = talk_of(happening)
+    if talk is None:
+        return ()
+    told = record(happening.change.get("payment")) or record(happening.change.get("order"))
+    amount = record(told.get("amount"))
+    words = " ".join(filter(None, (text(amount.get("amount")), text(amount.get("currency")))))
+    return (_moved(happening, talk.person, ContactMoment.PURCHASE, words=words),)
+
+
+def answered(happening: Happening) -> Events:
+    """A person filled in a form in the thread: how satisfied they are, or how to reach them."""
+    talk = talk_of(happening)
+    told = [record(happening.change.get(name)) for name in ("messaging_feedback", _CUSTOMER)]
+    screens = [
+        one for part in told for name in ("feedback_screens", "screens") for one in records(part.get(name))
+    ]
+    words = " · ".join(_answers(screens))
+    if talk is None or not words:
+        return ()
+    return (_seen(talk, f"answers:{happening.fingerprint}", kind=MessageKind.CHOICE, words=words),)
+
+
+def _answers(screens: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for screen in screens:
+        for question in record(screen.get("questions")).values():
+            yield from filter(None, (text(record(question).get("payload")),))
+            yield from filter(None, (text(record(record(question).get("follow_up")).get("payload")),))
+        for response in records(screen.get("responses")):
+            yield from filter(None, (text(response.get("value")),))
+
+
+def rated(happening: Happening) -> Events:
+    """A person rated one of our messages, with the thumbs below it."""
+    talk, told = talk_of(happening), record(happening.change.get("response_feedback"))
+    message_id, word = loose_id(told.get("mid")), text(told.get("feedback")).lower()
+    if talk is None or not message_id or not word:
+        return ()
+    return (_reacted(happening, message_id, talk.person, word),)
+
+
+def handed_over(happening: Happening) -> Events:
+    """Control of the thread was passed to us, or taken from us by the primary app.
+
+    Meta tells the app that receives it; heard from the side lines (`standby`), it went to somebody else.
+    """
+    talk, change = talk_of(happening), happening.change
+    if talk is None:
+        return ()
+    told = record(change.get("take_thread_control")) or record(change.get("pass_thread_control"))
+    is_ours = happening.source == "messaging" and "take_thread_control" not in change
+    return (
+        ThreadHandedOver(
+            channel_external_id=happening.channel,
+            person=talk.person,
+            surface=talk.surface,
+            at=happening.at,
+            owner="" if is_ours else loose_id(told.get("new_owner_app_id")) or ANOTHER,
+        ),
+    )
+
+
+def told_owner(happening: Happening) -> Events:
+    """What concerns the app rather than the person: who would like to answer, which role it has.
+
+    Of a checkout, only that there was one: the address is for the shop, not for the CRM.
+    """
+    kind = next((name for name in _NOTICES if name in happening.change), "messaging")
+    told = record(happening.change.get(kind))
+    details = said(app=loose_id(told.get("requested_owner_app_id")))
+    severity = Severity.WARNING if kind == "request_thread_control" else Severity.INFO
+    return (notice(happening, kind, severity=severity, details=details),)
+
+
+def policy_enforced(happening: Happening) -> Events:
+    """The Page may no longer send, or may again. Nobody sends this one; its key has a hyphen."""
+    told = next((record(happening.change.get(name)) for name in _POLICY if name in happening.change), NOTHING)
+    action = text(told.get("action"))
+    severity = Severity.INFO if action == "unblock" else Severity.PROBLEM
+    reason = text(told.get("reason"))
+    return (
+        notice(happening, "policy_enforcement", severity=severity, told=reason, details=said(action=action)),
+    )
+
+
+def _seen(
+    talk: Talk,
+    message_id: str,
+    *,
+    kind: MessageKind,
+    words: str,
+    attachments: tuple[Attachment, ...] = (),
+    payload: str = "",
+    reply_to: str = "",
+) -> MessageSeen:
+    happening = talk.happening
+    return MessageSeen(
+        channel_external_id=happening.channel,
+        message_external_id=message_id,
+        person=talk.person,
+        at=happening.at,
+        surface=talk.surface,
+        is_ours=talk.is_ours,
+        kind=kind,
+        text=words,
+        attachments=attachments,
+        payload=payload,
+        reply_to_external_id=reply_to,
+        reply_until=None if talk.is_ours else happening.at + REPLY_WINDOW,
+    )
+
+
+def _attachment(part: Mapping[str, object]) -> Attachment:
+    payload = record(part.get("payload"))
+    sticker, place = loose_id(payload.get("sticker_id")), record(payload.get("coordinates"))
+    products = records(record(payload.get("product")).get("elements"))
+    kind = _TYPES.get(text(part.get("type")), AttachmentType.OTHER)
+    return Attachment(
+        type=AttachmentType.STICKER if sticker else kind,
+        url=address(payload.get("url")) or address(part.get("url")),
+        external_id=sticker or first_id(payload, "attachment_id", "reel_video_id", "ig_post_media_id"),
+        title=text(part.get("title")) or text(payload.get("title")),
+        details=said(
+            latitude=text(place.get("lat")),
+            longitude=text(place.get("long")),
+            template=text(payload.get("template_type")),
+            products=", ".join(filter(None, (text(one.get("title")) for one in products))),
+        ),
+    )
+
+
+def _named(talk: Talk, message_id: str) -> Events:
+    """A story of theirs names us: it comes as a message."""
+    if talk.is_ours:
+        return ()
+    return (
+        Mentioned(
+            channel_external_id=talk.happening.channel,
+            mention_external_id=message_id,
+            at=talk.happening.at,
+            surface=talk.surface,
+            person=talk.person,
+        ),
+    )
+
+
+def _story(reply_to: Mapping[str, object]) -> tuple[Attachment, ...]:
+    """The story that a message answers; its URL lives a day."""
+    story = record(reply_to.get("story"))
+    if not story:
+        return ()
+    return (attached(AttachmentType.STORY, story.get("url"), external_id=loose_id(story.get("id"))),)
+
+
+def _referral(talk: Talk | None, told: object, moment_id: str) -> Events:
+    referred = record(told)
+    if talk is None or not referred:
+        return ()
+    return (
+        ContactMoved(
+            channel_external_id=talk.happening.channel,
+            person=talk.person,
+            moment=ContactMoment.REFERRAL,
+            moment_external_id=moment_id,
+            at=talk.happening.at,
+            surface=talk.surface,
+            text=first_text(referred, "ref", "source"),
+            ad_external_id=loose_id(referred.get("ad_id")),
+        ),
+    )
+
+
+def _linked(talk: Talk) -> Events:
+    """The first message after a checkbox names the reference that the person had until now."""
+    prior = record(talk.happening.change.get("prior_message"))
+    reference = loose_id(prior.get("identifier"))
+    if not reference or talk.is_ours:
+        return ()
+    former = Person(external_id=reference, realm=reference_realm(talk.happening.channel))
+    return (_link(talk.happening, former, talk.person),)
+
+
+def _link(happening: Happening, one: Person, other: Person) -> PersonLinked:
+    return PersonLinked(channel_external_id=happening.channel, persons=(one, other), at=happening.at)
+
+
+def _mark(talk: Talk, state: DeliveryState, up_to: datetime) -> DeliveryMark:
+    return DeliveryMark(
+        channel_external_id=talk.happening.channel,
+        person=talk.person,
+        surface=talk.surface,
+        state=state,
+        up_to=up_to,
+    )
+
+
+def _moved(happening: Happening, person: Person, moment: ContactMoment, *, words: str = "") -> ContactMoved:
+    return ContactMoved(
+        channel_external_id=happening.channel,
+        person=person,
+        moment=moment,
+        moment_external_id=happening.fingerprint,
+        at=happening.at,
+        surface=surface_of(happening),
+        text=words,
+    )
