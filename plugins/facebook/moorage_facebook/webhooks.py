@@ -171,7 +171,7 @@ def happening_of(kept: Mapping[str, object], received_at: datetime) -> tuple[Hap
     value = record(change.get("value"))
     if source == "changes" and topic in {"page", "instagram"} and "sender" in value and "recipient" in value:
         change, source = value, "messaging"
-    return Happening(topic, record(kept.get("entry")), change, received_at), source
+    return Happening(topic, source, record(kept.get("entry")), change, received_at), source
 
 
 def _signature(key: bytes, body: bytes) -> bytes:

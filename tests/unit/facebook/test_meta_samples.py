@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from moorage_ports.webhooks import Delivery, VendorApp
 
 SAMPLES = Path(__file__).parents[4] / "shared" / "graph"
 WEBHOOKS = GraphWebhooks()
+RECEIVED_AT = datetime(2030, 1, 2, tzinfo=UTC)
 NOBODY = TokenFacts(is_valid=False, app_id="")
 
 
@@ -47,7 +49,7 @@ if (SAMPLES / "webhooks").is_dir():
 
         assert len({change.business_key for change in changes}) == len(changes)
         for change in changes:
-            events = WEBHOOKS.events(change.body)
+            events = WEBHOOKS.events(change.body, RECEIVED_AT)
             expected = LeadArrived if name.startswith("page__leadgen") else Unmapped
             assert [type(event) for event in events] == [expected]
             assert change.kind != "unknown"
@@ -57,7 +59,7 @@ if (SAMPLES / "webhooks").is_dir():
             event
             for body in bodies("webhooks").values()
             for change in WEBHOOKS.split(body)
-            for event in WEBHOOKS.events(change.body)
+            for event in WEBHOOKS.events(change.body, RECEIVED_AT)
             if isinstance(event, LeadArrived)
         ]
 

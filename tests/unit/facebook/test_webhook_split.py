@@ -17,6 +17,7 @@ from moorage_ports.webhooks import Change
 from tests.unit.facebook.fixtures import FIXTURES, fixture
 
 WEBHOOKS = GraphWebhooks()
+RECEIVED_AT = datetime(2030, 1, 2, tzinfo=UTC)
 PAGE, OTHER_PAGE = "6103920011774455", "6103920011778888"
 
 
@@ -51,7 +52,7 @@ def test_one_delivery_may_hold_many_orgs() -> None:
 def test_a_lead_is_announced_with_what_the_change_says() -> None:
     change = WEBHOOKS.split(fixture("leadgen__two_pages"))[0]
 
-    assert WEBHOOKS.events(change.body) == (
+    assert WEBHOOKS.events(change.body, RECEIVED_AT) == (
         LeadArrived(
             lead_external_id="9007199254740993117",
             channel_external_id=PAGE,
@@ -65,7 +66,7 @@ def test_a_lead_is_announced_with_what_the_change_says() -> None:
 def test_numeric_ids_keep_every_digit() -> None:
     """Ids beyond 2**53 arrive as numbers, too; 0 is Graph's way to say that there is no ad."""
     (change,) = WEBHOOKS.split(fixture("leadgen__numeric_ids"))
-    (event,) = WEBHOOKS.events(change.body)
+    (event,) = WEBHOOKS.events(change.body, RECEIVED_AT)
 
     assert change.owner_keys == (PAGE,)
     assert change.business_key == "leadgen:9007199254740993117"
@@ -85,7 +86,7 @@ def test_a_lead_sent_as_text_and_as_number_is_one_lead() -> None:
 def test_the_dashboards_test_button_is_understood() -> None:
     """A list around the delivery, entry 0, the time as text: the Page is named in the value."""
     (change,) = WEBHOOKS.split(fixture("leadgen__test_button_in_a_list"))
-    (event,) = WEBHOOKS.events(change.body)
+    (event,) = WEBHOOKS.events(change.body, RECEIVED_AT)
 
     assert change.owner_keys == (PAGE,)
     assert isinstance(event, LeadArrived)
@@ -96,7 +97,7 @@ def test_the_dashboards_test_button_is_understood() -> None:
 def test_half_an_emoji_does_not_cost_a_delivery() -> None:
     """Meta cuts texts in the middle of a surrogate pair; the whole ones stay as they are."""
     (change,) = WEBHOOKS.split(fixture("feed__comment_edited_odd_text"))
-    (event,) = WEBHOOKS.events(change.body)
+    (event,) = WEBHOOKS.events(change.body, RECEIVED_AT)
 
     assert change.kind == "page.feed.comment.edited"
     assert isinstance(event, Unmapped)
@@ -179,7 +180,11 @@ def test_odd_entries_cost_nothing_else() -> None:
         "page.entry",
         "page.feed",
     ]
-    assert all(isinstance(event, Unmapped) for change in changes for event in WEBHOOKS.events(change.body))
+    assert all(
+        isinstance(event, Unmapped)
+        for change in changes
+        for event in WEBHOOKS.events(change.body, RECEIVED_AT)
+    )
 
 
 def test_the_second_delivery_of_a_change_has_the_same_key() -> None:
@@ -264,7 +269,7 @@ def test_w13_a_delivery_that_nests_too_deep_says_so() -> None:
 )
 def test_anything_kept_can_be_read(change: bytes) -> None:
     """`events` is total: an old row, a cut row, somebody's row."""
-    (event,) = WEBHOOKS.events(change)
+    (event,) = WEBHOOKS.events(change, RECEIVED_AT)
 
     assert isinstance(event, Unmapped)
 
@@ -272,14 +277,14 @@ def test_anything_kept_can_be_read(change: bytes) -> None:
 def test_a_lead_without_an_id_is_kept_as_it_is() -> None:
     (change,) = split_json(page_change({"field": "leadgen", "value": {"page_id": PAGE}}))
 
-    assert [type(event) for event in WEBHOOKS.events(change.body)] == [Unmapped]
+    assert [type(event) for event in WEBHOOKS.events(change.body, RECEIVED_AT)] == [Unmapped]
 
 
 def test_an_id_that_could_not_be_asked_for_is_no_lead() -> None:
     """Slashes, blanks and line ends in an id would end up in a path."""
     for lead_id in ("1/../2", "1 2", "1\n", "", "0", None, {"a": 1}, "9" * 300):
         (change,) = split_json(page_change({"field": "leadgen", "value": {"leadgen_id": lead_id}}))
-        assert [type(event) for event in WEBHOOKS.events(change.body)] == [Unmapped]
+        assert [type(event) for event in WEBHOOKS.events(change.body, RECEIVED_AT)] == [Unmapped]
 
 
 FIELDS = [
@@ -347,7 +352,7 @@ def test_w13_any_json_splits_or_says_that_it_is_none(delivery: object) -> None:
         assert all(key and key != "0" for key in change.owner_keys)
         in_the_clear = [change.kind, change.business_key, change.partition, *change.owner_keys]
         assert all(text.isascii() and text.isprintable() and len(text) < 300 for text in in_the_clear)
-        assert len(WEBHOOKS.events(change.body)) == 1
+        assert len(WEBHOOKS.events(change.body, RECEIVED_AT)) == 1
 
 
 @given(body=st.binary(max_size=300))

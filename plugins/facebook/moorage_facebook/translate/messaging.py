@@ -3,14 +3,28 @@
 https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.values import items, record, records, text, truth
-from moorage_facebook.translate.happening import REPLY_WINDOW, Happening, loose_id, notice, when
+from moorage_facebook.graph.values import NOTHING, items, record, records, text, truth
+from moorage_facebook.translate.happening import (
+    REPLY_WINDOW,
+    Events,
+    Happening,
+    address,
+    after,
+    attached,
+    first_id,
+    first_text,
+    loose_id,
+    notice,
+    person_of,
+    said,
+    when,
+)
 from moorage_ports.events import (
     Attachment,
     AttachmentType,
@@ -18,6 +32,7 @@ from moorage_ports.events import (
     ContactMoved,
     DeliveryMark,
     DeliveryState,
+    Mentioned,
     MessageDelivery,
     MessageEdited,
     MessageKind,
@@ -31,6 +46,12 @@ from moorage_ports.events import (
     Target,
     ThreadHandedOver,
 )
+
+ANOTHER: Final = "another"  # the owner of a thread whom Meta does not name
+_MOST_ATTACHMENTS: Final = 50
+_CUSTOMER: Final = "messaging_customer_information"
+_POLICY: Final = ("policy-enforcement", "policy_enforcement")
+_NOTICES: Final = ("request_thread_control", "app_roles", "checkout_update")
 
 _TYPES: Final = {
     "image": AttachmentType.IMAGE,

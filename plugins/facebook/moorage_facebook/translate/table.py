@@ -120,14 +120,14 @@ def _talks(topic: str) -> tuple[Row, ...]:
             "ThreadHandedOver",
             "who answers the conversation",
         ),
-        row(("request_thread_control",), messaging.asked_for_control, "ChannelNotice", "notice"),
+        row(("request_thread_control",), messaging.told_owner, "ChannelNotice", "notice"),
         row(
             ("policy-enforcement", "policy_enforcement"),
             messaging.policy_enforced,
             "ChannelNotice",
             "notice: a problem until it is unblocked",
         ),
-        row(("checkout_update",), messaging.checkout_changed, "ChannelNotice", "notice, without the address"),
+        row(("checkout_update",), messaging.told_owner, "ChannelNotice", "notice, without the address"),
     )
 
 
@@ -174,7 +174,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("page", ("parking", "payment_options", "hours", "phone", "website", "location", "name", "about",
                  "category", "description", "picture", "email", "price_range", "live_videos", "videos",
                  "page_upcoming_change", "page_about_story", "page_change_proposal"),
-        (ANY,), (ANY,), feed.page_changed, "ChannelNotice", "notice: the Page itself changed"),
+        (ANY,), (ANY,), account.page_changed, "ChannelNotice", "notice: the Page itself changed"),
     *_talks("page"),
     *_talks("instagram"),
     Row("instagram", ("comments", "live_comments"), (ANY,), (ANY,), instagram.comment_seen, "CommentSeen",

@@ -77,7 +77,7 @@ def _all(happening: Happening) -> Iterator[Event]:
         yield from _status(happening, told)
     for told in records(value.get("errors")):
         severity = Severity.PROBLEM
-        yield from notice(happening, "whatsapp.error", severity=severity, told=_error_of(told)[1])
+        yield notice(happening, "whatsapp.error", severity=severity, told=_error_of(told)[1])
 
 
 # Messages ----------------------------------------------------------------------------------------
