@@ -27,6 +27,7 @@ def test_the_documents_names_are_bound() -> None:
         "select-channels",
         "post-to-page",
         "get-publication",
+        "sync-activity",
     ]
 
 
