@@ -204,7 +204,7 @@ def _writer(kind: TypeEngine[Any], dialect_name: str) -> Convert | None:
 def _reader(kind: TypeEngine[Any], dialect_name: str) -> Convert | None:
     """The way back."""
     if isinstance(kind, UtcDateTime):
-        return _from_sqlite if dialect_name == "sqlite" else None
+        return _from_sqlite if dialect_name == "sqlite" else _from_postgres
     if isinstance(kind, EnumValue):
         return {str(member.value): member for member in kind.kind}.__getitem__
     if isinstance(kind, Boolean):
@@ -218,3 +218,8 @@ def _reader(kind: TypeEngine[Any], dialect_name: str) -> Convert | None:
 
 def _from_sqlite(moment: str) -> datetime:
     return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+def _from_postgres(moment: datetime) -> datetime:
+    """The first and the last moment of all are infinities to the driver, which come back without a zone."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

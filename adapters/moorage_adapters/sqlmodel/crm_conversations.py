@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Final
 
 import attrs
-from sqlalchemy import and_, not_, or_, select
+from sqlalchemy import Text, and_, cast, exists, func, literal, not_, or_, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
 
 from moorage_adapters.sqlmodel.crm_codec import short
 from moorage_adapters.sqlmodel.crm_people import NOBODY, Page, has_name, identities_of, matches, people_of
@@ -108,8 +109,7 @@ def _conditions(org: Tenant, wanted: ConversationFilter, now: datetime) -> list[
     if wanted.assignee:
         where.append(CONVERSATION.c.assignee == ("" if wanted.assignee == "none" else wanted.assignee))
     if wanted.tag:
-        in_json = to_json(clean(wanted.tag))  # quotes and all: no other tag's text looks like it
-        where.append(CONVERSATION.c.tags.contains(in_json, autoescape=True))
+        where.append(_has_tag(org, clean(wanted.tag)))
     if wanted.contact_id:
         where.append(CONVERSATION.c.identity_id.in_(identities_of(org, wanted.contact_id)))
     if wanted.is_unread is not None:
@@ -128,10 +128,20 @@ def _conditions(org: Tenant, wanted: ConversationFilter, now: datetime) -> list[
 def _has_status(status: str, now: datetime) -> Condition:
     """A snoozed conversation whose time has come counts as open."""
     has = CONVERSATION.c.status == status
-    woken = and_(CONVERSATION.c.status == "snoozed", CONVERSATION.c.snoozed_until <= now)
+    until = CONVERSATION.c.snoozed_until
+    woken = and_(CONVERSATION.c.status == "snoozed", until.is_not(None), until <= now)
     if status == "open":
         return or_(has, woken)
     return and_(has, not_(woken)) if status == "snoozed" else has
+
+
+def _has_tag(org: Tenant, tag: str) -> Condition:
+    """Whether it is one of the tags, whole: these are a list as JSON."""
+    tags = type_coerce(CONVERSATION.c.tags, Text)
+    if org.dialect_name == "postgresql":
+        return cast(tags, JSONB).contains(cast(literal(to_json([tag]), Text), JSONB))
+    one = func.json_each(tags).table_valued("value")
+    return exists(select(literal(1)).select_from(one).where(one.c.value == literal(tag, Text)))
 
 
 # As they are shown ---------------------------------------------------------------------------
