@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import attrs
 from attrs.validators import ge, max_len, min_len
 
-from moorage_ports.events import CrmEvent
+from moorage_ports.events import CommentSeen, CrmEvent
 from moorage_ports.values import is_aware
 
 MAX_CHECKPOINT_CHARACTERS: Final = 65_536
@@ -47,8 +47,8 @@ class ActivitySync(Protocol):
         """
         ...
 
-    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> str:
-        """Answer a comment publicly, as the channel; the new comment's id.
+    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> CommentSeen:
+        """Answer a comment publicly, as the channel; the new comment, as it stands there now.
 
         Raises:
             ReauthorizationError, MissingScopeError, RateLimitError: As above.

@@ -75,6 +75,10 @@ class Conversations(Protocol):
         """One by our id."""
         ...
 
+    async def attempt(self, attempt_id: str) -> Message | None:
+        """What came of something that was sent from here; the attempt itself, if nothing has (yet)."""
+        ...
+
     async def count_unread(self, conversation_id: str, *, since: datetime | None) -> int:
         """How many messages of the other side came after `since` and are still there."""
         ...

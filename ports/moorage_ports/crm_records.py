@@ -24,6 +24,11 @@ def record_id(prefix: str, *names: str) -> str:
     return f"{prefix}_{digest.hexdigest()}"
 
 
+def attempt_record_id(vendor: str, attempt_id: str) -> str:
+    """The id of the message record that stands for something sent from here, until its own id is known."""
+    return record_id("ms", vendor, "attempt", attempt_id)
+
+
 @attrs.define(kw_only=True)
 class IdentityRecord:
     """A person as one vendor knows them in one realm; `contact_id` is who that is to the org."""
@@ -91,7 +96,11 @@ class ConversationRecord:
 
 @attrs.define(kw_only=True)
 class MessageRecord:
-    """A comment or a direct message. One that is only heard of (an edit came first) is not `is_known`."""
+    """A comment or a direct message. One that is only heard of (an edit came first) is not `is_known`.
+
+    One that was sent from here bears its `attempt_id`. Until the vendor says under which id it has it, its
+    `external_id` is empty: it is an attempt (see `attempt_record_id`), and gives way to the message.
+    """
 
     id: str
     vendor: str
@@ -103,6 +112,7 @@ class MessageRecord:
     is_ours: bool = False
     identity_id: str = ""
     sent_by: str = ""  # the member of the org who wrote it here
+    attempt_id: str = ""
     kind: MessageKind = MessageKind.TEXT
     text: str = attrs.field(default="", repr=False)
     attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)
@@ -236,6 +246,10 @@ class CrmRecords(Protocol):
         """All messages of these conversations, oldest first. After `load` only."""
         ...
 
+    async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
+        """The attempts in these conversations that are no messages yet, oldest first. After `load` only."""
+        ...
+
     async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
         """All identities of these contacts. After `load` only."""
         ...
@@ -246,4 +260,8 @@ class CrmRecords(Protocol):
 
     async def remove_conversations(self, conversation_ids: Collection[str]) -> None:
         """Delete conversations that have no message any more (what was their thread is part of another)."""
+        ...
+
+    async def remove_messages(self, message_ids: Collection[str]) -> None:
+        """Delete messages, and the words they are found by. After `load` only."""
         ...

@@ -113,6 +113,7 @@ class CommentSeen:
     attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)
     permalink: str = ""
     is_hidden: bool | None = None  # None: this says nothing about it
+    reference: str = ""  # as `MessageSeen.reference`
 
 
 @attrs.frozen(kw_only=True)
@@ -221,7 +222,11 @@ class MessageKind(Enum):
 
 @attrs.frozen(kw_only=True)
 class MessageSeen:
-    """A message between a person and a channel. `is_ours`: the channel sent it, from here or elsewhere."""
+    """A message between a person and a channel. `is_ours`: the channel sent it, from here or elsewhere.
+
+    `reference` is what we called it when it was sent from here, if the vendor gives that back: proof of
+    what became of it, whatever happened to the answer.
+    """
 
     channel_external_id: str = attrs.field(validator=min_len(1))
     message_external_id: str = attrs.field(validator=min_len(1))
@@ -236,6 +241,7 @@ class MessageSeen:
     reply_to_external_id: str = ""
     reply_until: datetime | None = attrs.field(default=None, validator=is_aware)
     """Until when the vendor lets the channel answer freely, counted from this message."""
+    reference: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -261,6 +267,7 @@ class DeliveryState(Enum):
     """How far one of our messages got. They only go forward, in this order."""
 
     PENDING = "pending"
+    UNKNOWN = "unknown"  # it left us, no answer came; never sent again to find out
     SENT = "sent"
     FAILED = "failed"
     DELIVERED = "delivered"
@@ -277,6 +284,7 @@ class MessageDelivery:
     at: datetime = attrs.field(validator=is_aware)
     error_code: str = ""
     error: str = attrs.field(default="", repr=False)
+    reference: str = ""  # as `MessageSeen.reference`
 
 
 @attrs.frozen(kw_only=True)

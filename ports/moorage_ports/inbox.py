@@ -200,6 +200,10 @@ class Backlog(Protocol):
         """Every (org, publication) that is `publishing` or `unconfirmed` and not changed since `before`."""
         ...
 
+    async def pending_attempts(self, before: datetime) -> Sequence[tuple[str, str, str]]:
+        """Every (org, vendor, attempt) to send a message that is `pending` and was begun before `before`."""
+        ...
+
     async def oldest_pending_at(self) -> datetime | None:
         """When the oldest unprocessed item was received, also of those that wait for a retry."""
         ...

@@ -41,6 +41,10 @@ class DictRecords:
         found = [one for one in self.kept.messages.values() if one.conversation_id in conversation_ids]
         return tuple(copy.deepcopy(sorted(found, key=lambda one: (one.at, one.id))))
 
+    async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
+        found = await self.messages_of(conversation_ids)
+        return tuple(one for one in found if not one.external_id)
+
     async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
         found = [one for one in self.kept.identities.values() if one.contact_id in contact_ids]
         return tuple(copy.deepcopy(found))
@@ -53,3 +57,7 @@ class DictRecords:
         for key in conversation_ids:
             assert not any(one.conversation_id == key for one in self.kept.messages.values())
             self.kept.conversations.pop(key, None)
+
+    async def remove_messages(self, message_ids: Collection[str]) -> None:
+        for key in message_ids:
+            del self.kept.messages[key]

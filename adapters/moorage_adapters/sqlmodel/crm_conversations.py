@@ -5,18 +5,25 @@ from datetime import datetime
 from typing import Final
 
 import attrs
-from sqlalchemy import Text, and_, cast, exists, func, literal, not_, or_, select, type_coerce
+from sqlalchemy import Connection, Text, and_, cast, exists, func, literal, not_, or_, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 
 from moorage_adapters.sqlmodel.crm_codec import short
 from moorage_adapters.sqlmodel.crm_people import NOBODY, Page, has_name, identities_of, matches, people_of
 from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, MESSAGES, POSTS, records_by
-from moorage_adapters.sqlmodel.crm_tables import CONVERSATION, IS_LISTED, MESSAGE
+from moorage_adapters.sqlmodel.crm_tables import (
+    CONVERSATION,
+    IS_ATTEMPT,
+    IS_LISTED,
+    IS_SENT_FROM_HERE,
+    MESSAGE,
+)
 from moorage_adapters.sqlmodel.tables import CHANNEL
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
 from moorage_adapters.sqlmodel.types import clean, to_json
 from moorage_ports.conversations import Conversation, ConversationFilter, Message
 from moorage_ports.crm_records import ConversationRecord, MessageRecord, PostRecord
+from moorage_ports.events import DeliveryState
 from moorage_ports.listing import Listing
 
 _MAX_SUBJECT: Final = 120
@@ -79,6 +86,16 @@ class SqlConversations:
         def work(org: Tenant) -> Message | None:
             found = [message for message in records_by(org, MESSAGES, [message_id]) if message.is_known]
             return next(iter(_messages(org, found)), None)
+
+        return await self._gate.run(work)
+
+    async def attempt(self, attempt_id: str) -> Message | None:
+        """What came of something that was sent from here; the attempt itself, if nothing has (yet)."""
+
+        def work(org: Tenant) -> Message | None:
+            of_it = (MESSAGE.c.attempt_id == attempt_id, IS_SENT_FROM_HERE)
+            ids = org.ids(MESSAGE, *of_it, order_by=_NEWEST, limit=1)  # type: ignore[arg-type]
+            return next(iter(_messages(org, records_by(org, MESSAGES, ids))), None)
 
         return await self._gate.run(work)
 
@@ -202,3 +219,14 @@ def _shown(message: MessageRecord) -> MessageRecord:
     if message.removed_at is None:
         return message
     return attrs.evolve(message, text="", attachments=(), payload="", permalink="", reactions={})
+
+
+def pending_attempts(connection: Connection, before: datetime) -> Sequence[tuple[str, str, str]]:
+    """Every (org, vendor, attempt) to send something that is `pending` and was begun before `before`."""
+    is_stuck = (IS_ATTEMPT, MESSAGE.c.state == DeliveryState.PENDING, MESSAGE.c.at < before)
+    rows = connection.execute(
+        select(MESSAGE.c.org_id, MESSAGE.c.vendor, MESSAGE.c.attempt_id)
+        .where(*is_stuck)
+        .order_by(MESSAGE.c.at, MESSAGE.c.id)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

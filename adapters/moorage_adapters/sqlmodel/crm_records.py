@@ -14,6 +14,7 @@ from moorage_adapters.sqlmodel.crm_tables import (
     CONTACT,
     CONVERSATION,
     IDENTITY,
+    IS_ATTEMPT,
     MESSAGE,
     NOTICE,
     POST,
@@ -145,6 +146,18 @@ class SqlCrmRecords:
 
         return await self._gate.run(work)
 
+    async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
+        """The attempts in these conversations that are no messages yet, oldest first."""
+
+        def work(org: Tenant) -> tuple[MessageRecord, ...]:
+            where = (MESSAGE.c.conversation_id.in_(conversation_ids), IS_ATTEMPT)
+            found = records_by(org, MESSAGES, org.ids(MESSAGE, *where))  # type: ignore[arg-type]
+            for message in found:
+                self._indexed.setdefault(message.id, _text_of_message(message))
+            return tuple(sorted(found, key=lambda message: (message.at, message.id)))
+
+        return await self._gate.run(work)
+
     async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
         """All identities of these contacts."""
 
@@ -164,6 +177,18 @@ class SqlCrmRecords:
         """Delete these conversations."""
         if conversation_ids:
             await self._gate.run(lambda org: _delete(org, CONVERSATIONS, conversation_ids))
+
+    async def remove_messages(self, message_ids: Collection[str]) -> None:
+        """Delete messages, and the words they are found by."""
+
+        def work(org: Tenant) -> None:
+            _delete(org, MESSAGES, message_ids)
+            _delete(org, _ENTRIES, message_ids)
+            for key in message_ids:
+                self._indexed[key] = ""
+
+        if message_ids:
+            await self._gate.run(work)
 
     def _load(self, org: Tenant, keys: LedgerKeys) -> Ledger:
         ledger = Ledger()

@@ -20,6 +20,8 @@ IS_CONTACT: Final = text("contact.merged_into = ''")
 IS_LISTED: Final = text("conversation.last_message_id <> ''")
 IS_PRESENT: Final = text("activity.is_present")
 IS_POST: Final = text("post.removed_at IS NULL")
+IS_SENT_FROM_HERE: Final = text("message.attempt_id <> ''")
+IS_ATTEMPT: Final = text("message.external_id = ''")
 
 
 class ContactRow(Base, table=True):
@@ -108,7 +110,11 @@ class MessageRow(Base, table=True):
     """A comment or a direct message."""
 
     __tablename__ = "message"
-    __table_args__ = (Index("ix_message_conversation", "org_id", "conversation_id", "at", "id"),)
+    __table_args__ = (
+        Index("ix_message_conversation", "org_id", "conversation_id", "at", "id"),
+        partial("ix_message_attempt", text("attempt_id <> ''"), "org_id", "attempt_id"),
+        partial("ix_message_attempted", text("external_id = ''"), "org_id", "conversation_id"),
+    )
 
     org_id: str = Field(primary_key=True, sa_type=Text)
     id: str = Field(primary_key=True, sa_type=CleanText)
@@ -121,6 +127,7 @@ class MessageRow(Base, table=True):
     is_ours: bool
     identity_id: str = Field(sa_type=CleanText)
     sent_by: str = Field(sa_type=CleanText)
+    attempt_id: str = Field(sa_type=CleanText)
     kind: MessageKind = Field(sa_type=EnumValue(MessageKind))
     text: str = Field(sa_type=CleanText)
     attachments: tuple[object, ...] = Field(sa_type=Attachments)

@@ -13,7 +13,7 @@ from moorage_adapters.sqlmodel.accounts import SqlAccounts
 from moorage_adapters.sqlmodel.checkpoints import SqlLeadCheckpoints, listening_channels
 from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
 from moorage_adapters.sqlmodel.crm_contacts import SqlContacts
-from moorage_adapters.sqlmodel.crm_conversations import SqlConversations
+from moorage_adapters.sqlmodel.crm_conversations import SqlConversations, pending_attempts
 from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
 from moorage_adapters.sqlmodel.database import Database, unavailable
 from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path
@@ -134,6 +134,10 @@ class SqlBacklog:
     async def unsettled_publications(self, before: datetime) -> Sequence[tuple[str, str]]:
         """Every (org, publication) that is `publishing` or `unconfirmed` and not changed since `before`."""
         return await self._database.read_at_once(lambda connection: unsettled_everywhere(connection, before))
+
+    async def pending_attempts(self, before: datetime) -> Sequence[tuple[str, str, str]]:
+        """Every (org, vendor, attempt) to send a message that is `pending` and was begun before `before`."""
+        return await self._database.read_at_once(lambda connection: pending_attempts(connection, before))
 
     async def oldest_pending_at(self) -> datetime | None:
         """When the oldest unprocessed item was received."""
