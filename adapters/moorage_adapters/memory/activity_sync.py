@@ -93,13 +93,14 @@ class MemoryActivitySync:
             progress=following / max(len(self.world.chatter.lines), 1),
         )
 
-    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> str:
+    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> CommentSeen:
         token = await self.vault.channel_token(channel_external_id)
         if not text.strip() or len(text) > LONGEST_NOTE:
             msg = f"a remark takes 1 to {LONGEST_NOTE} characters"
             raise RejectedError(msg, vendor=SLUG)
         with writing():
-            return self.world.answer_remark(token, channel_external_id, comment_external_id, text).id
+            remark = self.world.answer_remark(token, channel_external_id, comment_external_id, text)
+        return comment_from_remark(remark, self.world.now())
 
     async def hide(self, channel_external_id: str, comment_external_id: str, *, is_hidden: bool) -> None:
         token = await self.vault.channel_token(channel_external_id)

@@ -5,15 +5,16 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.activity import calls
+from moorage_facebook.activity import calls, events
 from moorage_facebook.activity.checkpoint import Checkpoint, Phase, unpacked
 from moorage_facebook.activity.run import Run
 from moorage_facebook.graph.client import GraphClient, graph_client
-from moorage_facebook.graph.values import text as text_of
+from moorage_facebook.graph.values import node_id
 from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_ports.activity_sync import ActivityPiece
-from moorage_ports.errors import RejectedError
+from moorage_ports.errors import OutcomeUnknownError, RejectedError
+from moorage_ports.events import CommentSeen
 from moorage_ports.plugin import VendorContext
 
 INSTAGRAM: Final = "instagram"  # the type of an Instagram account's channel
@@ -43,15 +44,30 @@ class GraphActivitySync:
         )
         return await run.piece()
 
-    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> str:
-        """Answer a comment publicly; the new comment's id."""
+    async def reply(self, channel_external_id: str, comment_external_id: str, text: str) -> CommentSeen:
+        """Answer a comment publicly; the new comment."""
         if not text.strip() or len(text) > LONGEST_COMMENT:
             msg = f"a comment takes 1 to {LONGEST_COMMENT} characters"
             raise RejectedError(msg, vendor=VENDOR, remedy="Change the text, then send it again.")
         token = await self.vault.channel_token(channel_external_id)
-        edge = "replies" if await self._is_instagram(channel_external_id) else "comments"
+        is_instagram = await self._is_instagram(channel_external_id)
+        edge = "replies" if is_instagram else "comments"
         call = calls.answer_comment(channel_external_id, comment_external_id, text, token, edge=edge)
-        return text_of((await self.client.send(call)).get("id"))
+        comment_id = node_id((await self.client.send(call)).get("id"))
+        if not comment_id:
+            msg = "Facebook did not say where the answer went"
+            raise OutcomeUnknownError(msg, vendor=VENDOR, symptom="no_id")
+        now = self.client.clock.now()
+        return CommentSeen(
+            channel_external_id=channel_external_id,
+            comment_external_id=comment_id,
+            at=now,
+            surface=events.INSTAGRAM if is_instagram else events.FACEBOOK,
+            parent_external_id=comment_external_id,
+            is_ours=True,
+            created_at=now,
+            text=text,
+        )
 
     async def hide(self, channel_external_id: str, comment_external_id: str, *, is_hidden: bool) -> None:
         """Hide a comment from others, or show it again."""

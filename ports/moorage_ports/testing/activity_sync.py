@@ -190,10 +190,16 @@ class ActivitySyncContract(VendorFixtures):
         assert "From ten to four." in await world.comments_shown()
         events = events_of(await self._run(sync, world))
         seen = [event for event in events if isinstance(event, CommentSeen)]
-        ours = next(event for event in seen if event.comment_external_id == reply)
-        assert ours.is_ours
-        assert ours.author is None
-        assert ours.parent_external_id == asked
+        ours = next(event for event in seen if event.comment_external_id == reply.comment_external_id)
+        for one in (reply, ours):
+            assert one.is_ours
+            assert one.author is None
+            assert one.parent_external_id == asked
+            assert (one.channel_external_id, one.surface, one.text) == (
+                world.channel_external_id,
+                ours.surface,
+                "From ten to four.",
+            )
 
     async def test_a_hidden_comment_is_not_shown(self, sync: ActivitySync, world: ActivityWorld) -> None:
         """Hidden from others, harmless to repeat, and shown again when asked."""
