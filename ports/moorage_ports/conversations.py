@@ -1,5 +1,6 @@
 """The inbox that people read: conversations and their messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -24,11 +25,16 @@ class Conversation:
 
 @attrs.frozen(kw_only=True)
 class Message:
-    """A message with who wrote it."""
+    """A message with who wrote it, who reacted (by identity), and the conversation it is in.
+
+    `conversation` is what a message that was only heard of does not have yet.
+    """
 
     record: MessageRecord
     contact_id: str
     author_name: str = attrs.field(repr=False)
+    reacted: Mapping[str, str] = attrs.field(factory=dict)  # identity id -> contact id
+    conversation: ConversationRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -63,8 +69,16 @@ class Conversations(Protocol):
         """One by our id."""
         ...
 
-    async def messages(self, conversation_id: str, *, page: int, page_size: int) -> Listing[Message]:
-        """A conversation's messages, the newest first."""
+    async def messages(
+        self,
+        conversation_id: str,
+        *,
+        page: int,
+        page_size: int,
+        before: datetime | None = None,
+        after: datetime | None = None,
+    ) -> Listing[Message]:
+        """A conversation's messages, the newest first; those before and after these moments, if given."""
         ...
 
     async def search_messages(self, search: str, *, page: int, page_size: int) -> Listing[Message]:

@@ -5,7 +5,7 @@ A port declares neutral operations (`Operation`); a plugin binds a name and a bo
 declaration. JSON is camelCase, Python snake_case.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeVar, cast
@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast
 import attrs
 from attrs.validators import deep_iterable, in_, matches_re, max_len, min_len
 
-from moorage_ports.events import DeliveryState
+from moorage_ports.events import DeliveryState, MessageKind
 from moorage_ports.publisher import PublishPost
 from moorage_ports.values import is_aware, is_web_url
 
@@ -429,6 +429,16 @@ class AttachmentView:
     url: str = attrs.field(repr=False)
     title: str = attrs.field(default="", repr=False)
     mime_type: str = ""
+    details: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ReactionView:
+    """How somebody reacted to a message; "" as `contact_id`: the channel itself, or nobody that is known."""
+
+    reaction: str
+    contact_id: str = ""
+    at: datetime = attrs.field(validator=is_aware)
 
 
 @attrs.frozen(kw_only=True)
@@ -442,16 +452,27 @@ class MessagePart:
 
 @attrs.frozen(kw_only=True)
 class MessageView:
-    """A message as an org sees it; `parts` are all that the vendor made of it, if it took it apart."""
+    """A message as an org sees it; `parts` are all that the vendor made of it, if it took it apart.
+
+    Of a message that was removed there is no content. `parent_message_id` is the comment that a comment
+    answers, `reply_to_message_id` the message that a message quotes; both may be of things not known here.
+    """
 
     id: str
-    external_id: str | None = None
+    external_id: str | None  # None: the vendor has not said (yet) under which id it has it
     conversation_id: str
     direction: Literal["in", "out"]
     author: AuthorView
     text: str = attrs.field(repr=False)
-    attachments: tuple[AttachmentView, ...] = attrs.field(default=(), repr=False)
-    state: DeliveryState | None = None  # of ours only
+    attachments: tuple[AttachmentView, ...] = attrs.field(repr=False)
+    state: DeliveryState | None  # of ours only
+    kind: MessageKind | None = None  # None: an ordinary text
+    payload: str = attrs.field(default="", repr=False)
+    permalink: str = ""
+    parent_message_id: str | None = None
+    reply_to_message_id: str | None = None
+    reactions: tuple[ReactionView, ...] = ()
+    sent_by: str | None = None  # who of the org wrote it here
     error_code: str | None = None
     error: str | None = None
     hidden: bool = False

@@ -64,9 +64,21 @@ class SqlConversations:
 
         return await self._gate.run(work)
 
-    async def messages(self, conversation_id: str, *, page: int, page_size: int) -> Listing[Message]:
-        """A conversation's messages, the newest first."""
-        of_it = (MESSAGE.c.conversation_id == conversation_id, MESSAGE.c.is_known)
+    async def messages(
+        self,
+        conversation_id: str,
+        *,
+        page: int,
+        page_size: int,
+        before: datetime | None = None,
+        after: datetime | None = None,
+    ) -> Listing[Message]:
+        """A conversation's messages, the newest first; those before and after these moments, if given."""
+        of_it: list[Condition] = [MESSAGE.c.conversation_id == conversation_id, MESSAGE.c.is_known]
+        if before is not None:
+            of_it.append(MESSAGE.c.at < before)
+        if after is not None:
+            of_it.append(MESSAGE.c.at > after)
         return await self._gate.run(lambda org: _page(org, Page(page, page_size), of_it))
 
     async def search_messages(self, search: str, *, page: int, page_size: int) -> Listing[Message]:
@@ -203,15 +215,24 @@ def _page(org: Tenant, asked: Page, where: Collection[Condition]) -> Listing[Mes
 
 
 def _messages(org: Tenant, records: Collection[MessageRecord]) -> Iterable[Message]:
-    """These messages, with who wrote them: a person, or the channel."""
-    people = people_of(org, (record.identity_id for record in records))
+    """These messages, with who wrote them (a person, or the channel) and the rest that is shown of them."""
+    reacted = {key for record in records for key in record.reactions}
+    people = people_of(org, {*reacted, *(record.identity_id for record in records)})
+    inside = {record.conversation_id for record in records if record.conversation_id}
+    conversations = {one.id: one for one in records_by(org, CONVERSATIONS, inside)}
     ours = {record.channel_external_id for record in records if record.is_ours}
     channels = org.rows(CHANNEL, CHANNEL.c.external_id.in_(ours)) if ours else ()
     names = {(row["vendor"], row["external_id"]): str(row["name"]) for row in channels}
     for record in records:
         person = people.get(record.identity_id, NOBODY)
         name = names.get((record.vendor, record.channel_external_id), "") if record.is_ours else person.name
-        yield Message(record=_shown(record), contact_id=person.contact_id, author_name=name)
+        yield Message(
+            record=_shown(record),
+            contact_id=person.contact_id,
+            author_name=name,
+            reacted={key: people[key].contact_id for key in record.reactions if key in people},
+            conversation=conversations.get(record.conversation_id),
+        )
 
 
 def _shown(message: MessageRecord) -> MessageRecord:
