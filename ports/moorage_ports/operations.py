@@ -358,8 +358,8 @@ SYNC_ACTIVITY = Operation(
 
 # Answering -----------------------------------------------------------------------------------
 
-_ID: Final = max_len(512)
-_TEXT: Final = max_len(65_536)
+_LONGEST_ID: Final = 512
+_LONGEST_TEXT: Final = 65_536
 
 
 @attrs.frozen(kw_only=True)
@@ -369,28 +369,28 @@ class ReplyToComment:
     Ids are ours or, of a comment, the vendor's; `channel_id` is needed for comments that are not known here.
     """
 
-    text: str = attrs.field(validator=[min_len(1), _TEXT], repr=False)
-    comment_id: str = attrs.field(default="", validator=_ID)
-    conversation_id: str = attrs.field(default="", validator=_ID)
-    channel_id: str = attrs.field(default="", validator=_ID)
+    text: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_TEXT)], repr=False)
+    comment_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
+    conversation_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
+    channel_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
 
 
 @attrs.frozen(kw_only=True)
 class HideComment:
     """Hide a comment from everybody but its author, or show it again."""
 
-    comment_id: str = attrs.field(validator=[min_len(1), _ID])
+    comment_id: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_ID)])
     hidden: bool = True
-    channel_id: str = attrs.field(default="", validator=_ID)
+    channel_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
 
 
 @attrs.frozen(kw_only=True)
 class ReplyPrivately:
     """Answer a comment by a direct message to its author."""
 
-    text: str = attrs.field(validator=[min_len(1), _TEXT], repr=False)
-    comment_id: str = attrs.field(validator=[min_len(1), _ID])
-    channel_id: str = attrs.field(default="", validator=_ID)
+    text: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_TEXT)], repr=False)
+    comment_id: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_ID)])
+    channel_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
 
 
 @attrs.frozen(kw_only=True)
@@ -406,11 +406,11 @@ class MessageAttachment:
 class SendMessage:
     """Write to the person of a direct conversation; `by_hand`: a person wrote it, no program."""
 
-    conversation_id: str = attrs.field(validator=[min_len(1), _ID])
-    text: str = attrs.field(default="", validator=_TEXT, repr=False)
+    conversation_id: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_ID)])
+    text: str = attrs.field(default="", validator=max_len(_LONGEST_TEXT), repr=False)
     attachments: tuple[MessageAttachment, ...] = attrs.field(default=(), validator=max_len(10), repr=False)
     by_hand: bool = True
-    reply_to_message_id: str = attrs.field(default="", validator=_ID)
+    reply_to_message_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
 
 
 @attrs.frozen(kw_only=True)

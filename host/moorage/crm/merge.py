@@ -109,6 +109,7 @@ class Merge:
     changed: Ledger = attrs.field(factory=Ledger)
     recounts: set[str] = attrs.field(factory=set)  # conversations
     emptied: set[str] = attrs.field(factory=set)  # conversations that turned out to be part of another
+    settled: set[str] = attrs.field(factory=set)  # attempts that became a message (see `attempts`)
 
     # People ----------------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ def message_seen(merge: Merge, vendor: str, event: MessageSeen) -> None:
     if message.removed_at is None:
         message.payload = max(message.payload, event.payload[:MAX_TEXT])
     if event.is_ours:
-        _deliver(message, DeliveryState.SENT, event.at)
+        deliver(message, DeliveryState.SENT, event.at)
     if event.reply_until is not None and not event.is_ours:
         conversation.reply_until = latest(conversation.reply_until, event.reply_until)
     _count_direct(merge, message, before, conversation.identity_id)
@@ -243,7 +243,7 @@ def message_delivery(merge: Merge, vendor: str, event: MessageDelivery) -> None:
     message = merge.message(vendor, event, event.message_external_id)
     before = Before.of(message, merge)
     _date_stub(message, event.at)
-    _deliver(message, event.state, event.at, event.error_code, event.error[:MAX_TEXT])
+    deliver(message, event.state, event.at, event.error_code, event.error[:MAX_TEXT])
     merge.count(message, before)
 
 
@@ -285,10 +285,13 @@ def _direct(
     return conversation
 
 
-def _deliver(
+def deliver(
     message: MessageRecord, state: DeliveryState, at: datetime, code: str = "", error: str = ""
 ) -> None:
-    """The furthest state wins; of two words about one state, the earlier moment and the greater text."""
+    """How far a message of ours got.
+
+    The furthest state wins; of two words about one state, the earlier moment and the greater text.
+    """
     if message.state is None or _RANKS[state] > _RANKS[message.state]:
         message.state, message.state_at = state, at
         message.error_code, message.error = code, error

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from moorage.crm import merge_activity, merge_messages
+from moorage.crm import attempts, merge_activity, merge_messages
+from moorage.crm.attempts import recount
 from moorage.crm.merge import Merge, identity_id_of, thread_id_of
 from moorage.crm.record_keys import keys_of
 from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, record_id
@@ -79,9 +80,11 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     merge = await _loaded(records, events)
     for vendor, event in events:
         _HANDLERS[type(event)](merge, vendor, event)
+    await attempts.settle(records, merge, events)
     if merge.recounts:
-        await _recount(records, merge)
+        await recount(records, merge)
     await records.save(merge.changed)
+    await records.remove_messages(merge.settled)
     if merge.emptied:
         await records.remove_conversations(merge.emptied)
     return Applied(written=Counter({kind: len(getattr(merge.changed, kind)) for kind in _KINDS}))
@@ -159,13 +162,3 @@ def _add(ledger: Ledger, found: Ledger) -> None:
         there: dict[str, object] = getattr(ledger, kind)
         for key, record in getattr(found, kind).items():
             there.setdefault(key, record)
-
-
-async def _recount(records: CrmRecords, merge: Merge) -> None:
-    """Count anew what could not be brought forward, from all messages of these conversations."""
-    keys = [key for key in merge.recounts if key in merge.ledger.conversations]
-    messages = {message.id: message for message in await records.messages_of(keys)} if keys else {}
-    messages.update(merge.ledger.messages)
-    for key in keys:
-        own = [message for message in messages.values() if message.conversation_id == key]
-        merge.recount(merge.ledger.conversations[key], own)

@@ -11,7 +11,7 @@ from moorage.crm.merge import (
     post_id_of,
     thread_id_of,
 )
-from moorage_ports.crm_records import LedgerKeys, record_id
+from moorage_ports.crm_records import LedgerKeys, attempt_record_id, record_id
 from moorage_ports.events import (
     ChannelNotice,
     CommentHidden,
@@ -58,6 +58,8 @@ def _comment_seen(keys: LedgerKeys, vendor: str, event: CommentSeen) -> None:
         keys.posts.add(post_id_of(vendor, event.post_external_id))
     if event.author is not None:
         _person(keys, vendor, event.author)
+    if event.reference:
+        keys.messages.add(attempt_record_id(vendor, event.reference))
 
 
 def _direct(keys: LedgerKeys, vendor: str, channel: str, person: Person) -> None:
@@ -90,6 +92,8 @@ def _message(
     keys.messages.add(message_id_of(vendor, event.message_external_id))
     if isinstance(event, MessageSeen):
         _direct(keys, vendor, event.channel_external_id, event.person)
+    if isinstance(event, MessageSeen | MessageDelivery) and event.reference:
+        keys.messages.add(attempt_record_id(vendor, event.reference))
 
 
 def _mark(keys: LedgerKeys, vendor: str, event: DeliveryMark | ThreadHandedOver) -> None:
