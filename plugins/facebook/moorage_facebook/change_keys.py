@@ -28,14 +28,20 @@ _NOT_IN_A_KIND = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_KIND: Final = 100
 _MAX_WORD: Final = 40
 
-# What a messaging event carries besides these is what happened.
-_MESSAGING_FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", "hop_context"})
+FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", "hop_context"})
+"""What a messaging event carries besides what happened."""
+
+LISTS: Final = (
+    *("messages", "message_echoes", "statuses", "calls", "groups"),
+    *("user_preferences", "user_id_update"),
+)
+"""Lists inside a WhatsApp change whose items happened one by one."""
 
 # Fields that date a happening itself. `entry.time` only says when Meta sent it, so a second delivery differs.
 _OWN_TIMES: Final = ("created_time", "timestamp", "update_time", "time")
 
 # Verbs of what happens once; whatever else is done to a thing may be done again.
-_FIRST_VERBS: Final = frozenset({"", "add", "remove", "delete"})
+_FIRST_VERBS: Final = frozenset({"", "add", "added", "remove", "removed", "delete", "deleted"})
 
 # One message reaches one person once with each status; in a group that is each participant.
 _STATUS_NAMES: Final = (
@@ -57,6 +63,21 @@ class ChangeContext:
     topic: str
     entry: Mapping[str, object]
     source: Source
+
+
+def happening_in(value: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+    """The name of the first of WhatsApp's lists that holds anything, and the first thing in it."""
+    found = ((name, records(value.get(name))[:1]) for name in LISTS if name in value)
+    return next(((name, listed[0]) for name, listed in found if listed), ("", NOTHING))
+
+
+def talk_in(topic: str, source: str, change: Mapping[str, object]) -> Mapping[str, object]:
+    """The messaging event in a change. Test buttons, and Instagram's own login, put it into `value`."""
+    if source in {"messaging", "standby"}:
+        return change
+    value = record(change.get("value"))
+    is_talk = topic in {"page", "instagram"} and ("sender" in value or "recipient" in value)
+    return value if is_talk and source == "changes" else NOTHING
 
 
 def change_from(context: ChangeContext, happened: object) -> Change:
@@ -109,7 +130,7 @@ def _tidy(word: str) -> str:
 
 def _happening(event: Mapping[str, object]) -> str:
     """What a messaging event is about: its one key that is not part of the frame."""
-    return next((name for name in event if name not in _MESSAGING_FRAME), "")
+    return next((name for name in event if name not in FRAME), "")
 
 
 def _owner_keys(
@@ -134,7 +155,7 @@ def _owner_keys(
     if context.topic == "ad_account" and entry_id:
         # The account is `7` here and `act_7` wherever else Graph names it.
         candidates.append(entry_id.removeprefix("act_") if entry_id.startswith("act_") else f"act_{entry_id}")
-    talk = _talk(context, change, value)
+    talk = talk_in(context.topic, context.source, change)
     if talk and not entry_id:
         # An echo is about what the Page itself sent.
         is_echo = truth(record(talk.get("message")).get("is_echo")) is True
@@ -142,24 +163,17 @@ def _owner_keys(
     return tuple(dict.fromkeys(key for key in candidates if key))
 
 
-def _talk(
-    context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]
-) -> Mapping[str, object]:
-    """The messaging event in a change. Test buttons, and Instagram's own login, put it into `value`."""
-    if context.source in {"messaging", "standby"}:
-        return change
-    in_value = context.topic in {"page", "instagram"} and ("sender" in value or "recipient" in value)
-    return value if in_value and context.source == "changes" else NOTHING
-
-
 def _business_key(context: ChangeContext, happened: object, value: Mapping[str, object]) -> str:
     """Names the happening: the same however often and in whatever company it is delivered."""
     change = record(happened)
-    talk = _talk(context, change, value)
+    talk = talk_in(context.topic, context.source, change)
     named = (
         _message_key(context, talk)
         if talk
-        else _lead_key(change, value) or _whatsapp_key(value) or _comment_key(context, change, value)
+        else _lead_key(change, value)
+        or _whatsapp_key(value)
+        or _listed_key(context, change, value)
+        or _comment_key(context, change, value)
     )
     return named or _content_key(context, happened, change, value)
 
@@ -195,6 +209,18 @@ def _whatsapp_key(value: Mapping[str, object]) -> str:
     return f"status:{_hash(_phone_number(value), *(text(statuses[0].get(part)) for part in _STATUS_NAMES))}"
 
 
+def _listed_key(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
+    """A call, a preference, a group: what it says of itself. Contacts of others come along, or do not."""
+    name, told = happening_in(value)
+    if not told:
+        return ""
+    channel = [text(context.entry.get("id")), _phone_number(value)]
+    parts: list[object] = [context.topic, *channel, text(change.get("field")), name, told]
+    if not _is_dated(told):
+        parts.append(context.entry.get("time"))
+    return f"content:{hashlib.sha256(canonical(parts)).hexdigest()}"
+
+
 def _comment_key(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
     """A comment is added or removed once; it can be edited or hidden again and again, under the same time.
 
@@ -209,7 +235,7 @@ def _comment_key(context: ChangeContext, change: Mapping[str, object], value: Ma
     if not comment_id:
         return ""
     times = [text(value.get("created_time"))]
-    if verb not in {"add", "remove", "delete"}:
+    if verb not in _FIRST_VERBS:
         times.append(text(context.entry.get("time")))
         times.append(_hash(text(value.get("message"))))
     channel = text(context.entry.get("id"))
@@ -224,12 +250,15 @@ def _content_key(
     When: by its own word, if there is one. What can be changed back and forth (a post edited, hidden and
     shown again, a reaction) may bear the moment of its making each time: there the entry's time counts, too.
     """
-    is_dated = any(part.get(name) for part in (change, value) for name in _OWN_TIMES)
     is_first = text(value.get("verb")) in _FIRST_VERBS and text(change.get("verb")) in _FIRST_VERBS
     parts = [context.topic, node_id(context.entry.get("id")), context.source, happened]
-    if not (is_dated and is_first):
+    if not (is_first and (_is_dated(change) or _is_dated(value))):
         parts.append(context.entry.get("time"))
     return f"content:{hashlib.sha256(canonical(parts)).hexdigest()}"
+
+
+def _is_dated(told: Mapping[str, object]) -> bool:
+    return any(told.get(name) for name in _OWN_TIMES)
 
 
 def _partition(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
@@ -237,7 +266,7 @@ def _partition(context: ChangeContext, change: Mapping[str, object], value: Mapp
     lead_id = node_id(value.get("leadgen_id"))
     if lead_id:
         return ":".join(["lead", *_words(lead_id)])
-    talk = _talk(context, change, value)
+    talk = talk_in(context.topic, context.source, change)
     if talk:
         people = sorted(_side(talk, side) for side in ("sender", "recipient"))
         return f"conversation:{_hash(text(context.entry.get('id')), *people)}"

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from moorage_facebook.change_keys import ChangeContext, change_from
+from moorage_facebook.change_keys import LISTS, ChangeContext, Source, change_from, talk_in
 from moorage_facebook.graph.values import (
     UnreadableError,
     decode,
+    encode,
     items,
     record,
+    records,
     text,
 )
 from moorage_facebook.translate.happening import Happening
@@ -30,11 +32,11 @@ SIGNATURE_HEADER: Final = "x-hub-signature-256"
 _CHALLENGE = re.compile(r"[0-9]{1,20}")
 _NO_SECRET = b"compared against so that an unknown app costs the same time"
 
-# Lists inside a WhatsApp change whose items happened one by one.
-_HAPPENINGS: Final = (
-    *("messages", "statuses", "message_echoes", "calls", "groups"),
-    *("user_preferences", "user_id_update"),
-)
+# What every part of a delivery takes along must stay small, or a large one would grow with the square.
+_MOST_HEAD: Final = 255
+_MOST_SHARED: Final = 16_384
+
+_SOURCES: Final[tuple[Source, ...]] = ("changes", "messaging", "standby")
 
 
 class GraphWebhooks:
@@ -91,10 +93,12 @@ class GraphWebhooks:
             kept = record(decode(change))
         except UnreadableError:
             return (Unmapped(kind="unreadable", raw={}),)
-        happening, source = happening_of(kept, received_at)
-        row = row_of(happening, source)
-        events = row.translate(happening) if row is not None else ()
-        return events or (Unmapped(kind=text(kept.get("kind")) or "unknown", raw=kept),)
+        happening = happening_of(kept, received_at)
+        row = row_of(happening)
+        events = row.translate(happening) if row is not None else None
+        if events is not None and row is not None and not row.is_guess:
+            return events
+        return (*(events or ()), Unmapped(kind=text(kept.get("kind")) or "unknown", raw=kept))
 
     def lead_change(self, lead: Lead) -> Change:
         """`leadgen`, as it would have come: ids and a time, no answers."""
@@ -115,7 +119,7 @@ class GraphWebhooks:
 def _contexts(delivery: object) -> Iterator[tuple[ChangeContext, object]]:
     """Every change of every entry; also of a delivery that stands in a list, as Meta's own samples do."""
     for envelope in items(delivery) or [delivery]:
-        topic = text(record(envelope).get("object"))
+        topic = text(record(envelope).get("object"))[:_MOST_HEAD]
         entry = record(envelope).get("entry")
         for part in _listed(entry):
             yield from _changes_of(topic, part)
@@ -125,18 +129,18 @@ def _changes_of(topic: str, entry: object) -> Iterator[tuple[ChangeContext, obje
     if not isinstance(entry, dict):
         yield ChangeContext(topic=topic, entry={}, source="entry"), entry
         return
-    head = {name: entry[name] for name in ("id", "time", "uid") if name in entry}
-    found = False
-    for source in ("changes", "messaging", "standby"):
-        for change in _listed(entry.get(source)):
-            found = True
-            yield ChangeContext(topic=topic, entry=head, source=source), change
-    for field in items(entry.get("changed_fields")):
-        # The app is subscribed without values: only the names of what changed arrive.
-        found = True
-        yield ChangeContext(topic=topic, entry=head, source="changed_fields"), {"field": field}
-    if not found:
-        yield ChangeContext(topic=topic, entry=head, source="entry"), dict(entry)
+    said = {name: entry.get(name) for name in ("id", "time", "uid")}
+    head = {name: word for name, word in said.items() if 0 < len(text(word)) <= _MOST_HEAD}
+    told: list[tuple[Source, object]] = [
+        (source, change) for source in _SOURCES for change in _listed(entry.get(source))
+    ]
+    # The app is subscribed without values: only the names of what changed arrive.
+    told += [("changed_fields", {"field": field}) for field in _listed(entry.get("changed_fields"))]
+    if not told and "field" in entry:
+        # So Meta shows Instagram's comments: the entry itself is the change.
+        told = [("changes", {name: entry[name] for name in ("field", "value", "verb") if name in entry})]
+    for source, change in told or [("entry", dict(entry))]:
+        yield ChangeContext(topic=topic, entry=head, source=source), change
 
 
 def _listed(value: object) -> list[object]:
@@ -149,29 +153,44 @@ def _listed(value: object) -> list[object]:
 def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
     """WhatsApp puts several messages or statuses into one change, and may mix them anew on the next try.
 
-    Each becomes a change of its own, with the contacts and metadata of the whole.
+    Each becomes a change of its own, with its contacts and the metadata of the whole. What the whole says
+    besides goes with the first, and with the others if it is small.
     """
     value = record(record(change).get("value"))
-    happenings = [(name, item) for name in _HAPPENINGS for item in items(value.get(name))]
+    happenings = [(name, item) for name in LISTS for item in items(value.get(name))]
     if context.source != "changes" or len(happenings) < 2:
         yield change
         return
-    shared = {name: part for name, part in value.items() if name not in _HAPPENINGS}
-    for name, item in happenings:
-        yield {**record(change), "value": {**shared, name: [item]}}
+    whole = {name: part for name, part in value.items() if name not in LISTS}
+    rest = {name: part for name, part in whole.items() if name != "contacts"}
+    shared = rest if _is_small(rest) else {}
+    contacts = list(filter(_is_small, records(whole.get("contacts"))))
+    by_id = {text(one.get(name)): one for one in contacts for name in ("wa_id", "user_id")}
+    for number, (name, item) in enumerate(happenings):
+        if number == 0:
+            yield {**record(change), "value": {**whole, name: [item]}}
+            continue
+        theirs = contacts if len(contacts) == 1 else _named_in(item, by_id)
+        field = text(record(change).get("field"))[:_MOST_HEAD]
+        yield {"field": field, "value": {**shared, "contacts": theirs, name: [item]}}
 
 
-def happening_of(kept: Mapping[str, object], received_at: datetime) -> tuple[Happening, str]:
-    """What `split` kept, and which list of the entry it stood in.
+def _is_small(part: Mapping[str, object]) -> bool:
+    return len(encode(part)) <= _MOST_SHARED
 
-    The dashboard's test button sends messages among the changes, with the message as the value.
-    """
-    topic, source = text(kept.get("object")), text(kept.get("source"))
-    change = record(kept.get("change"))
-    value = record(change.get("value"))
-    if source == "changes" and topic in {"page", "instagram"} and "sender" in value and "recipient" in value:
-        change, source = value, "messaging"
-    return Happening(topic, source, record(kept.get("entry")), change, received_at), source
+
+def _named_in(happening: object, by_id: Mapping[str, Mapping[str, object]]) -> list[object]:
+    names = filter(None, map(text, record(happening).values()))
+    return [*{id(by_id[name]): by_id[name] for name in names if name in by_id}.values()]
+
+
+def happening_of(kept: Mapping[str, object], received_at: datetime) -> Happening:
+    """What `split` kept, with messages that stand among the changes put where they belong."""
+    topic, source, change = text(kept.get("object")), text(kept.get("source")), record(kept.get("change"))
+    talk = talk_in(topic, source, change)
+    if talk and source == "changes":
+        source = "standby" if change.get("field") == "standby" else "messaging"
+    return Happening(topic, source, record(kept.get("entry")), talk or change, received_at)
 
 
 def _signature(key: bytes, body: bytes) -> bytes:

@@ -8,12 +8,13 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.graph.values import items, node_id, record, records, text
+from moorage_facebook.graph.values import items, node_id, record, text
 from moorage_facebook.translate.happening import (
     Events,
     Happening,
     first_text,
     loose_id,
+    name_of,
     notice,
     said,
 )
@@ -27,17 +28,25 @@ _WARNINGS: Final = frozenset({"YELLOW", "RED", "DOWNGRADE", "DELETION", "APPEAL"
 # After these nobody of ours may act for the account any more.
 _ENDS: Final = frozenset({"ACCOUNT_DELETED", "PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED"})
 _TAKEN: Final = frozenset({"revoked", "revoke", "remove", "removed", "denied", "declined"})
+_ALERTS: Final = {
+    "CRITICAL": Severity.PROBLEM,
+    "WARNING": Severity.WARNING,
+    "INFORMATIONAL": Severity.INFO,
+}
 _MOST_TARGETS: Final = 100
 
 
 def business_notice(happening: Happening) -> Events:
     """A WhatsApp account, number or template changed its standing."""
     value = happening.value
-    verdict = first_text(value, "event", "decision", "new_quality_score", "new_category")
-    words = first_text(value, "reason", "rejection_reason")
+    if not value:
+        return None
+    verdict = first_text(value, "event", "decision", "new_quality_score", "new_category", "alert_type")
+    words = first_text(value, "reason", "rejection_reason", "alert_description")
     told = f"{verdict}: {words}" if words and words != "NONE" else verdict
+    severity = _ALERTS.get(text(value.get("alert_severity"))) or _severity(verdict)
     account_id = loose_id(record(value.get("waba_info")).get("waba_id")) or happening.channel
-    noticed = notice(happening, happening.field or "account_update", severity=_severity(verdict), told=told)
+    noticed = notice(happening, happening.field or "account_update", severity=severity, told=told)
     noticed = attrs.evolve(noticed, channel_external_id=account_id)
     if happening.field != "account_update" or verdict not in _ENDS:
         return (noticed,)
@@ -46,10 +55,13 @@ def business_notice(happening: Happening) -> Events:
 
 def group_notice(happening: Happening) -> Events:
     """A group was made, or who is in it changed. Whose numbers those are stays where it is."""
-    return tuple(
+    told = happening.told
+    if not told:
+        return None
+    return (
         notice(
             happening,
-            happening.field or "group_update",
+            happening.field,
             told=first_text(told, "subject", "type"),
             details=said(
                 group=loose_id(told.get("group_id")),
@@ -57,9 +69,8 @@ def group_notice(happening: Happening) -> Events:
                 added=_count(told.get("added_participants")),
                 removed=_count(told.get("removed_participants")),
             ),
-        )
-        for told in records(happening.value.get("groups"))
-    ) or (notice(happening, happening.field or "group_update", details={}),)
+        ),
+    )
 
 
 def ad_notice(happening: Happening) -> Events:
@@ -70,7 +81,7 @@ def ad_notice(happening: Happening) -> Events:
     return (
         notice(
             happening,
-            field or "ad_account",
+            f"ad_account.{field}",
             severity=Severity.PROBLEM if has_issues else severity,
             told=first_text(value, "error_message", "error_summary", "status_name"),
         ),
@@ -79,7 +90,15 @@ def ad_notice(happening: Happening) -> Events:
 
 def page_changed(happening: Happening) -> Events:
     """A field of the Page itself changed, or Meta tells its owner something."""
-    return (notice(happening, happening.field or "page"),)
+    return (notice(happening, happening.field),)
+
+
+def names_only(happening: Happening) -> Events:
+    """The app is subscribed without values, which its owner must know: Meta says what changed, not how."""
+    field = name_of(happening.change.get("field"))
+    if not field:
+        return None
+    return (notice(happening, "changed_fields", severity=Severity.WARNING, details={"field": field}),)
 
 
 def permission_changed(happening: Happening) -> Events:
@@ -87,14 +106,14 @@ def permission_changed(happening: Happening) -> Events:
 
     `connected` is the app itself.
     """
-    field, value = happening.field, happening.value
+    field, value = name_of(happening.change.get("field")), happening.value
     targets = filter(None, map(node_id, items(value.get("target_ids"))[:_MOST_TARGETS]))
-    verb = text(happening.change.get("verb")) or text(value.get("verb"))
+    verb = first_text(happening.change, "verb") or first_text(value, "verb")
     return tuple(
         GrantChanged(
             channel_external_id=target,
             scopes=() if field in {"", "connected"} else (field,),
-            is_withdrawn=verb in _TAKEN,
+            is_withdrawn=verb.lower() in _TAKEN,
             at=happening.at,
         )
         for target in (*dict.fromkeys(targets),) or ("",)

@@ -7,6 +7,7 @@ from typing import Final
 
 from moorage_facebook.graph.values import items, record, text, truth
 from moorage_facebook.translate.happening import (
+    MOST_ATTACHMENTS,
     Events,
     Happening,
     address,
@@ -15,8 +16,10 @@ from moorage_facebook.translate.happening import (
     first_id,
     first_text,
     loose_id,
+    name_of,
     notice,
     person_of,
+    prose,
 )
 from moorage_ports.events import (
     Attachment,
@@ -37,15 +40,13 @@ from moorage_ports.events import (
 )
 
 SURFACE: Final = "facebook"
-_MOST_PHOTOS: Final = 50
 
 
 def comment_seen(happening: Happening) -> Events:
     """A comment was added or edited; the change carries all of it."""
     value, comment_id = happening.value, loose_id(happening.value.get("comment_id"))
     if not comment_id:
-        return ()
-    post_id, parent_id = loose_id(value.get("post_id")), loose_id(value.get("parent_id"))
+        return None
     author, is_edit = _author(happening), happening.verb != "add"
     is_ours = author is not None and author.external_id == happening.channel
     return (
@@ -54,13 +55,13 @@ def comment_seen(happening: Happening) -> Events:
             comment_external_id=comment_id,
             at=after(happening.changed_at) if is_edit else happening.at,
             surface=SURFACE,
-            post_external_id=post_id,
-            parent_external_id="" if parent_id in {post_id, comment_id} else parent_id,
+            post_external_id=loose_id(value.get("post_id")),
+            parent_external_id=_parent_id(happening, comment_id),
             author=None if is_ours else author,
             is_ours=is_ours,
             created_at=None if is_edit else happening.at,
             is_edit=is_edit,
-            text=text(value.get("message")),
+            text=prose(value.get("message")),
             attachments=_attachments(happening),
             permalink=address(value.get("permalink_url")),
             is_hidden=True if truth(value.get("is_hidden")) else None,
@@ -72,7 +73,7 @@ def comment_hidden(happening: Happening) -> Events:
     """A comment was hidden from others, or is shown again."""
     comment_id = loose_id(happening.value.get("comment_id"))
     if not comment_id:
-        return ()
+        return None
     return (
         CommentHidden(
             channel_external_id=happening.channel,
@@ -87,7 +88,7 @@ def comment_removed(happening: Happening) -> Events:
     """A comment is gone; the change says neither when it was written nor what it said."""
     comment_id = loose_id(happening.value.get("comment_id"))
     if not comment_id:
-        return ()
+        return None
     return (
         CommentRemoved(
             channel_external_id=happening.channel, comment_external_id=comment_id, at=happening.changed_at
@@ -99,7 +100,7 @@ def post_seen(happening: Happening) -> Events:
     """A post was added, edited, hidden or shown; on our wall, a stranger's post names us, too."""
     value, post_id = happening.value, _post_id(happening)
     if not post_id:
-        return ()
+        return None
     author, is_new = _author(happening), happening.verb == "add"
     is_ours = author is None or author.external_id == happening.channel
     told = first_text(value, "message", "story")
@@ -114,12 +115,12 @@ def post_seen(happening: Happening) -> Events:
         permalink=_permalink(happening),
         is_hidden={"hide": True, "unhide": False}.get(happening.verb),
     )
-    if is_ours or not is_new:
+    if is_ours or happening.verb not in {"add", "edited"}:
         return (seen,)
     named = Mentioned(
         channel_external_id=happening.channel,
         mention_external_id=post_id,
-        at=happening.at,
+        at=seen.at,
         surface=SURFACE,
         person=author,
         text=told,
@@ -129,24 +130,25 @@ def post_seen(happening: Happening) -> Events:
 
 
 def post_removed(happening: Happening) -> Events:
-    """A post is gone, and if it named us, that is, too."""
+    """A post is gone; if it was not our own, so is the mention that it was."""
     post_id, author = _post_id(happening), _author(happening)
     if not post_id:
-        return ()
+        return None
     channel, at = happening.channel, happening.changed_at
     removed = PostRemoved(channel_external_id=channel, post_external_id=post_id, at=at)
-    if author is None or author.external_id == channel:
+    if author is not None and author.external_id == channel:
         return (removed,)
     return (removed, MentionRemoved(channel_external_id=channel, mention_external_id=post_id, at=at))
 
 
 def post_shared(happening: Happening) -> Events:
     """Somebody shared a post. What the Page itself shares (a link) is a post of its own."""
-    post_id, author = _post_id(happening), _author(happening)
+    post_id = first_id(happening.value, "parent_id") or _post_id(happening)
+    author = _author(happening)
     if author is not None and author.external_id == happening.channel:
         return post_seen(happening)
     if not post_id:
-        return ()
+        return None
     return (
         PostShared(
             channel_external_id=happening.channel,
@@ -154,23 +156,23 @@ def post_shared(happening: Happening) -> Events:
             share_external_id=loose_id(happening.value.get("share_id")) or happening.fingerprint,
             at=happening.at,
             person=author,
-            text=text(happening.value.get("message")),
+            text=prose(happening.value.get("message")),
         ),
     )
 
 
 def reaction_set(happening: Happening) -> Events:
     """A like or a reaction was given, or exchanged for another: dated by when that was done."""
-    target, person = _target(happening), _author(happening)
-    if target is None or person is None:
-        return ()
+    (target, target_id), person = _target(happening), _author(happening)
+    if person is None:
+        return ()  # Meta names nobody who did not let it
     return (
         ReactionSet(
             channel_external_id=happening.channel,
-            target=target[0],
-            target_external_id=target[1],
+            target=target,
+            target_external_id=target_id,
             person=person,
-            reaction=text(happening.value.get("reaction_type")).lower() or "like",
+            reaction=name_of(happening.value.get("reaction_type")).lower() or "like",
             at=happening.at if happening.verb == "add" else after(happening.at),
             post_external_id=loose_id(happening.value.get("post_id")),
         ),
@@ -179,14 +181,14 @@ def reaction_set(happening: Happening) -> Events:
 
 def reaction_removed(happening: Happening) -> Events:
     """A like or a reaction was taken back."""
-    target, person = _target(happening), _author(happening)
-    if target is None or person is None:
+    (target, target_id), person = _target(happening), _author(happening)
+    if person is None:
         return ()
     return (
         ReactionRemoved(
             channel_external_id=happening.channel,
-            target=target[0],
-            target_external_id=target[1],
+            target=target,
+            target_external_id=target_id,
             person=person,
             at=after(happening.at),
             post_external_id=loose_id(happening.value.get("post_id")),
@@ -199,15 +201,15 @@ def mentioned(happening: Happening) -> Events:
     value = happening.value
     mention_id = loose_id(value.get("comment_id")) or _post_id(happening)
     if not mention_id:
-        return ()
+        return None
     return (
         Mentioned(
             channel_external_id=happening.channel,
             mention_external_id=mention_id,
-            at=happening.at,
+            at=happening.at if happening.verb == "add" else after(happening.changed_at),
             surface=SURFACE,
             person=_author(happening),
-            text=text(value.get("message")),
+            text=prose(value.get("message")),
             post_external_id=_post_id(happening),
             permalink=_permalink(happening),
         ),
@@ -218,7 +220,7 @@ def mention_removed(happening: Happening) -> Events:
     """It no longer does."""
     mention_id = loose_id(happening.value.get("comment_id")) or _post_id(happening)
     if not mention_id:
-        return ()
+        return None
     return (
         MentionRemoved(
             channel_external_id=happening.channel, mention_external_id=mention_id, at=happening.changed_at
@@ -228,15 +230,15 @@ def mention_removed(happening: Happening) -> Events:
 
 def reviewed(happening: Happening) -> Events:
     """A review of the Page: a recommendation or stars, with or without words."""
-    value = happening.value
+    value, story = happening.value, first_id(happening.value, "open_graph_story_id", "post_id")
     reviewer = {"id": value.get("reviewer_id"), "name": value.get("reviewer_name")}
-    stars = text(value.get("rating"))
-    verdict = f"{stars}/5" if stars else ""
-    words = (text(value.get("recommendation_type")).lower(), verdict, text(value.get("review_text")))
+    verdict = name_of(value.get("recommendation_type")).lower()
+    stars = name_of(value.get("rating"))
+    words = (verdict, f"{stars}/5" if stars else "", prose(value.get("review_text")))
     return (
         Mentioned(
             channel_external_id=happening.channel,
-            mention_external_id=loose_id(value.get("open_graph_story_id")) or happening.fingerprint,
+            mention_external_id=story or happening.fingerprint,
             at=happening.at if happening.verb == "add" else after(happening.changed_at),
             surface=SURFACE,
             person=person_of(reviewer, happening.channel) or _author(happening),
@@ -247,9 +249,9 @@ def reviewed(happening: Happening) -> Events:
 
 def review_removed(happening: Happening) -> Events:
     """A review was taken back."""
-    story = loose_id(happening.value.get("open_graph_story_id"))
+    story = first_id(happening.value, "open_graph_story_id", "post_id")
     if not story:
-        return ()
+        return None
     return (
         MentionRemoved(
             channel_external_id=happening.channel, mention_external_id=story, at=happening.changed_at
@@ -261,7 +263,9 @@ def video_flagged(happening: Happening) -> Events:
     """A video was blocked or muted (for its music, mostly), or is free again."""
     verb = happening.verb
     severity = Severity.INFO if verb.startswith("un") else Severity.PROBLEM
-    return (notice(happening, f"video.{verb}", severity=severity, told=text(happening.value.get("message"))),)
+    return (
+        notice(happening, f"video.{verb}", severity=severity, told=name_of(happening.value.get("message"))),
+    )
 
 
 def _author(happening: Happening) -> Person | None:
@@ -271,13 +275,22 @@ def _author(happening: Happening) -> Person | None:
     return person_of(told, happening.channel)
 
 
-def _target(happening: Happening) -> tuple[Target, str] | None:
-    """What a reaction is about: a comment, if one is named."""
+def _parent_id(happening: Happening, comment_id: str) -> str:
+    """The comment that is answered. A parent may also be the post, or a photo of it.
+
+    Ids of posts begin with the Page's; those of comments with their post's own.
+    """
+    channel, parent_id = f"{happening.channel}_", loose_id(happening.value.get("parent_id"))
+    is_post = parent_id.startswith(channel) and not comment_id.startswith(channel)
+    return "" if is_post or parent_id in {loose_id(happening.value.get("post_id")), comment_id} else parent_id
+
+
+def _target(happening: Happening) -> tuple[Target, str]:
+    """What a reaction is about: a comment, if one is named; the Page itself, if nothing is."""
     comment_id = loose_id(happening.value.get("comment_id"))
     if comment_id:
         return (Target.COMMENT, comment_id)
-    post_id = first_id(happening.value, "post_id", "parent_id")
-    return (Target.POST, post_id) if post_id else None
+    return (Target.POST, first_id(happening.value, "post_id", "parent_id") or happening.channel)
 
 
 def _post_id(happening: Happening) -> str:
@@ -301,5 +314,5 @@ def _attachments(happening: Happening) -> tuple[Attachment, ...]:
     if text(value.get("link")):
         kind = {"photo": AttachmentType.IMAGE, "video": AttachmentType.VIDEO}.get(item, AttachmentType.LINK)
         found.append(attached(kind, value.get("link"), external_id=first_id(value, "photo_id", "video_id")))
-    pictures = [url for url in items(value.get("photos"))[:_MOST_PHOTOS] if text(url)]
+    pictures = [url for url in items(value.get("photos"))[:MOST_ATTACHMENTS] if text(url)]
     return (*found, *(attached(AttachmentType.IMAGE, url) for url in pictures))

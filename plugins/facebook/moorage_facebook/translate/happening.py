@@ -1,14 +1,21 @@
-"""One kept change, and the few things that every translator asks of it. All of it is total."""
+"""One kept change, and the few things that every translator asks of it.
+
+All of it is total: what is not there, or is not what it should be, is empty. All of it is bounded, too: what
+comes out is never longer than somebody could mean, however long what came in.
+"""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
-from typing import Final
+from itertools import islice
+from typing import Final, TypeAlias
 
 import attrs
 
+from moorage_facebook.change_keys import FRAME, happening_in
 from moorage_facebook.graph.values import (
     UnreadableError,
     canonical,
@@ -18,6 +25,7 @@ from moorage_facebook.graph.values import (
     node_id,
     record,
     text,
+    truth,
 )
 from moorage_ports.events import Attachment, AttachmentType, ChannelNotice, Event, Person, Severity
 
@@ -26,16 +34,41 @@ REPLY_WINDOW: Final = timedelta(hours=24)
 
 https://developers.facebook.com/docs/messenger-platform/policy/policy-overview
 """
+MOST_ATTACHMENTS: Final = 50
 _MOMENT: Final = timedelta(microseconds=1)
-_LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)  # later is nonsense, and cannot be counted on from
+# What is said to be before or after is nonsense, and nobody could count on from there.
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+_MOST_DIGITS: Final = 18
 _MILLISECONDS: Final = 10**11  # as seconds this would be the year 5138: larger numbers are milliseconds
 
 _NO_ID = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_ID: Final = 512
 _MOST_NAME: Final = 300
+_MOST_TEXT: Final = 65_536
 _MOST_ADDRESS: Final = 4_096
 _MOST_DETAILS: Final = 40
+_MOST_LISTED: Final = 20
 _MOST_DETAIL: Final = 1_000
+
+
+Events: TypeAlias = tuple[Event, ...] | None
+"""What a translator answers. `None`: the change says too little. Empty: it is understood, nothing follows."""
+
+VERBS: Final[Mapping[str, str]] = {
+    "": "add",
+    "added": "add",
+    "edit": "edited",
+    "update": "edited",
+    "updated": "edited",
+    "delete": "remove",
+    "deleted": "remove",
+    "removed": "remove",
+}
+"""Meta has several words for one thing; the table of kinds knows the one on the right."""
+
+# The table's fields for what is no change of a field.
+_PLACES: Final = frozenset({"messaging", "standby", "changed_fields", "entry"})
 
 
 @attrs.define(slots=False)
@@ -54,21 +87,54 @@ class Happening:
         return record(self.change.get("value"))
 
     @cached_property
+    def told(self) -> Mapping[str, object]:
+        """The one message, status, call … of WhatsApp's lists, which `split` took apart; else empty."""
+        return self._listed[1]
+
+    @cached_property
+    def list_name(self) -> str:
+        """Which of WhatsApp's lists it stood in; empty where there is none."""
+        return self._listed[0]
+
+    @cached_property
+    def _listed(self) -> tuple[str, Mapping[str, object]]:
+        return happening_in(self.value)
+
+    # The key of its row in the table
+
+    @cached_property
     def field(self) -> str:
-        """The field that a change is of; empty for messages."""
-        return text(self.change.get("field"))
+        """The field that changed; for messages and the like, the list of the entry that they stand in."""
+        return self.source if self.source in _PLACES else text(self.change.get("field"))
+
+    @cached_property
+    def item(self) -> str:
+        """What of it: the wall's `item`, the type of a WhatsApp message, what a messaging event is about."""
+        if self.field in {"messaging", "standby"}:
+            return next((name for name in self.change if name not in FRAME), "")
+        if self.list_name == "statuses":
+            return "status"
+        return text(self.told.get("type")) or text(self.value.get("item"))
 
     @cached_property
     def verb(self) -> str:
-        """What was done: `add`, `edited`, `remove`, or Meta's own word for the rest."""
+        """What was done: `add`, `edited`, `remove`, or Meta's own word for the rest; a status is one, too."""
+        if self.list_name == "statuses":
+            return text(self.told.get("status"))
         verb = text(self.value.get("verb")) or text(self.change.get("verb"))
-        return VERBS.get(verb, verb)
+        return VERBS.get(verb.lower(), verb.lower())
+
+    # Where and when
 
     @cached_property
     def channel(self) -> str:
-        """The Page, account or number that it happened on; "0" for the dashboard's test button."""
+        """The Page, account or number that it happened on; "0" if the dashboard's test button names none."""
         number = loose_id(record(self.value.get("metadata")).get("phone_number_id"))
-        return number or loose_id(self.entry.get("id")) or node_id(self.value.get("page_id")) or "0"
+        named = number or loose_id(self.entry.get("id")) or node_id(self.value.get("page_id"))
+        if named or self.field not in {"messaging", "standby"}:
+            return named or "0"
+        is_echo = truth(record(self.change.get("message")).get("is_echo"))
+        return loose_id(record(self.change.get("sender" if is_echo else "recipient")).get("id")) or "0"
 
     @cached_property
     def sent_at(self) -> datetime:
@@ -78,10 +144,11 @@ class Happening:
     @cached_property
     def at(self) -> datetime:
         """When it happened, by its own word."""
-        for name in ("created_time", "timestamp"):
-            told = when(self.value.get(name)) or when(self.change.get(name))
-            if told is not None:
-                return told
+        for part in (self.told, self.value, self.change):
+            for name in ("created_time", "timestamp"):
+                at = when(part.get(name))
+                if at is not None:
+                    return at
         return self.sent_at
 
     @cached_property
@@ -92,21 +159,12 @@ class Happening:
     @cached_property
     def fingerprint(self) -> str:
         """What tells it from another of its kind, where it has no id of its own."""
+        parts = (self.list_name, self.told) if self.told else self.change
         try:
-            raw = canonical([self.topic, self.entry.get("id"), self.change])
+            raw = canonical([self.topic, self.field, text(self.entry.get("id")), parts])
         except UnreadableError:
             raw = repr((self.topic, self.at)).encode(errors="replace")
         return hashlib.blake2b(raw, digest_size=12).hexdigest()
-
-
-VERBS: Final[Mapping[str, str]] = {
-    "": "add",
-    "edit": "edited",
-    "update": "edited",
-    "delete": "remove",
-    "deleted": "remove",
-}
-"""Meta has several words for one thing; the table of kinds knows the one on the right."""
 
 
 def after(at: datetime) -> datetime:
@@ -116,13 +174,15 @@ def after(at: datetime) -> datetime:
 
 def when(value: object) -> datetime | None:
     """A point in time: Unix seconds or milliseconds, as number or text, or ISO 8601."""
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value.adjusted() < _MOST_DIGITS else None
     number = integer(value)
     if number is not None and number >= _MILLISECONDS:
         seconds = moment(number // 1000)
         found = seconds + timedelta(milliseconds=number % 1000) if seconds is not None else None
     else:
         found = moment(value)
-    return found if found is not None and found < _LAST else None
+    return found if found is not None and _FIRST <= found < _LAST else None
 
 
 def loose_id(value: object) -> str:
@@ -132,8 +192,13 @@ def loose_id(value: object) -> str:
 
 
 def name_of(value: object) -> str:
-    """What somebody is called, no longer than a name."""
+    """What somebody or something is called, no longer than a name."""
     return text(value)[:_MOST_NAME]
+
+
+def prose(value: object) -> str:
+    """What somebody wrote, no longer than anybody reads."""
+    return text(value)[:_MOST_TEXT]
 
 
 def address(value: object) -> str:
@@ -144,7 +209,7 @@ def address(value: object) -> str:
 
 def first_text(told: Mapping[str, object], *names: str) -> str:
     """The first of these fields that says something."""
-    return next(filter(None, (text(told.get(name)) for name in names)), "")
+    return next(filter(None, (prose(told.get(name)) for name in names)), "")
 
 
 def first_id(told: Mapping[str, object], *names: str) -> str:
@@ -173,11 +238,17 @@ def said(**details: str) -> dict[str, str]:
     return {name: words[:_MOST_DETAIL] for name, words in details.items() if words}
 
 
+def joined(values: Iterable[object], between: str = ", ") -> str:
+    """What these say, those that say something, one after the other."""
+    return between.join(filter(None, map(name_of, islice(values, _MOST_LISTED))))
+
+
 def flat(value: object) -> dict[str, str]:
     """What an object says in words and numbers, one level deep; `a.b` for what stands in an inner object."""
     details: dict[str, str] = {}
     for name, part in _leaves(record(value)):
-        words = text(part) or ", ".join(filter(None, map(text, items(part))))
+        listed = [one for item in items(part)[:_MOST_LISTED] for one in (record(item).values() or [item])]
+        words = text(part) or joined(listed)
         if words and len(details) < _MOST_DETAILS:
             details[name[:_MOST_NAME]] = words[:_MOST_DETAIL]
     return details
@@ -206,10 +277,6 @@ def notice(
         notice_external_id=happening.fingerprint,
         at=happening.at,
         severity=severity,
-        text=told,
+        text=told[:_MOST_DETAIL],
         details=flat(happening.value) if details is None else details,
     )
-
-
-Events = tuple[Event, ...]
-"""What a translator answers; nothing at all where a change says too little."""

@@ -15,7 +15,7 @@ def lead_arrived(happening: Happening) -> Events:
     lead_id = node_id(value.get("leadgen_id"))
     page_id = node_id(happening.entry.get("id")) or node_id(value.get("page_id"))
     if not lead_id or not page_id:
-        return ()
+        return None
     return (
         LeadArrived(
             lead_external_id=lead_id,
@@ -29,4 +29,4 @@ def lead_arrived(happening: Happening) -> Events:
 
 def lead_changed(happening: Happening) -> Events:
     """Somebody worked on a lead in Meta's own lead centre."""
-    return (notice(happening, "leadgen_update"),)
+    return (notice(happening, happening.field),)

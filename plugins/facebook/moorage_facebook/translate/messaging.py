@@ -3,7 +3,7 @@
 https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +11,7 @@ import attrs
 
 from moorage_facebook.graph.values import NOTHING, items, record, records, text, truth
 from moorage_facebook.translate.happening import (
+    MOST_ATTACHMENTS,
     REPLY_WINDOW,
     Events,
     Happening,
@@ -19,9 +20,13 @@ from moorage_facebook.translate.happening import (
     attached,
     first_id,
     first_text,
+    flat,
+    joined,
     loose_id,
+    name_of,
     notice,
     person_of,
+    prose,
     said,
     when,
 )
@@ -32,6 +37,7 @@ from moorage_ports.events import (
     ContactMoved,
     DeliveryMark,
     DeliveryState,
+    Event,
     Mentioned,
     MessageDelivery,
     MessageEdited,
@@ -48,10 +54,11 @@ from moorage_ports.events import (
 )
 
 ANOTHER: Final = "another"  # the owner of a thread whom Meta does not name
-_MOST_ATTACHMENTS: Final = 50
+_MOST_MESSAGES: Final = 1_000  # named in one mark
 _CUSTOMER: Final = "messaging_customer_information"
-_POLICY: Final = ("policy-enforcement", "policy_enforcement")
-_NOTICES: Final = ("request_thread_control", "app_roles", "checkout_update")
+POLICY: Final = ("policy-enforcement", "policy_enforcement")
+_POLICY_SEVERITY: Final = {"unblock": Severity.INFO, "warning": Severity.WARNING}
+NOTICES: Final = ("request_thread_control", "app_roles", "checkout_update", "pre_checkout", "game_play")
 
 _TYPES: Final = {
     "image": AttachmentType.IMAGE,
@@ -98,7 +105,7 @@ def talk_of(happening: Happening) -> Talk | None:
     sender, recipient = record(change.get("sender")), record(change.get("recipient"))
     is_ours = is_echo or loose_id(sender.get("id")) == channel
     person = _person(recipient if is_ours else sender, channel)
-    return Talk(happening, person, is_ours) if person is not None else None
+    return Talk(happening, person, is_ours=is_ours) if person is not None else None
 
 
 def _person(told: Mapping[str, object], channel: str) -> Person | None:
@@ -118,29 +125,30 @@ def message(happening: Happening) -> Events:
     """A message of either side, or its being taken back."""
     talk, told = talk_of(happening), record(happening.change.get("message"))
     message_id = loose_id(told.get("mid"))
-    if talk is None or not message_id:
-        return ()
-    if truth(told.get("is_deleted")):
+    if message_id and truth(told.get("is_deleted")):
         return (
             MessageRemoved(
                 channel_external_id=happening.channel, message_external_id=message_id, at=happening.at
             ),
         )
-    payload, reply_to = text(record(told.get("quick_reply")).get("payload")), record(told.get("reply_to"))
-    parts = records(told.get("attachments"))[:_MOST_ATTACHMENTS]
+    if talk is None or not message_id:
+        return None
+    payload, reply_to = prose(record(told.get("quick_reply")).get("payload")), record(told.get("reply_to"))
+    parts = records(told.get("attachments"))[:MOST_ATTACHMENTS]
+    types = {text(part.get("type")) for part in parts}
     kind = MessageKind.CHOICE if payload else MessageKind.TEXT
-    if truth(told.get("is_unsupported")) or any(part.get("type") == "unsupported_type" for part in parts):
+    if truth(told.get("is_unsupported")) or "unsupported_type" in types:
         kind = MessageKind.UNSUPPORTED
     seen = _seen(
         talk,
         message_id,
         kind=kind,
-        words=text(told.get("text")),
+        words=prose(told.get("text")),
         attachments=(*map(_attachment, parts), *_story(reply_to)),
         payload=payload,
         reply_to=loose_id(reply_to.get("mid")),
     )
-    named = _named(talk, message_id) if any(part.get("type") == "story_mention" for part in parts) else ()
+    named = _named(talk, message_id) if "story_mention" in types else ()
     return (seen, *named, *_referral(talk, told.get("referral"), message_id), *_linked(talk))
 
 
@@ -148,14 +156,14 @@ def postback(happening: Happening) -> Events:
     """A button was pressed; without an id of its own in older versions."""
     talk, told = talk_of(happening), record(happening.change.get("postback"))
     if talk is None:
-        return ()
+        return None
     message_id = loose_id(told.get("mid")) or f"postback:{happening.fingerprint}"
     seen = _seen(
         talk,
         message_id,
         kind=MessageKind.CHOICE,
-        words=text(told.get("title")),
-        payload=text(told.get("payload")),
+        words=name_of(told.get("title")),
+        payload=prose(told.get("payload")),
     )
     return (seen, *_referral(talk, told.get("referral"), message_id))
 
@@ -165,13 +173,13 @@ def message_edited(happening: Happening) -> Events:
     told = record(happening.change.get("message_edit"))
     message_id = loose_id(told.get("mid"))
     if not message_id:
-        return ()
+        return None
     return (
         MessageEdited(
             channel_external_id=happening.channel,
             message_external_id=message_id,
             at=after(happening.at),
-            text=text(told.get("text")),
+            text=prose(told.get("text")),
         ),
     )
 
@@ -181,11 +189,12 @@ def reaction(happening: Happening) -> Events:
     talk, told = talk_of(happening), record(happening.change.get("reaction"))
     message_id = loose_id(told.get("mid"))
     if talk is None or not message_id:
-        return ()
+        return None
     channel = Person(external_id=happening.channel, realm=happening.channel)
     person = channel if talk.is_ours else talk.person
     if text(told.get("action")) != "unreact":
-        return (_reacted(happening, message_id, person, first_text(told, "emoji", "reaction") or "like"),)
+        word = name_of(told.get("emoji")) or name_of(told.get("reaction"))
+        return (_reacted(happening, message_id, person, word or "like"),)
     return (
         ReactionRemoved(
             channel_external_id=happening.channel,
@@ -214,7 +223,9 @@ def read(happening: Happening) -> Events:
     What the business itself has read says nothing about its own messages.
     """
     talk, told = talk_of(happening), record(happening.change.get("read"))
-    if talk is None or talk.is_ours:
+    if talk is None:
+        return None
+    if talk.is_ours:
         return ()
     message_id, up_to = loose_id(told.get("mid")), when(told.get("watermark"))
     if message_id:
@@ -232,7 +243,9 @@ def read(happening: Happening) -> Events:
 def delivery(happening: Happening) -> Events:
     """Messages arrived: those named, and all up to a moment."""
     talk, told = talk_of(happening), record(happening.change.get("delivery"))
-    if talk is None or talk.is_ours:
+    if talk is None:
+        return None
+    if talk.is_ours:
         return ()
     up_to = when(told.get("watermark")) or happening.at
     arrived = (
@@ -242,7 +255,7 @@ def delivery(happening: Happening) -> Events:
             state=DeliveryState.DELIVERED,
             at=up_to,
         )
-        for message_id in dict.fromkeys(map(loose_id, items(told.get("mids"))))
+        for message_id in dict.fromkeys(map(loose_id, items(told.get("mids"))[:_MOST_MESSAGES]))
         if message_id
     )
     return (*arrived, _mark(talk, DeliveryState.DELIVERED, up_to))
@@ -255,24 +268,26 @@ def opted(happening: Happening) -> Events:
     former = _person({"user_ref": told.get("user_ref")}, channel)
     person = talk.person if talk is not None else former
     if person is None:
-        return ()
+        return None
     stopped = "STOP" in text(told.get("notification_messages_status")) or "optout" in happening.change
     moment = ContactMoment.OPT_OUT if stopped else ContactMoment.OPT_IN
     moved = _moved(happening, person, moment, words=first_text(told, "ref", "title", "type"))
-    return (moved, _link(happening, former, person)) if former not in {None, person} else (moved,)
+    if former is None or former == person:
+        return (moved,)
+    return (moved, _link(happening, former, person))
 
 
 def referral(happening: Happening) -> Events:
     """A person came into an existing conversation by an ad or a link."""
     talk = talk_of(happening)
-    return _referral(talk, happening.change.get("referral"), happening.fingerprint) if talk else ()
+    return _referral(talk, happening.change.get("referral"), happening.fingerprint) if talk else None
 
 
 def account_linked(happening: Happening) -> Events:
     """A person linked (or unlinked) their account with the business."""
     talk, told = talk_of(happening), record(happening.change.get("account_linking"))
     if talk is None:
-        return ()
+        return None
     is_linked = text(told.get("status")) != "unlinked"
     linked = ContactMoment.ACCOUNT_LINKED if is_linked else ContactMoment.ACCOUNT_UNLINKED
     return (_moved(happening, talk.person, linked),)
@@ -282,41 +297,38 @@ def paid(happening: Happening) -> Events:
     """A purchase inside the conversation. Addresses and means of payment stay where they are."""
     talk = talk_of(happening)
     if talk is None:
-        return ()
+        return None
     told = record(happening.change.get("payment")) or record(happening.change.get("order"))
     amount = record(told.get("amount"))
-    words = " ".join(filter(None, (text(amount.get("amount")), text(amount.get("currency")))))
+    words = joined((amount.get("amount"), amount.get("currency")), " ")
     return (_moved(happening, talk.person, ContactMoment.PURCHASE, words=words),)
 
 
 def answered(happening: Happening) -> Events:
     """A person filled in a form in the thread: how satisfied they are, or how to reach them."""
     talk = talk_of(happening)
-    told = [record(happening.change.get(name)) for name in ("messaging_feedback", _CUSTOMER)]
-    screens = [
-        one for part in told for name in ("feedback_screens", "screens") for one in records(part.get(name))
-    ]
-    words = " · ".join(_answers(screens))
+    words = joined(_answers(happening.change), " · ")
     if talk is None or not words:
-        return ()
+        return None
     return (_seen(talk, f"answers:{happening.fingerprint}", kind=MessageKind.CHOICE, words=words),)
 
 
-def _answers(screens: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    for screen in screens:
-        for question in record(screen.get("questions")).values():
-            yield from filter(None, (text(record(question).get("payload")),))
-            yield from filter(None, (text(record(record(question).get("follow_up")).get("payload")),))
-        for response in records(screen.get("responses")):
-            yield from filter(None, (text(response.get("value")),))
+def _answers(change: Mapping[str, object]) -> Iterator[object]:
+    for form, name in (("messaging_feedback", "feedback_screens"), (_CUSTOMER, "screens")):
+        for screen in records(record(change.get(form)).get(name)):
+            for question in record(screen.get("questions")).values():
+                yield record(question).get("payload")
+                yield record(record(question).get("follow_up")).get("payload")
+            for response in records(screen.get("responses")):
+                yield response.get("value")
 
 
 def rated(happening: Happening) -> Events:
     """A person rated one of our messages, with the thumbs below it."""
     talk, told = talk_of(happening), record(happening.change.get("response_feedback"))
-    message_id, word = loose_id(told.get("mid")), text(told.get("feedback")).lower()
+    message_id, word = loose_id(told.get("mid")), name_of(told.get("feedback")).lower()
     if talk is None or not message_id or not word:
-        return ()
+        return None
     return (_reacted(happening, message_id, talk.person, word),)
 
 
@@ -327,7 +339,7 @@ def handed_over(happening: Happening) -> Events:
     """
     talk, change = talk_of(happening), happening.change
     if talk is None:
-        return ()
+        return None
     told = record(change.get("take_thread_control")) or record(change.get("pass_thread_control"))
     is_ours = happening.source == "messaging" and "take_thread_control" not in change
     return (
@@ -346,19 +358,19 @@ def told_owner(happening: Happening) -> Events:
 
     Of a checkout, only that there was one: the address is for the shop, not for the CRM.
     """
-    kind = next((name for name in _NOTICES if name in happening.change), "messaging")
+    kind = next((name for name in NOTICES if name in happening.change), "messaging")
     told = record(happening.change.get(kind))
-    details = said(app=loose_id(told.get("requested_owner_app_id")))
+    details = flat(told) if kind == "app_roles" else said(app=loose_id(told.get("requested_owner_app_id")))
     severity = Severity.WARNING if kind == "request_thread_control" else Severity.INFO
     return (notice(happening, kind, severity=severity, details=details),)
 
 
 def policy_enforced(happening: Happening) -> Events:
     """The Page may no longer send, or may again. Nobody sends this one; its key has a hyphen."""
-    told = next((record(happening.change.get(name)) for name in _POLICY if name in happening.change), NOTHING)
-    action = text(told.get("action"))
-    severity = Severity.INFO if action == "unblock" else Severity.PROBLEM
-    reason = text(told.get("reason"))
+    told = next((record(happening.change.get(name)) for name in POLICY if name in happening.change), NOTHING)
+    action = name_of(told.get("action"))
+    reason = prose(told.get("reason"))
+    severity = _POLICY_SEVERITY.get(action, Severity.PROBLEM)
     return (
         notice(happening, "policy_enforcement", severity=severity, told=reason, details=said(action=action)),
     )
@@ -399,18 +411,18 @@ def _attachment(part: Mapping[str, object]) -> Attachment:
     return Attachment(
         type=AttachmentType.STICKER if sticker else kind,
         url=address(payload.get("url")) or address(part.get("url")),
-        external_id=sticker or first_id(payload, "attachment_id", "reel_video_id", "ig_post_media_id"),
-        title=text(part.get("title")) or text(payload.get("title")),
+        external_id=sticker or first_id(payload, "attachment_id", "reel_video_id", "ig_post_media_id", "id"),
+        title=name_of(part.get("title")) or name_of(payload.get("title")),
         details=said(
             latitude=text(place.get("lat")),
             longitude=text(place.get("long")),
             template=text(payload.get("template_type")),
-            products=", ".join(filter(None, (text(one.get("title")) for one in products))),
+            products=joined(one.get("title") for one in products),
         ),
     )
 
 
-def _named(talk: Talk, message_id: str) -> Events:
+def _named(talk: Talk, message_id: str) -> tuple[Event, ...]:
     """A story of theirs names us: it comes as a message."""
     if talk.is_ours:
         return ()
@@ -433,9 +445,9 @@ def _story(reply_to: Mapping[str, object]) -> tuple[Attachment, ...]:
     return (attached(AttachmentType.STORY, story.get("url"), external_id=loose_id(story.get("id"))),)
 
 
-def _referral(talk: Talk | None, told: object, moment_id: str) -> Events:
+def _referral(talk: Talk, told: object, moment_id: str) -> tuple[Event, ...]:
     referred = record(told)
-    if talk is None or not referred:
+    if not referred or talk.is_ours:
         return ()
     return (
         ContactMoved(
@@ -451,7 +463,7 @@ def _referral(talk: Talk | None, told: object, moment_id: str) -> Events:
     )
 
 
-def _linked(talk: Talk) -> Events:
+def _linked(talk: Talk) -> tuple[Event, ...]:
     """The first message after a checkbox names the reference that the person had until now."""
     prior = record(talk.happening.change.get("prior_message"))
     reference = loose_id(prior.get("identifier"))

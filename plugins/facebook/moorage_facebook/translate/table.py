@@ -1,240 +1,250 @@
 """Which translator reads which change: by object, field, item and verb. The docs page is made from this.
 
-A key's parts: the delivery's object; the change's field (for messages `messaging`, with what happened as
-the item); the item of a wall change; its verb. `*` stands for every verb, or every item.
+A key's parts: the delivery's object; the change's field (for messages the list of the entry that they stand
+in); the item of a wall change, the type of a message, what a messaging event is about; the verb, or a status.
+`ANY` stands for whatever no other row names: fields, items and verbs that make no difference.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Final, TypeAlias
 
 import attrs
 
-from moorage_facebook.graph.values import record, text
 from moorage_facebook.translate import account, feed, instagram, leads, messaging, whatsapp
-from moorage_facebook.translate.happening import Happening
-from moorage_ports.events import Event
+from moorage_facebook.translate.happening import Events, Happening
+from moorage_facebook.translate.whatsapp_content import CONTENTS
+from moorage_ports.events import (
+    ChannelNotice,
+    CommentHidden,
+    CommentRemoved,
+    CommentSeen,
+    ContactMoved,
+    DeliveryMark,
+    Event,
+    GrantChanged,
+    LeadArrived,
+    Mentioned,
+    MentionRemoved,
+    MessageDelivery,
+    MessageEdited,
+    MessageRemoved,
+    MessageSeen,
+    PersonLinked,
+    PostRemoved,
+    PostSeen,
+    PostShared,
+    ReactionRemoved,
+    ReactionSet,
+    ThreadHandedOver,
+)
 
 ANY: Final = "*"
-_FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", "hop_context"})
+
+Words: TypeAlias = tuple[str, ...]
 
 
 @attrs.frozen
 class Row:
-    """Some kinds of changes, what they are translated by, and what that does to the CRM."""
+    """Some kinds of changes, what translates them, and which events can come of it.
+
+    `is_guess`: of what no other row names something can be told all the same; it is counted as unmapped, too.
+    """
 
     topic: str
-    fields: tuple[str, ...]
-    items: tuple[str, ...]
-    verbs: tuple[str, ...]
-    translate: Callable[[Happening], tuple[Event, ...]]
-    events: str
-    effect: str
+    fields: Words
+    items: Words
+    verbs: Words
+    translate: Callable[[Happening], Events]
+    events: tuple[type[Event], ...]
+    is_guess: bool = False
+
+    @property
+    def keys(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every key that this is the row of."""
+        return product((self.topic,), self.fields, self.items, self.verbs)
 
 
-_ADDED = ("add", "")
-_EDITED = ("edit", "edited", "update")
-_REMOVED = ("remove", "delete", "deleted")
-_POSTS = ("post", "status", "photo", "video", "link", "album", "event", "note", "milestone", "reel", "story")
-_THREAD = "message in the thread of its top-level comment; activity and score of its author"
-_LATEST = "the latest word counts; the author's score follows"
+# The Page's wall, and its reviews ------------------------------------------------------------------
+
+PAGE: Final = "page"
+_WRITTEN: Final = ("add", "edited")
+_WALLS: Final = ("feed", "ratings")
+_POSTS: Final = (
+    *("post", "status", "photo", "video", "link", "album", "event", "note", "milestone", "reel", "story"),
+    *("offer", "coupon", "question", "poll", "live_video", "photo-album", "platform-story"),
+)
+_OF_THE_PAGE: Final = (
+    *("about", "affiliation", "attire", "awards", "bio", "birthday", "category", "company_overview"),
+    *("culinary_team", "current_location", "description", "email", "founded", "general_info"),
+    *("general_manager", "hometown", "hours", "live_videos", "location", "members", "mission", "name"),
+    *("page_about_story", "page_change_proposal", "page_upcoming_change", "parking", "payment_options"),
+    *("personal_info", "personal_interests", "phone", "picture", "price_range", "products"),
+    *("public_transit", "username", "videos", "website"),
+)
+
+_WALL: Final = (
+    Row(PAGE, _WALLS, ("comment",), _WRITTEN, feed.comment_seen, (CommentSeen,)),
+    Row(PAGE, _WALLS, ("comment",), ("hide", "unhide"), feed.comment_hidden, (CommentHidden,)),
+    Row(PAGE, _WALLS, ("comment",), ("remove",), feed.comment_removed, (CommentRemoved,)),
+    Row(PAGE, _WALLS, ("like", "reaction"), _WRITTEN, feed.reaction_set, (ReactionSet,)),
+    Row(PAGE, _WALLS, ("like", "reaction"), ("remove",), feed.reaction_removed, (ReactionRemoved,)),
+    Row(PAGE, ("feed",), _POSTS, (*_WRITTEN, "hide", "unhide"), feed.post_seen, (PostSeen, Mentioned)),
+    Row(PAGE, ("feed",), (*_POSTS, "share"), ("remove",), feed.post_removed, (PostRemoved, MentionRemoved)),
+    Row(PAGE, ("feed",), ("share",), _WRITTEN, feed.post_shared, (PostShared, PostSeen)),
+    Row(PAGE, ("feed",), ("share",), ("hide", "unhide"), feed.post_seen, (PostSeen,)),
+    Row(PAGE, ("feed",), ("video",), ("block", "unblock", "mute", "unmute"), feed.video_flagged,
+        (ChannelNotice,)),
+    Row(PAGE, ("mention",), (ANY,), _WRITTEN, feed.mentioned, (Mentioned,)),
+    Row(PAGE, ("mention",), (ANY,), ("remove",), feed.mention_removed, (MentionRemoved,)),
+    Row(PAGE, ("ratings",), ("rating",), _WRITTEN, feed.reviewed, (Mentioned,)),
+    Row(PAGE, ("ratings",), ("rating",), ("remove",), feed.review_removed, (MentionRemoved,)),
+    Row(PAGE, ("leadgen", "leadgen_fat"), (ANY,), (ANY,), leads.lead_arrived, (LeadArrived,)),
+    Row(PAGE, ("leadgen_update",), (ANY,), (ANY,), leads.lead_changed, (ChannelNotice,)),
+    Row(PAGE, _OF_THE_PAGE, (ANY,), (ANY,), account.page_changed, (ChannelNotice,)),
+)  # fmt: skip
 
 
-def _wall(field: str) -> tuple[Row, ...]:
-    """What the wall and the reviews have in common."""
-    comment, likes = ("comment",), ("like", "reaction")
-    return (
-        Row("page", (field,), comment, (*_ADDED, *_EDITED), feed.comment_seen, "CommentSeen", _THREAD),
-        Row(
-            "page",
-            (field,),
-            comment,
-            ("hide", "unhide"),
-            feed.comment_hidden,
-            "CommentHidden",
-            "the message is hidden from others, or shown",
-        ),
-        Row(
-            "page",
-            (field,),
-            comment,
-            _REMOVED,
-            feed.comment_removed,
-            "CommentRemoved",
-            "the message's content is deleted, for good",
-        ),
-        Row(
-            "page",
-            (field,),
-            likes,
-            (*_ADDED, *_EDITED),
-            feed.reaction_set,
-            "ReactionSet",
-            f"a reaction of the person on the post or comment; {_LATEST}",
-        ),
-        Row(
-            "page",
-            (field,),
-            likes,
-            _REMOVED,
-            feed.reaction_removed,
-            "ReactionRemoved",
-            "the reaction is gone, and what it added to the score",
-        ),
-    )
+# Messenger and Instagram --------------------------------------------------------------------------
+
+INSTAGRAM: Final = "instagram"
 
 
-def _talks(topic: str) -> tuple[Row, ...]:
-    """What Messenger and Instagram have in common."""
-
-    def row(
-        items: tuple[str, ...], translate: Callable[[Happening], tuple[Event, ...]], events: str, effect: str
-    ) -> Row:
-        return Row(topic, ("messaging", "standby"), items, (ANY,), translate, events, effect)
-
-    return (
-        row(
-            ("message",),
-            messaging.message,
-            "MessageSeen, MessageRemoved, ContactMoved, PersonLinked",
-            "message in the person's conversation; taken back: its content is deleted",
-        ),
-        row(("message_edit",), messaging.message_edited, "MessageEdited", "the message's text"),
-        row(("postback",), messaging.postback, "MessageSeen, ContactMoved", "message: what was chosen"),
-        row(("reaction",), messaging.reaction, "ReactionSet, ReactionRemoved", "shown on the message"),
-        row(("read",), messaging.read, "DeliveryMark, MessageDelivery", "our messages so far are read"),
-        row(
-            ("delivery",), messaging.delivery, "MessageDelivery, DeliveryMark", "our messages so far arrived"
-        ),
-        row(
-            ("optin", "optout"),
-            messaging.opted,
-            "ContactMoved, PersonLinked",
-            "signal opt_in or opt_out; a reference joins two contacts",
-        ),
-        row(("referral",), messaging.referral, "ContactMoved", "signal referral, with its ad"),
-        row(("account_linking",), messaging.account_linked, "ContactMoved", "signal account_linked"),
-        row(("payment", "order"), messaging.paid, "ContactMoved", "signal purchase"),
-        row(
-            ("pass_thread_control", "take_thread_control"),
-            messaging.handed_over,
-            "ThreadHandedOver",
-            "who answers the conversation",
-        ),
-        row(("request_thread_control",), messaging.told_owner, "ChannelNotice", "notice"),
-        row(
-            ("policy-enforcement", "policy_enforcement"),
-            messaging.policy_enforced,
-            "ChannelNotice",
-            "notice: a problem until it is unblocked",
-        ),
-        row(("checkout_update",), messaging.told_owner, "ChannelNotice", "notice, without the address"),
-    )
+def _talk(*items: str, by: Callable[[Happening], Events], to: tuple[type[Event], ...]) -> Iterator[Row]:
+    for topic in (PAGE, INSTAGRAM):
+        yield Row(topic, ("messaging", "standby"), items, (ANY,), by, to)
 
 
-def _business(fields: Iterable[str], what: str) -> Row:
-    return Row(
-        "whatsapp_business_account",
-        tuple(fields),
-        (ANY,),
-        (ANY,),
-        account.business_notice,
-        "ChannelNotice",
-        f"notice: {what}",
-    )
+_TALKS: Final = (
+    *_talk("message", by=messaging.message,
+           to=(MessageSeen, MessageRemoved, ContactMoved, Mentioned, PersonLinked)),
+    *_talk("message_edit", by=messaging.message_edited, to=(MessageEdited,)),
+    *_talk("postback", by=messaging.postback, to=(MessageSeen, ContactMoved)),
+    *_talk("reaction", by=messaging.reaction, to=(ReactionSet, ReactionRemoved)),
+    *_talk("read", by=messaging.read, to=(DeliveryMark, MessageDelivery)),
+    *_talk("delivery", by=messaging.delivery, to=(DeliveryMark, MessageDelivery)),
+    *_talk("optin", "optout", by=messaging.opted, to=(ContactMoved, PersonLinked)),
+    *_talk("referral", by=messaging.referral, to=(ContactMoved,)),
+    *_talk("account_linking", by=messaging.account_linked, to=(ContactMoved,)),
+    *_talk("payment", "order", by=messaging.paid, to=(ContactMoved,)),
+    *_talk("messaging_feedback", "messaging_customer_information", by=messaging.answered, to=(MessageSeen,)),
+    *_talk("response_feedback", by=messaging.rated, to=(ReactionSet,)),
+    *_talk("pass_thread_control", "take_thread_control", by=messaging.handed_over, to=(ThreadHandedOver,)),
+    *_talk(*messaging.NOTICES, by=messaging.told_owner, to=(ChannelNotice,)),
+    *_talk(*messaging.POLICY, by=messaging.policy_enforced, to=(ChannelNotice,)),
+)  # fmt: skip
+
+_INSTAGRAM: Final = (
+    Row(INSTAGRAM, ("comments", "live_comments"), (ANY,), (ANY,), instagram.comment_seen, (CommentSeen,)),
+    Row(INSTAGRAM, ("mentions", "story_mentions"), (ANY,), (ANY,), instagram.mentioned, (Mentioned,)),
+    Row(INSTAGRAM, ("story_insights",), (ANY,), (ANY,), instagram.story_counted, (ChannelNotice,)),
+)
+
+
+# WhatsApp -----------------------------------------------------------------------------------------
+
+WHATSAPP: Final = "whatsapp_business_account"
+_CHATS: Final = ("messages", "smb_message_echoes")
+_TYPES: Final = tuple(name for name in CONTENTS if name != "system")
+_SEEN: Final = (MessageSeen, ContactMoved, PersonLinked)
+_ABOUT_ACCOUNTS: Final = (
+    *("account_alerts", "account_review_update", "account_settings_update", "account_update"),
+    *("business_capability_update", "business_status_update", "partner_solutions"),
+    *("payment_configuration_update", "security"),
+)
+_ABOUT_TEMPLATES: Final = (
+    *("message_template_components_update", "message_template_quality_update"),
+    *("message_template_status_update", "template_category_update", "template_correct_category_detection"),
+)
+_ABOUT_NUMBERS: Final = ("phone_number_name_update", "phone_number_quality_update")
+_ABOUT_GROUPS: Final = (
+    *("group_lifecycle_update", "group_participants_update"),
+    *("group_settings_update", "group_status_update"),
+)
 
 
 def _whatsapp(
-    field: str, translate: Callable[[Happening], tuple[Event, ...]], events: str, effect: str
+    fields: Words, items: Words, by: Callable[[Happening], Events], *to: type[Event], verbs: Words = (ANY,)
 ) -> Row:
-    return Row("whatsapp_business_account", (field,), (ANY,), (ANY,), translate, events, effect)
+    return Row(WHATSAPP, fields, items, verbs, by, to)
 
 
-ROWS: Final[tuple[Row, ...]] = (
-    Row("page", ("leadgen",), (ANY,), (ANY,), leads.lead_arrived, "LeadArrived",
-        "the lead is fetched, mapped and stored"),
-    *_wall("feed"),
-    Row("page", ("feed",), _POSTS, (*_ADDED, *_EDITED, "hide", "unhide"), feed.post_seen,
-        "PostSeen, Mentioned", "the post that comments stand below; a stranger's post names us"),
-    Row("page", ("feed",), (*_POSTS, "share"), _REMOVED, feed.post_removed, "PostRemoved",
-        "the post's content is deleted"),
-    Row("page", ("feed",), ("share",), (*_ADDED, *_EDITED), feed.post_shared, "PostShared, PostSeen",
-        "share of a person, where Meta names one"),
-    Row("page", ("feed",), ("share",), ("hide", "unhide"), feed.post_seen, "PostSeen",
-        "the post is hidden, or shown"),
-    Row("page", ("feed",), ("video",), ("block", "unblock", "mute", "unmute"), feed.video_flagged,
-        "ChannelNotice", "notice: a video is blocked or muted"),
-    Row("page", ("mention",), (ANY,), (*_ADDED, *_EDITED), feed.mentioned, "Mentioned",
-        "mention; activity and score of its author"),
-    Row("page", ("mention",), (ANY,), _REMOVED, feed.mention_removed, "MentionRemoved", "the mention is gone"),
-    *_wall("ratings"),
-    Row("page", ("ratings",), ("rating",), (*_ADDED, *_EDITED), feed.reviewed, "Mentioned",
-        "mention with the verdict and its words"),
-    Row("page", ("ratings",), ("rating",), _REMOVED, feed.review_removed, "MentionRemoved",
-        "the review is gone"),
-    Row("page", ("parking", "payment_options", "hours", "phone", "website", "location", "name", "about",
-                 "category", "description", "picture", "email", "price_range", "live_videos", "videos",
-                 "page_upcoming_change", "page_about_story", "page_change_proposal"),
-        (ANY,), (ANY,), account.page_changed, "ChannelNotice", "notice: the Page itself changed"),
-    *_talks("page"),
-    *_talks("instagram"),
-    Row("instagram", ("comments", "live_comments"), (ANY,), (ANY,), instagram.comment_seen, "CommentSeen",
-        _THREAD),
-    Row("instagram", ("mentions", "story_mentions"), (ANY,), (ANY,), instagram.mentioned, "Mentioned",
-        "mention; who it was, Meta does not say"),
-    Row("instagram", ("story_insights",), (ANY,), (ANY,), instagram.story_counted, "ChannelNotice",
-        "notice: a story's figures"),
-    _whatsapp("messages", whatsapp.messages,
-              "MessageSeen, MessageEdited, MessageRemoved, ReactionSet, ReactionRemoved, MessageDelivery,"
-              " PersonLinked, ContactMoved, ChannelNotice",
-              "message in the person's conversation, how far ours got, joined contacts"),
-    _whatsapp("smb_message_echoes", whatsapp.messages,
-              "MessageSeen, MessageEdited, MessageRemoved, ReactionSet, ReactionRemoved, PersonLinked",
-              "what was sent from the business's own phone"),
-    _whatsapp("calls", whatsapp.calls, "ContactMoved", "signal call"),
-    _whatsapp("user_preferences", whatsapp.preferences, "ContactMoved", "signal opt_in or opt_out"),
-    _whatsapp("user_id_update", whatsapp.user_id_updated, "PersonLinked", "contacts joined"),
-    _business(("account_update", "account_review_update", "account_alerts", "account_settings_update",
-               "business_capability_update", "business_status_update", "security",
-               "payment_configuration_update", "partner_solutions"), "the account"),
-    _business(("message_template_status_update", "message_template_quality_update",
-               "message_template_components_update", "template_category_update",
-               "template_correct_category_detection"), "a template"),
-    _business(("phone_number_name_update", "phone_number_quality_update"), "a number"),
-    _business(("group_lifecycle_update", "group_participants_update", "group_settings_update",
-               "group_status_update"), "a group"),
-    Row("ad_account", (ANY,), (ANY,), (ANY,), account.ad_notice, "ChannelNotice", "notice: an ad"),
-    Row("permissions", (ANY,), (ANY,), (ANY,), account.permission_changed, "GrantChanged",
-        "none: logged, and the grant is looked at"),
-    Row("user", (ANY,), (ANY,), (ANY,), account.person_changed, "GrantChanged",
-        "none: the connecting person's own data stays out of the CRM"),
-)  # fmt: skip
+_WHATSAPP: Final = (
+    _whatsapp(_CHATS, _TYPES, whatsapp.message, *_SEEN),
+    _whatsapp(_CHATS, ("system",), whatsapp.renumbered, *_SEEN),
+    _whatsapp(_CHATS, ("reaction",), whatsapp.reaction, ReactionSet, ReactionRemoved, PersonLinked),
+    _whatsapp(_CHATS, ("edit",), whatsapp.edited, MessageEdited),
+    _whatsapp(_CHATS, ("revoke",), whatsapp.revoked, MessageRemoved),
+    _whatsapp(_CHATS, ("status",), whatsapp.status, MessageDelivery, verbs=tuple(whatsapp.STATES)),
+    _whatsapp(_CHATS, ("status",), whatsapp.status_deleted, MessageRemoved, verbs=("deleted",)),
+    _whatsapp(_CHATS, ("",), whatsapp.failed, ChannelNotice),
+    Row(WHATSAPP, _CHATS, (ANY,), (ANY,), whatsapp.message, _SEEN, is_guess=True),
+    _whatsapp(("calls",), (ANY,), whatsapp.called, ContactMoved, PersonLinked),
+    _whatsapp(("user_preferences",), (ANY,), whatsapp.preferred, ContactMoved, PersonLinked),
+    _whatsapp(("user_id_update",), (ANY,), whatsapp.user_id_updated, PersonLinked),
+    _whatsapp(_ABOUT_ACCOUNTS, (ANY,), account.business_notice, ChannelNotice, GrantChanged),
+    _whatsapp((*_ABOUT_TEMPLATES, *_ABOUT_NUMBERS), (ANY,), account.business_notice, ChannelNotice),
+    _whatsapp(_ABOUT_GROUPS, (ANY,), account.group_notice, ChannelNotice),
+)
 
-UNMAPPED: Final = {
-    "page.entry": "an entry with neither changes nor messages: there is nothing to read",
-    "page.foo.bar.remove": "a field that Meta does not document",
-    "changed_fields": "the app is subscribed without values: only names of fields come",
+
+# Accounts, grants, and what comes without values --------------------------------------------------
+
+_ACCOUNTS: Final = (
+    Row("ad_account", (ANY,), (ANY,), (ANY,), account.ad_notice, (ChannelNotice,)),
+    Row("permissions", (ANY,), (ANY,), (ANY,), account.permission_changed, (GrantChanged,)),
+    Row("user", (ANY,), (ANY,), (ANY,), account.person_changed, (GrantChanged,)),
+    *(
+        Row(topic, ("changed_fields",), (ANY,), (ANY,), account.names_only, (ChannelNotice,))
+        for topic in (PAGE, INSTAGRAM, WHATSAPP, "ad_account")
+    ),
+)
+
+ROWS: Final[tuple[Row, ...]] = (*_WALL, *_TALKS, *_INSTAGRAM, *_WHATSAPP, *_ACCOUNTS)
+
+EFFECTS: Final[Mapping[type[Event], str]] = {
+    PostSeen: "the post that comments stand below",
+    PostRemoved: "the post's content is deleted",
+    CommentSeen: "message in the thread of its top-level comment; its author's activity and score",
+    CommentHidden: "the message is hidden from others, or shown",
+    CommentRemoved: "the message's content is deleted, for good; so is the activity",
+    ReactionSet: "the person's reaction on the post, comment or message, the latest word; score",
+    ReactionRemoved: "the reaction is gone, and what it added to the score",
+    PostShared: "share, where Meta names the person; score",
+    Mentioned: "mention with its words, where Meta says them; score",
+    MentionRemoved: "the mention is gone",
+    MessageSeen: "message in the conversation of person and channel, which may be answered for a day; score",
+    MessageEdited: "the message's text",
+    MessageRemoved: "the message's content is deleted, for good",
+    MessageDelivery: "how far our message got, with its error",
+    DeliveryMark: "how far all of our messages up to a moment got",
+    ContactMoved: "activity of the contact: referral, opt-in, opt-out, account, purchase, call; score",
+    ThreadHandedOver: "who answers the conversation",
+    PersonLinked: "two contacts become one",
+    ChannelNotice: "notice to the channel's owner",
+    GrantChanged: "none: it is logged; what the person allows is asked of Meta",
+    LeadArrived: "the lead is fetched, mapped and stored",
 }
-"""Kinds known to have no translator, and why."""
+"""What becomes of each event in the CRM."""
 
-_Key = tuple[str, str, str, str]
-_BY_KEY: Final[Mapping[_Key, Row]] = {
-    (row.topic, field, item, verb): row
-    for row in ROWS
-    for field in row.fields
-    for item in row.items
-    for verb in row.verbs
+UNMAPPED: Final[Mapping[str, str]] = {
+    "an entry with neither changes nor messages": "there is nothing in it to read",
+    "a field, item or verb that is not in this table": "nobody knows what it means until somebody looks",
+    "a change that names nothing (no comment, no person, no message)": "there is nothing to tell it of",
 }
+"""What no translator reads, and why. It is kept, counted and listed."""
+
+_BY_KEY: Final[Mapping[tuple[str, str, str, str], Row]] = {key: row for row in ROWS for key in row.keys}
 
 
-def row_of(happening: Happening, source: str) -> Row | None:
+def row_of(happening: Happening) -> Row | None:
     """The row that reads this change, if there is one."""
-    change, topic = happening.change, happening.topic
-    if source in {"messaging", "standby"}:
-        item = next((name for name in change if name not in _FRAME), "")
-        return _BY_KEY.get((topic, source, item, ANY))
-    field = text(change.get("field"))
-    value = record(change.get("value"))
-    item, verb = text(value.get("item")), text(value.get("verb"))
+    # Meta leaves the object out of some updates of WhatsApp accounts.
+    topic, field = happening.topic or WHATSAPP, happening.field
+    if field in {"messaging", "standby"}:
+        found = (_BY_KEY.get((topic, field, name, ANY)) for name in happening.change)
+        return next(filter(None, found), None)
+    item, verb = happening.item, happening.verb
     candidates = (
         (field, item, verb),
         (field, item, ANY),
