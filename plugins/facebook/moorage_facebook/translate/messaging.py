@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-import attrs
-
-from moorage_facebook.graph.values import NOTHING, items, record, records, text, truth
+from moorage_facebook.graph.values import items, record, records, text, truth
 from moorage_facebook.translate.happening import (
     MOST_ATTACHMENTS,
     REPLY_WINDOW,
@@ -19,22 +17,17 @@ from moorage_facebook.translate.happening import (
     after,
     attached,
     first_id,
-    first_text,
-    flat,
     joined,
     loose_id,
     name_of,
-    notice,
-    person_of,
     prose,
     said,
     when,
 )
+from moorage_facebook.translate.talk import Talk, linked, reference_realm, referred, talk_of
 from moorage_ports.events import (
     Attachment,
     AttachmentType,
-    ContactMoment,
-    ContactMoved,
     DeliveryMark,
     DeliveryState,
     Event,
@@ -45,20 +38,13 @@ from moorage_ports.events import (
     MessageRemoved,
     MessageSeen,
     Person,
-    PersonLinked,
     ReactionRemoved,
     ReactionSet,
-    Severity,
     Target,
-    ThreadHandedOver,
 )
 
-ANOTHER: Final = "another"  # the owner of a thread whom Meta does not name
 _MOST_MESSAGES: Final = 1_000  # named in one mark
 _CUSTOMER: Final = "messaging_customer_information"
-POLICY: Final = ("policy-enforcement", "policy_enforcement")
-_POLICY_SEVERITY: Final = {"unblock": Severity.INFO, "warning": Severity.WARNING}
-NOTICES: Final = ("request_thread_control", "app_roles", "checkout_update", "pre_checkout", "game_play")
 
 _TYPES: Final = {
     "image": AttachmentType.IMAGE,
@@ -77,48 +63,6 @@ _TYPES: Final = {
     "story_mention": AttachmentType.STORY,
     "ig_story": AttachmentType.STORY,
 }
-
-
-@attrs.frozen
-class Talk:
-    """Who talks with whom, and where."""
-
-    happening: Happening
-    person: Person
-    is_ours: bool
-
-    @property
-    def surface(self) -> str:
-        """The plugin's word for it."""
-        return surface_of(self.happening)
-
-
-def surface_of(happening: Happening) -> str:
-    """Which inbox of the two."""
-    return "instagram" if happening.topic == "instagram" else "messenger"
-
-
-def talk_of(happening: Happening) -> Talk | None:
-    """The other side of the conversation; `None` if nobody is named."""
-    change, channel = happening.change, happening.channel
-    is_echo = truth(record(change.get("message")).get("is_echo")) is True
-    sender, recipient = record(change.get("sender")), record(change.get("recipient"))
-    is_ours = is_echo or loose_id(sender.get("id")) == channel
-    person = _person(recipient if is_ours else sender, channel)
-    return Talk(happening, person, is_ours=is_ours) if person is not None else None
-
-
-def _person(told: Mapping[str, object], channel: str) -> Person | None:
-    known = person_of(told, channel)
-    reference = loose_id(told.get("user_ref"))
-    if known is not None or not reference:
-        return known
-    return Person(external_id=reference, realm=reference_realm(channel))
-
-
-def reference_realm(channel: str) -> str:
-    """Where references of the checkbox and chat plugins mean something."""
-    return f"{channel}:user_ref"
 
 
 def message(happening: Happening) -> Events:
@@ -147,9 +91,11 @@ def message(happening: Happening) -> Events:
         attachments=(*map(_attachment, parts), *_story(reply_to)),
         payload=payload,
         reply_to=loose_id(reply_to.get("mid")),
+        # What we sent comes back as an echo, with what we wrote on its back.
+        reference=loose_id(told.get("metadata")) if talk.is_ours else "",
     )
     named = _named(talk, message_id) if "story_mention" in types else ()
-    return (seen, *named, *_referral(talk, told.get("referral"), message_id), *_linked(talk))
+    return (seen, *named, *referred(talk, told.get("referral"), message_id), *_linked(talk))
 
 
 def postback(happening: Happening) -> Events:
@@ -165,7 +111,7 @@ def postback(happening: Happening) -> Events:
         words=name_of(told.get("title")),
         payload=prose(told.get("payload")),
     )
-    return (seen, *_referral(talk, told.get("referral"), message_id))
+    return (seen, *referred(talk, told.get("referral"), message_id))
 
 
 def message_edited(happening: Happening) -> Events:
@@ -217,6 +163,15 @@ def _reacted(happening: Happening, message_id: str, person: Person, word: str) -
     )
 
 
+def rated(happening: Happening) -> Events:
+    """A person rated one of our messages, with the thumbs below it."""
+    talk, told = talk_of(happening), record(happening.change.get("response_feedback"))
+    message_id, word = loose_id(told.get("mid")), name_of(told.get("feedback")).lower()
+    if talk is None or not message_id or not word:
+        return None
+    return (_reacted(happening, message_id, talk.person, word),)
+
+
 def read(happening: Happening) -> Events:
     """All up to a moment was read (Messenger), or one message (Instagram).
 
@@ -261,49 +216,6 @@ def delivery(happening: Happening) -> Events:
     return (*arrived, _mark(talk, DeliveryState.DELIVERED, up_to))
 
 
-def opted(happening: Happening) -> Events:
-    """A person allows messages, or no longer does; with a reference, it says who that was before."""
-    told = record(happening.change.get("optin")) or record(happening.change.get("optout"))
-    channel, talk = happening.channel, talk_of(happening)
-    former = _person({"user_ref": told.get("user_ref")}, channel)
-    person = talk.person if talk is not None else former
-    if person is None:
-        return None
-    stopped = "STOP" in text(told.get("notification_messages_status")) or "optout" in happening.change
-    moment = ContactMoment.OPT_OUT if stopped else ContactMoment.OPT_IN
-    moved = _moved(happening, person, moment, words=first_text(told, "ref", "title", "type"))
-    if former is None or former == person:
-        return (moved,)
-    return (moved, _link(happening, former, person))
-
-
-def referral(happening: Happening) -> Events:
-    """A person came into an existing conversation by an ad or a link."""
-    talk = talk_of(happening)
-    return _referral(talk, happening.change.get("referral"), happening.fingerprint) if talk else None
-
-
-def account_linked(happening: Happening) -> Events:
-    """A person linked (or unlinked) their account with the business."""
-    talk, told = talk_of(happening), record(happening.change.get("account_linking"))
-    if talk is None:
-        return None
-    is_linked = text(told.get("status")) != "unlinked"
-    linked = ContactMoment.ACCOUNT_LINKED if is_linked else ContactMoment.ACCOUNT_UNLINKED
-    return (_moved(happening, talk.person, linked),)
-
-
-def paid(happening: Happening) -> Events:
-    """A purchase inside the conversation. Addresses and means of payment stay where they are."""
-    talk = talk_of(happening)
-    if talk is None:
-        return None
-    told = record(happening.change.get("payment")) or record(happening.change.get("order"))
-    amount = record(told.get("amount"))
-    words = joined((amount.get("amount"), amount.get("currency")), " ")
-    return (_moved(happening, talk.person, ContactMoment.PURCHASE, words=words),)
-
-
 def answered(happening: Happening) -> Events:
     """A person filled in a form in the thread: how satisfied they are, or how to reach them."""
     talk = talk_of(happening)
@@ -323,59 +235,6 @@ def _answers(change: Mapping[str, object]) -> Iterator[object]:
                 yield response.get("value")
 
 
-def rated(happening: Happening) -> Events:
-    """A person rated one of our messages, with the thumbs below it."""
-    talk, told = talk_of(happening), record(happening.change.get("response_feedback"))
-    message_id, word = loose_id(told.get("mid")), name_of(told.get("feedback")).lower()
-    if talk is None or not message_id or not word:
-        return None
-    return (_reacted(happening, message_id, talk.person, word),)
-
-
-def handed_over(happening: Happening) -> Events:
-    """Control of the thread was passed to us, or taken from us by the primary app.
-
-    Meta tells the app that receives it; heard from the side lines (`standby`), it went to somebody else.
-    """
-    talk, change = talk_of(happening), happening.change
-    if talk is None:
-        return None
-    told = record(change.get("take_thread_control")) or record(change.get("pass_thread_control"))
-    is_ours = happening.source == "messaging" and "take_thread_control" not in change
-    return (
-        ThreadHandedOver(
-            channel_external_id=happening.channel,
-            person=talk.person,
-            surface=talk.surface,
-            at=happening.at,
-            owner="" if is_ours else loose_id(told.get("new_owner_app_id")) or ANOTHER,
-        ),
-    )
-
-
-def told_owner(happening: Happening) -> Events:
-    """What concerns the app rather than the person: who would like to answer, which role it has.
-
-    Of a checkout, only that there was one: the address is for the shop, not for the CRM.
-    """
-    kind = next((name for name in NOTICES if name in happening.change), "messaging")
-    told = record(happening.change.get(kind))
-    details = flat(told) if kind == "app_roles" else said(app=loose_id(told.get("requested_owner_app_id")))
-    severity = Severity.WARNING if kind == "request_thread_control" else Severity.INFO
-    return (notice(happening, kind, severity=severity, details=details),)
-
-
-def policy_enforced(happening: Happening) -> Events:
-    """The Page may no longer send, or may again. Nobody sends this one; its key has a hyphen."""
-    told = next((record(happening.change.get(name)) for name in POLICY if name in happening.change), NOTHING)
-    action = name_of(told.get("action"))
-    reason = prose(told.get("reason"))
-    severity = _POLICY_SEVERITY.get(action, Severity.PROBLEM)
-    return (
-        notice(happening, "policy_enforcement", severity=severity, told=reason, details=said(action=action)),
-    )
-
-
 def _seen(
     talk: Talk,
     message_id: str,
@@ -385,6 +244,7 @@ def _seen(
     attachments: tuple[Attachment, ...] = (),
     payload: str = "",
     reply_to: str = "",
+    reference: str = "",
 ) -> MessageSeen:
     happening = talk.happening
     return MessageSeen(
@@ -400,6 +260,7 @@ def _seen(
         payload=payload,
         reply_to_external_id=reply_to,
         reply_until=None if talk.is_ours else happening.at + REPLY_WINDOW,
+        reference=reference,
     )
 
 
@@ -445,24 +306,6 @@ def _story(reply_to: Mapping[str, object]) -> tuple[Attachment, ...]:
     return (attached(AttachmentType.STORY, story.get("url"), external_id=loose_id(story.get("id"))),)
 
 
-def _referral(talk: Talk, told: object, moment_id: str) -> tuple[Event, ...]:
-    referred = record(told)
-    if not referred or talk.is_ours:
-        return ()
-    return (
-        ContactMoved(
-            channel_external_id=talk.happening.channel,
-            person=talk.person,
-            moment=ContactMoment.REFERRAL,
-            moment_external_id=moment_id,
-            at=talk.happening.at,
-            surface=talk.surface,
-            text=first_text(referred, "ref", "source"),
-            ad_external_id=loose_id(referred.get("ad_id")),
-        ),
-    )
-
-
 def _linked(talk: Talk) -> tuple[Event, ...]:
     """The first message after a checkbox names the reference that the person had until now."""
     prior = record(talk.happening.change.get("prior_message"))
@@ -470,11 +313,7 @@ def _linked(talk: Talk) -> tuple[Event, ...]:
     if not reference or talk.is_ours:
         return ()
     former = Person(external_id=reference, realm=reference_realm(talk.happening.channel))
-    return (_link(talk.happening, former, talk.person),)
-
-
-def _link(happening: Happening, one: Person, other: Person) -> PersonLinked:
-    return PersonLinked(channel_external_id=happening.channel, persons=(one, other), at=happening.at)
+    return (linked(talk.happening, former, talk.person),)
 
 
 def _mark(talk: Talk, state: DeliveryState, up_to: datetime) -> DeliveryMark:
@@ -484,16 +323,4 @@ def _mark(talk: Talk, state: DeliveryState, up_to: datetime) -> DeliveryMark:
         surface=talk.surface,
         state=state,
         up_to=up_to,
-    )
-
-
-def _moved(happening: Happening, person: Person, moment: ContactMoment, *, words: str = "") -> ContactMoved:
-    return ContactMoved(
-        channel_external_id=happening.channel,
-        person=person,
-        moment=moment,
-        moment_external_id=happening.fingerprint,
-        at=happening.at,
-        surface=surface_of(happening),
-        text=words,
     )

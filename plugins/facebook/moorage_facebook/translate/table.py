@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from moorage_facebook.translate import account, feed, instagram, leads, messaging, whatsapp
+from moorage_facebook.translate import account, feed, instagram, leads, messaging, thread, whatsapp
 from moorage_facebook.translate.happening import Events, Happening
 from moorage_facebook.translate.whatsapp_content import CONTENTS
 from moorage_ports.events import (
@@ -123,15 +123,15 @@ _TALKS: Final = (
     *_talk("reaction", by=messaging.reaction, to=(ReactionSet, ReactionRemoved)),
     *_talk("read", by=messaging.read, to=(DeliveryMark, MessageDelivery)),
     *_talk("delivery", by=messaging.delivery, to=(DeliveryMark, MessageDelivery)),
-    *_talk("optin", "optout", by=messaging.opted, to=(ContactMoved, PersonLinked)),
-    *_talk("referral", by=messaging.referral, to=(ContactMoved,)),
-    *_talk("account_linking", by=messaging.account_linked, to=(ContactMoved,)),
-    *_talk("payment", "order", by=messaging.paid, to=(ContactMoved,)),
+    *_talk("optin", "optout", by=thread.opted, to=(ContactMoved, PersonLinked)),
+    *_talk("referral", by=thread.referral, to=(ContactMoved,)),
+    *_talk("account_linking", by=thread.account_linked, to=(ContactMoved,)),
+    *_talk("payment", "order", by=thread.paid, to=(ContactMoved,)),
     *_talk("messaging_feedback", "messaging_customer_information", by=messaging.answered, to=(MessageSeen,)),
     *_talk("response_feedback", by=messaging.rated, to=(ReactionSet,)),
-    *_talk("pass_thread_control", "take_thread_control", by=messaging.handed_over, to=(ThreadHandedOver,)),
-    *_talk(*messaging.NOTICES, by=messaging.told_owner, to=(ChannelNotice,)),
-    *_talk(*messaging.POLICY, by=messaging.policy_enforced, to=(ChannelNotice,)),
+    *_talk("pass_thread_control", "take_thread_control", by=thread.handed_over, to=(ThreadHandedOver,)),
+    *_talk(*thread.NOTICES, by=thread.told_owner, to=(ChannelNotice,)),
+    *_talk(*thread.POLICY, by=thread.policy_enforced, to=(ChannelNotice,)),
 )  # fmt: skip
 
 _INSTAGRAM: Final = (

@@ -88,8 +88,10 @@ def chat_of(happening: Happening) -> Chat | None:
 
     What the business sends from its phone comes as an echo, or in its own number's name.
     """
-    own = _own_numbers(happening)
-    is_ours = happening.list_name == "message_echoes" or loose_id(happening.told.get("from")) in own
+    sender = loose_id(happening.told.get("from"))
+    others = {loose_id(contact.get("wa_id")) for contact in records(happening.value.get("contacts"))}
+    is_own = sender in _own_numbers(happening) and sender not in others
+    is_ours = is_own or happening.list_name == "message_echoes"
     known = _persons(happening, "to" if is_ours else "from")
     return Chat(happening, known, is_ours=is_ours) if known else None
 
@@ -206,6 +208,7 @@ def status(happening: Happening) -> Events:
             at=happening.at,
             error_code=code,
             error=words,
+            reference=loose_id(told.get("biz_opaque_callback_data")),
         ),
     )
 
