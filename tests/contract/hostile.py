@@ -22,6 +22,7 @@ from moorage_adapters.memory.news import SIGNATURE_HEADER, signature
 from moorage_adapters.memory.plugin import MemoryPlugin
 from moorage_adapters.memory.publisher import MemoryPublisher, post_from_note
 from moorage_adapters.memory.subscriptions import MemorySubscriptions
+from moorage_adapters.memory.things import SCOPES
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.webhooks import MemoryWebhooks
 from moorage_adapters.memory.world import MemoryWorld
@@ -222,7 +223,7 @@ class TrustsEveryScope(MemoryAuthorizer):
 
     async def redeem(self, code: Secret, redirect_uri: str) -> RedeemedGrant:
         grant = await super().redeem(code, redirect_uri)
-        return attrs.evolve(grant, granted_scopes=("read_boards", "write_notes", "read_forms", "send_news"))
+        return attrs.evolve(grant, granted_scopes=SCOPES)
 
 
 class PrintsTheToken(MemoryTokenVault):

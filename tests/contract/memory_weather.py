@@ -7,11 +7,14 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import pytest
 
+from moorage_adapters.memory.activity_sync import SURFACE as REMARKS
+from moorage_adapters.memory.activity_sync import person_from_memory
+from moorage_adapters.memory.direct_messages import SURFACE as LETTERS
 from moorage_adapters.memory.news import news_of_slips, signed
 from moorage_adapters.memory.plugin import MemoryPlugin, memory_plugin
 from moorage_adapters.memory.things import SCOPES, Note, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER, MemoryWorld
-from moorage_ports.events import LeadArrived
+from moorage_ports.events import LeadArrived, Person
 from moorage_ports.plugin import Vendor
 from moorage_ports.secret import Secret
 from moorage_ports.testing.lent import FakeClock
@@ -83,6 +86,27 @@ class MemoryWeather:
 
     async def comments_shown(self) -> Sequence[str]:
         return [remark.text for remark in self.world.chatter.remarks.values() if not remark.is_covered]
+
+    @property
+    def message_surface(self) -> str:
+        return LETTERS
+
+    @property
+    def comment_surface(self) -> str:
+        return REMARKS
+
+    async def write(self, text: str) -> Person:
+        return person_from_memory(self.world.write_to(CAFE.id, text).person)
+
+    async def messages_got(self) -> Sequence[str]:
+        return [
+            letter.enclosure.url if letter.enclosure else letter.text
+            for letter in self.world.mail.letters.values()
+            if letter.is_from_board
+        ]
+
+    async def calls_made(self) -> int:
+        return self.world.calls
 
     def _note(self) -> str:
         if not self.world.notes:

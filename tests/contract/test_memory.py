@@ -2,6 +2,7 @@
 
 from moorage_ports.testing.activity_sync import ActivitySyncContract
 from moorage_ports.testing.authorizer import AuthorizerContract
+from moorage_ports.testing.direct_messages import DirectMessagesContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
 from moorage_ports.testing.publisher import PublisherContract
@@ -34,6 +35,9 @@ class TestMemoryLeadSource(OnMemory, LeadSourceContract): ...
 
 
 class TestMemoryActivitySync(OnMemory, ActivitySyncContract): ...
+
+
+class TestMemoryDirectMessages(OnMemory, DirectMessagesContract): ...
 
 
 class TestMemoryWebhooks(OnMemory, WebhookSourceContract): ...

@@ -7,7 +7,14 @@ import attrs
 
 from moorage_adapters.memory.directory import offer
 from moorage_adapters.memory.door import SLUG, reading, writing
-from moorage_adapters.memory.things import READ_BOARDS, READ_FORMS, SCOPES, SEND_NEWS, WRITE_NOTES
+from moorage_adapters.memory.things import (
+    READ_BOARDS,
+    READ_FORMS,
+    SCOPES,
+    SEND_LETTERS,
+    SEND_NEWS,
+    WRITE_NOTES,
+)
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.world import CONSENT_PAGE, MemoryWorld
 from moorage_ports.apps import ProvenApp
@@ -35,6 +42,8 @@ NEEDED: Mapping[Capability, tuple[str, ...]] = {
     Capability.PUBLISH_IMAGES: (READ_BOARDS, WRITE_NOTES),
     Capability.RECEIVE_LEADS: (READ_BOARDS, READ_FORMS, SEND_NEWS),
     Capability.SYNC_ACTIVITY: (READ_BOARDS,),
+    Capability.ANSWER_COMMENTS: (READ_BOARDS, WRITE_NOTES),
+    Capability.DIRECT_MESSAGES: (READ_BOARDS, SEND_NEWS, SEND_LETTERS),
 }
 
 

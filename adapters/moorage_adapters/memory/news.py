@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from moorage_adapters.memory.letters import Letter, Receipt
 from moorage_adapters.memory.things import Slip
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery
@@ -35,3 +36,36 @@ def news_of_slips(slips: Sequence[Slip]) -> bytes:
 def piece_of_news(slip_id: str, form_id: str, board_id: str, at: datetime) -> dict[str, object]:
     """Says that one form was filled in."""
     return {"what": "slip", "slip": slip_id, "form": form_id, "board": board_id, "at": at}
+
+
+def news_of_letter(letter: Letter) -> bytes:
+    """Says that a letter was written, by either side, and what it says."""
+    enclosed = letter.enclosure
+    piece = {
+        "what": "letter",
+        "letter": letter.id,
+        "board": letter.board_id,
+        "person": letter.person.id,
+        "name": letter.person.name,
+        "from_board": letter.is_from_board,
+        "text": letter.text,
+        "enclosed": {"kind": enclosed.kind, "url": enclosed.url} if enclosed else None,
+        "answers": letter.answers,
+        "mark": letter.mark,
+        "at": letter.written_at,
+    }
+    return msgspec.json.encode({"news": [piece]})
+
+
+def news_of_receipt(receipt: Receipt) -> bytes:
+    """Says how far a letter got."""
+    letter = receipt.letter
+    piece = {
+        "what": "receipt",
+        "letter": letter.id,
+        "board": letter.board_id,
+        "how": receipt.what,
+        "mark": letter.mark,
+        "at": receipt.at,
+    }
+    return msgspec.json.encode({"news": [piece]})

@@ -9,6 +9,7 @@ import attrs
 
 from moorage_adapters.memory.activity_sync import MemoryActivitySync
 from moorage_adapters.memory.authorizer import MemoryAuthorizer
+from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.directory import MemoryDirectory
 from moorage_adapters.memory.door import SLUG
 from moorage_adapters.memory.lead_source import MemoryLeadSource
@@ -24,9 +25,13 @@ from moorage_ports.operations import (
     BEGIN_CONNECT,
     COMPLETE_CONNECT,
     GET_PUBLICATION,
+    HIDE_COMMENT,
     LIST_CHANNELS,
     PUBLISH,
+    REPLY_PRIVATELY,
+    REPLY_TO_COMMENT,
     SELECT_CHANNELS,
+    SEND_MESSAGE,
     SYNC_ACTIVITY,
     bind,
 )
@@ -96,6 +101,10 @@ def _activity_sync(world: MemoryWorld, context: VendorContext) -> MemoryActivity
     return MemoryActivitySync(world, _vault(context))
 
 
+def _direct_messages(world: MemoryWorld, context: VendorContext) -> MemoryDirectMessages:
+    return MemoryDirectMessages(world, _vault(context))
+
+
 @attrs.frozen
 class MemoryPlugin:
     """What is registered with the host: an object here, a module in a plugin of its own."""
@@ -120,12 +129,18 @@ class MemoryPlugin:
                 bind("publish", PUBLISH, request=PinNote, to_neutral=post_from_pin),
                 bind("publication", GET_PUBLICATION),
                 bind("sync", SYNC_ACTIVITY),
+                bind("reply", REPLY_TO_COMMENT),
+                bind("hide", HIDE_COMMENT),
+                bind("answer-by-letter", REPLY_PRIVATELY),
+                bind("write", SEND_MESSAGE),
             ),
             capabilities={
                 Capability.PUBLISH_POSTS: Support.FULL,
                 Capability.PUBLISH_IMAGES: Support.FULL,
                 Capability.RECEIVE_LEADS: Support.FULL,
                 Capability.SYNC_ACTIVITY: Support.FULL,
+                Capability.ANSWER_COMMENTS: Support.FULL,
+                Capability.DIRECT_MESSAGES: Support.FULL,
                 Capability.MANAGE_ADS: Support.IMPOSSIBLE,
             },
             authorizer=partial(_authorizer, self.world),
@@ -135,6 +150,7 @@ class MemoryPlugin:
             publisher=partial(_publisher, self.world),
             lead_source=partial(_lead_source, self.world),
             activity_sync=partial(_activity_sync, self.world),
+            direct_messages=partial(_direct_messages, self.world),
             webhooks=MemoryWebhooks(),
             withdrawals=MemoryWithdrawals(),
         )

@@ -4,13 +4,16 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from moorage_adapters.memory.direct_messages import message_from_letter
+from moorage_adapters.memory.letters import Enclosure, Letter
 from moorage_adapters.memory.news import SIGNATURE_HEADER, piece_of_news, signature
+from moorage_adapters.memory.things import Person
 from moorage_ports.errors import MalformedError, SignatureError
-from moorage_ports.events import Event, LeadArrived, Unmapped
+from moorage_ports.events import DeliveryState, Event, LeadArrived, MessageDelivery, Unmapped
 from moorage_ports.lead_source import Lead
 from moorage_ports.webhooks import Change, Delivery, VendorApp
 
@@ -32,6 +35,47 @@ class _SlipNews(msgspec.Struct, tag_field="what", tag="slip"):
     form: _Id
     board: _Id
     at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Enclosed(msgspec.Struct):
+    """What lies in a letter."""
+
+    kind: Literal["image", "video", "audio", "file"]
+    url: str
+
+
+class _LetterNews(msgspec.Struct, tag_field="what", tag="letter"):
+    """A letter was written."""
+
+    letter: _Id
+    board: _Id
+    person: _Id
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    from_board: bool
+    name: str = ""
+    text: str = ""
+    enclosed: _Enclosed | None = None
+    answers: str = ""
+    mark: str = ""
+
+
+class _ReceiptNews(msgspec.Struct, tag_field="what", tag="receipt"):
+    """A letter got somewhere."""
+
+    letter: _Id
+    board: _Id
+    how: Literal["arrived", "opened", "returned"]
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    mark: str = ""
+
+
+_News: TypeAlias = _SlipNews | _LetterNews | _ReceiptNews
+_decoder: Final[msgspec.json.Decoder[_News]] = msgspec.json.Decoder(_News)
+_STATES: Final = {
+    "arrived": DeliveryState.DELIVERED,
+    "opened": DeliveryState.READ,
+    "returned": DeliveryState.FAILED,
+}
 
 
 class MemoryWebhooks:
@@ -67,9 +111,13 @@ class MemoryWebhooks:
         return tuple(_change(bytes(piece)) for piece in envelope.news)
 
     def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:
-        news = _slip_news(change)
+        news = _news(change)
         if news is None:
             return (Unmapped(kind="unknown", raw={"text": change.decode(errors="replace")}),)
+        if isinstance(news, _LetterNews):
+            return (message_from_letter(_letter(news)),)
+        if isinstance(news, _ReceiptNews):
+            return (_delivery(news),)
         return (
             LeadArrived(
                 lead_external_id=news.slip,
@@ -85,23 +133,50 @@ class MemoryWebhooks:
         return _change(msgspec.json.encode(news))
 
 
-def _slip_news(piece: bytes) -> _SlipNews | None:
+def _news(piece: bytes) -> _News | None:
     try:
-        return msgspec.json.decode(piece, type=_SlipNews)
+        return _decoder.decode(piece)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
+def _letter(news: _LetterNews) -> Letter:
+    enclosed = news.enclosed
+    return Letter(
+        id=news.letter,
+        board_id=news.board,
+        person=Person(id=news.person, name=news.name),
+        is_from_board=news.from_board,
+        text=news.text,
+        enclosure=Enclosure(kind=enclosed.kind, url=enclosed.url) if enclosed else None,
+        answers=news.answers,
+        mark=news.mark,
+        written_at=news.at,
+    )
+
+
+def _delivery(news: _ReceiptNews) -> MessageDelivery:
+    return MessageDelivery(
+        channel_external_id=news.board,
+        message_external_id=news.letter,
+        state=_STATES[news.how],
+        at=news.at,
+        error_code="returned" if news.how == "returned" else "",
+        reference=news.mark,
+    )
+
+
 def _change(piece: bytes) -> Change:
     """One piece of news. What we do not know belongs to nobody, and is recognised by its own bytes."""
-    news = _slip_news(piece)
+    news = _news(piece)
     if news is None:
         digest = hashlib.sha256(piece).hexdigest()
         return Change(kind="unknown", owner_keys=(), business_key=digest, partition=digest, body=piece)
-    return Change(
-        kind="slip",
-        owner_keys=(news.board,),
-        business_key=f"slip:{news.slip}",
-        partition=news.slip,  # leads need no order among themselves
-        body=piece,
-    )
+    if isinstance(news, _SlipNews):
+        # Leads need no order among themselves.
+        kind, key, partition = "slip", f"slip:{news.slip}", news.slip
+    elif isinstance(news, _LetterNews):
+        kind, key, partition = "letter", f"letter:{news.letter}", f"{news.board}:{news.person}"
+    else:
+        kind, key, partition = "receipt", f"receipt:{news.letter}:{news.how}", news.letter
+    return Change(kind=kind, owner_keys=(news.board,), business_key=key, partition=partition, body=piece)

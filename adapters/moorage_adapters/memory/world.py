@@ -14,11 +14,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import attrs
 
 from moorage_adapters.memory.chatter import Chatter, Cheer, Remark
-from moorage_adapters.memory.news import news_of_slips, signed
+from moorage_adapters.memory.letters import BY_HAND, WINDOW, Enclosure, Letter, Mail, Receipt
+from moorage_adapters.memory.news import news_of_letter, news_of_receipt, news_of_slips, signed
 from moorage_adapters.memory.things import (
     LONGEST_NOTE,
     READ_BOARDS,
     READ_FORMS,
+    SEND_LETTERS,
     SEND_NEWS,
     WRITE_NOTES,
     Board,
@@ -28,6 +30,11 @@ from moorage_adapters.memory.things import (
     Person,
     Slip,
 )
+from moorage_adapters.memory.town import ADA as ADA
+from moorage_adapters.memory.town import BOOKS as BOOKS
+from moorage_adapters.memory.town import CAFE as CAFE
+from moorage_adapters.memory.town import NEWSLETTER as NEWSLETTER
+from moorage_adapters.memory.town import TOWN_HALL, registered_app
 from moorage_adapters.memory.weather import Trouble, TroubleError, Weather
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery, VendorApp
@@ -38,29 +45,9 @@ CONSENT_PAGE: Final = "https://memory.invalid/consent"
 PERMIT_LASTS: Final = timedelta(days=60)
 SLIPS_PER_PAGE: Final = 2  # so few that whoever forgets the second page notices
 
-ADA = Person(id="person-1", name="Ada Reed")
-CAFE = Board(id="board-1", name="Harbour Café", keepers=frozenset({ADA.id}))
-BOOKS = Board(id="board-2", name="Lighthouse Books", keepers=frozenset({ADA.id}))
-TOWN_HALL = Board(id="board-3", name="Town Hall", keepers=frozenset())
-NEWSLETTER = Form(
-    id="form-1",
-    board_id=CAFE.id,
-    name="Newsletter",
-    asks={"email": "Your e-mail", "full_name": "Your name", "roast": "Light or dark roast?"},
-)
-
 
 def _this_moment() -> datetime:
     return datetime.now(UTC)
-
-
-def _registered_app(app_id: str = "memory-app") -> VendorApp:
-    return VendorApp(
-        vendor="memory",
-        app_id=app_id,
-        secrets=(Secret(secrets.token_urlsafe(32)),),
-        verify_token=Secret(secrets.token_urlsafe(32)),
-    )
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +65,7 @@ class MemoryWorld:
     """One vendor: a town with three boards, a form, and Ada, who keeps two of the boards."""
 
     now: Callable[[], datetime] = _this_moment
-    app: VendorApp = attrs.field(factory=_registered_app)  # the host's operator's
+    app: VendorApp = attrs.field(factory=registered_app)  # the host's operator's
     other_apps: dict[str, VendorApp] = attrs.field(factory=dict)
     weather: Weather = attrs.field(factory=Weather)
     people: dict[str, Person] = attrs.field(factory=lambda: {ADA.id: ADA})
@@ -87,6 +74,7 @@ class MemoryWorld:
     notes: dict[str, Note] = attrs.field(factory=dict)
     slips: dict[str, Slip] = attrs.field(factory=dict)
     chatter: Chatter = attrs.field(factory=Chatter)
+    mail: Mail = attrs.field(factory=Mail)
     hearing: dict[str, set[str]] = attrs.field(factory=dict)  # by app: boards whose news goes to it
     outbox: list[Delivery] = attrs.field(factory=list)  # deliveries nobody has taken to the host yet
     calls: int = 0
@@ -196,6 +184,39 @@ class MemoryWorld:
         self.chatter.add(attrs.evolve(remark, is_covered=is_covered, told_at=self.now()))
         self._answer(None)
 
+    def write_letter(
+        self,
+        token: Secret,
+        board_id: str,
+        person_id: str,
+        *,
+        text: str,
+        enclosure: Enclosure | None = None,
+        answers: str = "",
+        mark: str = "",
+        is_by_hand: bool = False,
+    ) -> Letter:
+        """Write to somebody as the board, as long as it may."""
+        self._admit(token, SEND_LETTERS, board_id)
+        last = self.mail.last_to(board_id, person_id)
+        is_closed = last is None or self.now() >= last + (BY_HAND if is_by_hand else WINDOW)
+        if is_closed or self.weather.refuses_notes:
+            raise TroubleError(Trouble.NOT_WANTED)
+        person = self._find(self.people, person_id)
+        sent = self._post(board_id, person, text=text, enclosure=enclosure, answers=answers, mark=mark)
+        return self._answer(sent)
+
+    def answer_by_letter(
+        self, token: Secret, board_id: str, remark_id: str, text: str, *, mark: str = ""
+    ) -> Letter:
+        """Answer a remark by a letter to whoever made it; once."""
+        self._admit(token, SEND_LETTERS, board_id)
+        remark = self._remark_on(board_id, remark_id)
+        if remark.by is None or remark_id in self.mail.answered or self.now() >= remark.made_at + BY_HAND:
+            raise TroubleError(Trouble.NOT_WANTED)
+        self.mail.answered.add(remark_id)
+        return self._answer(self._post(board_id, remark.by, text=text, mark=mark))
+
     def forms_on(self, token: Secret, board_id: str) -> tuple[Form, ...]:
         """The forms of a board."""
         self._admit(token, READ_FORMS, board_id)
@@ -244,7 +265,7 @@ class MemoryWorld:
 
     def register_app(self, app_id: str) -> VendorApp:
         """Register another app."""
-        self.other_apps[app_id] = _registered_app(app_id)
+        self.other_apps[app_id] = registered_app(app_id)
         return self.other_apps[app_id]
 
     def renew_secret(self, app_id: str) -> VendorApp:
@@ -303,6 +324,16 @@ class MemoryWorld:
         self.chatter.add(cheer)
         return cheer
 
+    def write_to(self, board_id: str, text: str, *, by: Person = ADA) -> Letter:
+        """Write to a board."""
+        return self._post(board_id, by, text=text, is_from_board=False)
+
+    def take_note(self, letter_id: str, what: str) -> None:
+        """A board's letter `arrived`, was `opened` or `returned`; apps that hear the board are told."""
+        letter = self.mail.letters[letter_id]
+        receipt = Receipt(letter=self._as_told(letter), what=what, at=self.now())
+        self._tell(letter.board_id, news_of_receipt(receipt))
+
     def fill_in(self, form_id: str, answers: Mapping[str, tuple[str, ...]]) -> Slip:
         """Hand in a form; for each app that hears the board a signed delivery lies in the outbox."""
         form = self.forms[form_id]
@@ -314,9 +345,7 @@ class MemoryWorld:
             handed_in_at=self.now(),
         )
         self.slips[slip.id] = slip
-        for app_id, app in self._apps().items():
-            if form.board_id in self.boards_heard_by(app_id):
-                self.outbox.append(self.delivery_of(slip, app=app))
+        self._tell(form.board_id, news_of_slips([slip]))
         return slip
 
     def delivery_of(self, *slips: Slip, app: VendorApp | None = None) -> Delivery:
@@ -368,6 +397,41 @@ class MemoryWorld:
         self.weather = Weather()
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _post(
+        self,
+        board_id: str,
+        person: Person,
+        *,
+        text: str,
+        enclosure: Enclosure | None = None,
+        answers: str = "",
+        mark: str = "",
+        is_from_board: bool = True,
+    ) -> Letter:
+        letter = Letter(
+            id=self._number("letter"),
+            board_id=board_id,
+            person=person,
+            is_from_board=is_from_board,
+            text=text,
+            enclosure=enclosure,
+            answers=answers,
+            mark=mark,
+            written_at=self.now(),
+        )
+        self.mail.letters[letter.id] = letter
+        self._tell(board_id, news_of_letter(self._as_told(letter)))
+        return letter
+
+    def _as_told(self, letter: Letter) -> Letter:
+        return letter if self.mail.keeps_marks else attrs.evolve(letter, mark="")
+
+    def _tell(self, board_id: str, news: bytes) -> None:
+        """Put a signed delivery into the outbox for each app that hears the board."""
+        for app_id, app in self._apps().items():
+            if board_id in self.boards_heard_by(app_id):
+                self.outbox.append(signed(news, app.secret))
 
     def _apps(self) -> dict[str, VendorApp]:
         return {self.app.app_id: self.app, **self.other_apps}

@@ -18,6 +18,7 @@ from moorage_ports.activity_sync import ActivitySync
 from moorage_ports.apps import AppCredentials
 from moorage_ports.authorizer import Authorizer
 from moorage_ports.capabilities import Capability, Support
+from moorage_ports.direct_messages import DirectMessages
 from moorage_ports.directory import Directory
 from moorage_ports.lead_source import LeadSource
 from moorage_ports.operations import Binding
@@ -36,6 +37,7 @@ PORTS: Final[Mapping[str, type]] = {
     "publisher": Publisher,
     "lead_source": LeadSource,
     "activity_sync": ActivitySync,
+    "direct_messages": DirectMessages,
 }
 CONNECTING: Final = ("authorizer", "token_vault", "directory")
 NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {
@@ -44,6 +46,8 @@ NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {
     Capability.PUBLISH_VIDEOS: (*CONNECTING, "publisher"),
     Capability.SCHEDULE_POSTS: (*CONNECTING, "publisher"),
     Capability.SYNC_ACTIVITY: (*CONNECTING, "activity_sync"),
+    Capability.ANSWER_COMMENTS: (*CONNECTING, "activity_sync"),
+    Capability.DIRECT_MESSAGES: (*CONNECTING, "direct_messages", "subscriptions", "webhooks"),
     Capability.RECEIVE_LEADS: (*CONNECTING, "lead_source", "subscriptions", "webhooks"),
 }
 NEEDED_BY_OPERATION: Final[Mapping[str, tuple[str, ...]]] = {
@@ -53,6 +57,10 @@ NEEDED_BY_OPERATION: Final[Mapping[str, tuple[str, ...]]] = {
     "select_channels": ("directory",),
     "publish": ("publisher",),
     "sync_activity": ("activity_sync",),
+    "reply_to_comment": ("activity_sync",),
+    "hide_comment": ("activity_sync",),
+    "reply_privately": ("direct_messages",),
+    "send_message": ("direct_messages",),
 }
 SAYABLE: Final = (str, int, float, bool, datetime, NoneType)
 OUTWARD: Final = (

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import attrs
 
-from moorage_ports.events import LeadArrived
+from moorage_ports.events import LeadArrived, Person
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery, VendorApp
 
@@ -119,6 +119,44 @@ class ActivityWorld(World, Protocol):
 
     async def pass_time(self, duration: timedelta) -> None:
         """Let time pass at the vendor, and on the clock that the vendor's ports were lent."""
+        ...
+
+
+class MessagesWorld(World, Protocol):
+    """A vendor where people write to `channel_external_id`, and comment below its one post."""
+
+    async def write(self, text: str) -> Person:
+        """Be a person, always the same one: write to the channel; as whom the channel knows that person."""
+        ...
+
+    async def comment(self, text: str) -> str:
+        """Be a person: write below the post; the comment's id."""
+        ...
+
+    async def messages_got(self) -> Sequence[str]:
+        """What people read that the channel wrote to them: the texts, and the URLs of what was attached."""
+        ...
+
+    async def calls_made(self) -> int:
+        """How often the vendor was asked anything."""
+        ...
+
+    async def refuse_content(self) -> None:
+        """The vendor objects to whatever is sent."""
+        ...
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let time pass at the vendor, and on the clock that the vendor's ports were lent."""
+        ...
+
+    @property
+    def message_surface(self) -> str:
+        """Where these messages are written, in the vendor's word."""
+        ...
+
+    @property
+    def comment_surface(self) -> str:
+        """Where these comments are written, in the vendor's word."""
         ...
 
 
