@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
@@ -20,6 +19,7 @@ from moorage_facebook.sandbox.entities import (
     Question,
     User,
 )
+from moorage_facebook.sandbox.given import UnworkableError, moment_given
 from moorage_facebook.sandbox.jsontext import Json
 from moorage_facebook.sandbox.seed import default_questions
 from moorage_facebook.sandbox.state import World
@@ -27,10 +27,6 @@ from moorage_facebook.sandbox.tables import split_version
 from moorage_facebook.sandbox.webhooks import WebhookSender, leadgen_change, page_body, signed_request
 
 _shuffler = random.SystemRandom()
-
-
-class UnworkableError(Exception):
-    """A control call that makes no sense; the text says why."""
 
 
 def consent(world: World, body: bodies.ConsentBody) -> str:
@@ -177,7 +173,7 @@ def _put_lead(world: World, form: LeadForm, body: bodies.LeadsBody, number: int)
             id=body.id or world.new_id(),
             form_id=form.id,
             page_id=form.page_id,
-            created_at=_moment(body.created_time, world.seconds()),
+            created_at=moment_given(body.created_time, world.seconds()),
             answers=tuple(answers),
             is_organic=organic,
             attribution=Attribution(
@@ -244,15 +240,3 @@ def _person(world: World, user_id: str | None) -> User:
     if user is None:
         raise UnworkableError("there is no such user")
     return user
-
-
-def _moment(given: int | str | None, now: int) -> int:
-    if given is None:
-        return now
-    if isinstance(given, int):
-        return given
-    try:
-        moment = datetime.fromisoformat(given)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise UnworkableError("createdTime must be UNIX seconds or an ISO 8601 time") from error

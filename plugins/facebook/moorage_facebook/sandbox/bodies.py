@@ -143,3 +143,115 @@ class ClockBody(Body):
 
 class EmptyBody(Body):
     """`POST /_sandbox/reset`."""
+
+
+class ActBody(Body):
+    """What all acts of people share: who they are, and how the news of it travels.
+
+    `person` is a name (the same name is the same person), `person_id` how a channel knows somebody.
+    """
+
+    person: Text = ""
+    person_id: Id | None = None
+    delivery: Delivery = "send"
+    per_delivery: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    delay_seconds: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] = 3.0
+
+
+class CommentsBody(ActBody):
+    """`POST /_sandbox/comments`. `{n}` in the text becomes the number of the comment, from 1.
+
+    `comment_id` is the comment that a new one answers, or that is edited, removed, hidden or shown.
+    Without any id the newest post of `page_id` (or of the first Page) is meant. `as_page`: the Page writes.
+    """
+
+    action: Literal["add", "edit", "remove", "hide", "unhide"] = "add"
+    page_id: Id | None = None
+    post_id: Text | None = None
+    media_id: Id | None = None
+    comment_id: Text | None = None
+    text: Text = ""
+    photo: Text = ""
+    video: Text = ""
+    sticker: Text = ""
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+    created_time: Seconds | Text | None = None
+    as_page: bool = False
+
+
+class ReactionsBody(ActBody):
+    """`POST /_sandbox/reactions`; with a `count`, that many different people react."""
+
+    action: Literal["set", "remove"] = "set"
+    page_id: Id | None = None
+    post_id: Text | None = None
+    comment_id: Text | None = None
+    type: Text = "LIKE"
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+
+
+class SharesBody(ActBody):
+    """`POST /_sandbox/shares`."""
+
+    page_id: Id | None = None
+    post_id: Text | None = None
+    text: Text = ""
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+
+
+class MediaBody(Body):
+    """`POST /_sandbox/media`: the Instagram account of a Page shows something new."""
+
+    page_id: Id | None = None
+    caption: Text = ""
+    type: Literal["IMAGE", "VIDEO", "CAROUSEL_ALBUM"] = "IMAGE"
+    url: Text = ""
+
+
+class PartBody(Body):
+    """Something attached to a message."""
+
+    type: Literal["image", "video", "audio", "file", "sticker", "location"] = "image"
+    url: Text = ""
+    name: Text = ""
+
+
+class MessagesBody(ActBody):
+    """`POST /_sandbox/messages`. `{n}` in the text becomes the number of the message, from 1.
+
+    `message_id` is the message that is edited, unsent, reacted to or read; `reply_to` the answered one.
+    """
+
+    channel: Literal["messenger", "instagram", "whatsapp"] = "messenger"
+    action: Literal["send", "edit", "unsend", "react", "unreact", "read", "block", "unblock"] = "send"
+    page_id: Id | None = None
+    channel_id: Id | None = None
+    phone: Annotated[str, msgspec.Meta(pattern=r"^\+?[0-9 ]{7,20}$")] | None = None
+    text: Text = ""
+    attachments: list[PartBody] = []
+    payload: Text = ""
+    reply_to: Text = ""
+    message_id: Text | None = None
+    emoji: Text = "\u2764\ufe0f"
+    count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+
+
+class BulkBody(Body):
+    """`POST /_sandbox/bulk`: a history, without any webhook.
+
+    Of each post's comments a fifth answers others. `people` is how many different ones there are.
+    """
+
+    posts: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10
+    comments_per_post: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 10
+    reactions_per_post: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 10
+    page_id: Id | None = None
+    channel: Literal["page", "instagram"] = "page"
+    people: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
+    days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 365
+
+
+class LatencyBody(Body):
+    """`POST /_sandbox/latency`: how long every request to Graph is on its way, batches as well."""
+
+    millis: Annotated[int, msgspec.Meta(ge=0, le=600_000)]

@@ -6,24 +6,24 @@ https://developers.facebook.com/docs/graph-api/reference/post
 """
 
 import re
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import attrs
 import msgspec
 
-from moorage_facebook.sandbox.entities import Page, PageSubscription, Photo, Post
+from moorage_facebook.sandbox.comments import remove
+from moorage_facebook.sandbox.entities import Page, Photo, Post
 from moorage_facebook.sandbox.errors import GraphError, GraphFailure, invalid, not_found
 from moorage_facebook.sandbox.jsontext import Json, graph_time
-from moorage_facebook.sandbox.paging import connection, plain
-from moorage_facebook.sandbox.params import is_true
-from moorage_facebook.sandbox.scopes import FIELD_NEEDS, PAGE_FIELDS
+from moorage_facebook.sandbox.paging import connection
+from moorage_facebook.sandbox.params import is_true, moment_param
 from moorage_facebook.sandbox.state import posted_at
 from moorage_facebook.sandbox.tokens import issue_page_token
 from moorage_facebook.sandbox.wire import (
     AnyRoute,
     AnyShape,
     Call,
+    Linked,
     Route,
     Shape,
     nothing,
@@ -68,7 +68,7 @@ async def list_posts(call: Call, page: Page) -> Json:
 
     https://developers.facebook.com/docs/graph-api/results (time-based pagination)
     """
-    since, until = (_moment(name, call.param(name)) if call.param(name) else None for name in _TIMES)
+    since, until = (moment_param(name, call.param(name)) if call.param(name) else None for name in _TIMES)
     posts = [
         post
         for post in call.world.posts_on(page)
@@ -144,10 +144,15 @@ async def edit_post(call: Call, post: Post) -> Json:
 
 
 async def delete_post(call: Call, post: Post) -> Json:
-    """`DELETE /{post}`; its photos go with it."""
+    """`DELETE /{post}`; its photos go with it, and what people said below it."""
+    world = call.world
     for photo_id in post.photo_ids:
-        call.world.photos.drop(photo_id)
-    call.world.posts.drop(post.id)
+        world.photos.drop(photo_id)
+    for comment in world.comments.of(f"{post.id}/top"):
+        remove(world, comment)
+    for reaction in world.reactions.of(post.id):
+        world.reactions.drop(reaction.id)
+    world.posts.drop(post.id)
     return {"success": True}
 
 
@@ -160,56 +165,6 @@ async def delete_photo(call: Call, photo: Photo) -> Json:
     """`DELETE /{photo}`."""
     call.world.photos.drop(photo.id)
     return {"success": True}
-
-
-async def subscribe_page(call: Call, page: Page) -> Json:
-    """Install the app on the Page for these fields; it replaces what was subscribed before.
-
-    Raises:
-        GraphError: 100 without fields or with an unknown one, 200 when a field's own permission is missing.
-    """
-    fields = _subscribed_fields(call)
-    for name in fields:
-        needed = FIELD_NEEDS.get(name)
-        if needed and not call.who.may(needed):
-            message = (
-                f"(#200) To subscribe to the {name} field, one of these permissions is needed: {needed}."
-            )
-            raise GraphError(GraphFailure(message=message, code=200))
-    app = call.who.app
-    row = PageSubscription(id=f"{page.id}:{app.id}", page_id=page.id, app_id=app.id, fields=fields)
-    call.world.page_subscriptions.put(row)
-    return {"success": True}
-
-
-async def read_page_subscriptions(call: Call, page: Page) -> Json:
-    """`GET /{page}/subscribed_apps`: the apps installed on the Page, with their fields."""
-    rows: list[Json] = []
-    for row in call.world.page_subscriptions.of(page.id):
-        app = call.world.apps.get(row.app_id)
-        if app is not None:
-            link = call.world.plan.host_url
-            rows.append({"link": link, "name": app.name, "id": app.id, "subscribed_fields": list(row.fields)})
-    return plain(call, rows)
-
-
-async def unsubscribe_page(call: Call, page: Page) -> Json:
-    """`DELETE /{page}/subscribed_apps`: this app hears nothing of the Page any more."""
-    call.world.page_subscriptions.drop(f"{page.id}:{call.who.app.id}")
-    return {"success": True}
-
-
-def _subscribed_fields(call: Call) -> tuple[str, ...]:
-    text = call.param("subscribed_fields").replace("[", "").replace("]", "").replace('"', "")
-    fields = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not fields:
-        raise invalid("The parameter subscribed_fields is required")
-    for index, name in enumerate(fields):
-        if name not in PAGE_FIELDS:
-            raise invalid(
-                f"Param subscribed_fields[{index}] must be one of {{{', '.join(PAGE_FIELDS).upper()}}}"
-            )
-    return fields
 
 
 def _put_post(
@@ -279,7 +234,7 @@ def _publication(call: Call) -> tuple[bool, int]:
 
 
 def _schedule(call: Call) -> int:
-    moment = _moment("scheduled_publish_time", call.param("scheduled_publish_time"))
+    moment = moment_param("scheduled_publish_time", call.param("scheduled_publish_time"))
     ahead = moment - call.world.seconds()
     if not _SOONEST - 60 <= ahead <= _LATEST:
         raise invalid(
@@ -287,17 +242,6 @@ def _schedule(call: Call) -> int:
             user_message="Choose a time between 10 minutes and 30 days from now.",
         )
     return moment
-
-
-def _moment(name: str, text: str) -> int:
-    """Unix seconds or ISO 8601."""
-    if re.fullmatch(r"[0-9]{1,11}", text):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise invalid(f"Param {name} must be a UNIX timestamp or an ISO 8601 time") from error
 
 
 def _is_url(text: str) -> bool:
@@ -318,6 +262,12 @@ def _token_of(call: Call, page: Page) -> Json:
     if session.token.kind == "APP" or not session.reaches(page) or not session.may("pages_show_list"):
         return None
     return session.token.id if session.page else issue_page_token(call.world, session.token, page).id
+
+
+def _instagram_of(call: Call, page: Page) -> Linked | None:
+    """The linked account, for those who may know of it."""
+    account = call.world.instagram_of(page) if call.who.may("instagram_basic") else None
+    return Linked(account) if account else None
 
 
 def _tasks_of(call: Call, page: Page) -> Json:
@@ -357,13 +307,17 @@ def _full_picture(call: Call, post: Post) -> Json:
     return photo.url or None if photo else None
 
 
+def _shares(call: Call, post: Post) -> Json:
+    count = call.world.shares.count(post.id)
+    return {"count": count} if count else None
+
+
 def _maker(call: Call, post: Post) -> Json:
     app = call.world.apps.get(post.app_id)
     return {"name": app.name, "id": app.id} if app else None
 
 
 _NO_PAGE_HAS = (
-    "connected_instagram_account",
     "cover",
     "description",
     "description_html",
@@ -372,12 +326,11 @@ _NO_PAGE_HAS = (
     "engagement",
     "global_brand_page_name",
     "global_brand_root_id",
-    "instagram_business_account",
     "phone",
     "username",
     "website",
 )
-_NO_POST_HAS = ("icon", "message_tags", "picture", "shares", "story")
+_NO_POST_HAS = ("icon", "message_tags", "picture", "story")
 """Fields that clients ask for by default and nothing here has: Graph leaves out what is empty."""
 
 
@@ -410,25 +363,6 @@ ROUTES: tuple[AnyRoute, ...] = (
     Route[Page](
         method="POST", node=Page, edge="photos", handle=create_photo, scopes=_POST_SCOPES, page_token=True
     ),
-    Route[Page](
-        method="POST",
-        node=Page,
-        edge="subscribed_apps",
-        handle=subscribe_page,
-        scopes=("pages_manage_metadata",),
-        page_token=True,
-    ),
-    Route[Page](
-        method="GET", node=Page, edge="subscribed_apps", handle=read_page_subscriptions, page_token=True
-    ),
-    Route[Page](
-        method="DELETE",
-        node=Page,
-        edge="subscribed_apps",
-        handle=unsubscribe_page,
-        scopes=("pages_manage_metadata",),
-        page_token=True,
-    ),
     Route[Post](method="GET", node=Post, handle=read_post, scopes=_READ_SCOPES),
     Route[Post](method="GET", node=Post, edge="attachments", handle=list_attachments, scopes=_READ_SCOPES),
     Route[Post](method="POST", node=Post, handle=edit_post, scopes=_POST_SCOPES, page_token=True),
@@ -457,6 +391,8 @@ SHAPES: tuple[AnyShape, ...] = (
             "verification_status": lambda _, __: "not_verified",
             "leadgen_tos_accepted": lambda _, __: True,
             "picture": picture,
+            "instagram_business_account": _instagram_of,
+            "connected_instagram_account": _instagram_of,
             **dict.fromkeys(_NO_PAGE_HAS, nothing),
         },
     ),
@@ -476,6 +412,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "attachments": _attachments,
             "full_picture": _full_picture,
             "application": _maker,
+            "shares": _shares,
             "is_hidden": lambda _, __: False,
             **dict.fromkeys(_NO_POST_HAS, nothing),
         },

@@ -1,62 +1,59 @@
 """`/_sandbox/...`: how tests and scripts drive the sandbox, in camelCase JSON. Meta has nothing of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
-import msgspec
-from litestar import MediaType, Request, Response, Router, delete, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
+from litestar import Response, Router, delete, get, post
 
 from moorage_facebook.sandbox import acts, bodies
+from moorage_facebook.sandbox.control_io import Incoming, TheSender, TheWorld, answer, read_body, refuse
 from moorage_facebook.sandbox.entities import Delivery, Fault, Lead, Post
-from moorage_facebook.sandbox.jsontext import Json, meta_json, read_json, view
+from moorage_facebook.sandbox.given import UnworkableError
+from moorage_facebook.sandbox.jsontext import Json, camel, meta_json, read_json, view
 from moorage_facebook.sandbox.seed import new_app, seed
+from moorage_facebook.sandbox.social_control import SOCIAL_ROUTES
 from moorage_facebook.sandbox.state import World
-from moorage_facebook.sandbox.webhooks import WebhookSender
-
-B = TypeVar("B", bound=bodies.Body)
-TheWorld = NamedDependency[World]
-TheSender = NamedDependency[WebhookSender]
-Incoming = Request[None, None, State]
 
 
 @get("/state")
 async def read_state(world: TheWorld, request: Incoming) -> Response[bytes]:
-    """Everything, or only the parts named in `?only=leads,webhooks`."""
+    """Everything, or only the parts named in `?only=leads,webhooks`.
+
+    Unasked, of what there are very many only the newest are shown; `counts` says how many there are.
+    """
     wanted = {name for name in request.query_params.get("only", "").split(",") if name}
     unknown = wanted - _PARTS.keys()
     if unknown:
-        raise acts.UnworkableError(f"only knows {', '.join(_PARTS)}")
-    return _json({name: part(world) for name, part in _PARTS.items() if not wanted or name in wanted})
+        raise UnworkableError(f"only knows {', '.join(_PARTS)}")
+    most = None if wanted else _MOST_SHOWN
+    return answer({name: part(world, most) for name, part in _PARTS.items() if not wanted or name in wanted})
 
 
 @post("/consent", status_code=200)
 async def give_consent(world: TheWorld, request: Incoming) -> Response[bytes]:
     """What a person does in the dialog; answers `{redirect}`."""
-    return _json({"redirect": acts.consent(world, await _read(request, bodies.ConsentBody))})
+    return answer({"redirect": acts.consent(world, await read_body(request, bodies.ConsentBody))})
 
 
 @post("/leads", status_code=200)
 async def submit_leads(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
     """Fill in a form, once or many times; answers the leads and the deliveries."""
-    return _json(acts.submit_leads(world, sender, await _read(request, bodies.LeadsBody)))
+    return answer(acts.submit_leads(world, sender, await read_body(request, bodies.LeadsBody)))
 
 
 @post("/pages", status_code=200)
 async def put_pages(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Make or claim Pages with their forms; answers them as `demo.json` has them."""
-    pages = acts.put_pages(world, await _read(request, bodies.PagesBody))
+    pages = acts.put_pages(world, await read_body(request, bodies.PagesBody))
     ids = {page.id for page in pages}
-    return _json({"pages": [row for row in page_facts(world) if row["id"] in ids]})
+    return answer({"pages": [row for row in page_facts(world) if row["id"] in ids]})
 
 
 @post("/apps", status_code=200)
 async def put_app(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Register an app, or change one; answers its id, secret and verify token."""
-    body = await _read(request, bodies.AppBody)
+    body = await read_body(request, bodies.AppBody)
     if body.id and world.apps.get(body.id) is None and world.node(body.id) is not None:
-        raise acts.UnworkableError(f"{body.id} is not an app")
+        raise UnworkableError(f"{body.id} is not an app")
     app = new_app(
         world,
         app_id=body.id or "",
@@ -66,13 +63,13 @@ async def put_app(world: TheWorld, request: Incoming) -> Response[bytes]:
         callback_url=body.callback_url,
     )
     facts = {"id": app.id, "name": app.name, "secret": app.secret, "verifyToken": app.verify_token}
-    return _json({**facts, "callbackUrl": app.callback_url})
+    return answer({**facts, "callbackUrl": app.callback_url})
 
 
 @post("/faults", status_code=200)
 async def add_fault(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Add a rule to misbehave by; answers its id."""
-    body = await _read(request, bodies.FaultBody)
+    body = await read_body(request, bodies.FaultBody)
     fault = Fault(
         id=world.new_id(),
         method=body.match.method,
@@ -88,7 +85,7 @@ async def add_fault(world: TheWorld, request: Incoming) -> Response[bytes]:
         drop=body.drop or "",
     )
     world.faults.put(fault)
-    return _json({"id": fault.id})
+    return answer({"id": fault.id})
 
 
 @delete("/faults", status_code=200)
@@ -96,16 +93,16 @@ async def drop_faults(world: TheWorld) -> Response[bytes]:
     """Behave again."""
     dropped = len(world.faults)
     world.faults.clear()
-    return _json({"dropped": dropped})
+    return answer({"dropped": dropped})
 
 
 @post("/webhooks", status_code=200)
 async def send_webhook(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
     """Send any body, signed as asked, and wait for the answer of the first try."""
-    body = await _read(request, bodies.WebhookBody)
+    body = await read_body(request, bodies.WebhookBody)
     given = bytes(body.body)
     if (body.raw is None) == (not given):
-        raise acts.UnworkableError("exactly one of body and raw must be given")
+        raise UnworkableError("exactly one of body and raw must be given")
     text = body.raw if body.raw is not None else meta_json(read_json(given))
     now = world.now()
     app_id = body.app_id or world.app().id
@@ -123,32 +120,35 @@ async def send_webhook(world: TheWorld, sender: TheSender, request: Incoming) ->
         created_at=now,
         due_at=now,
     )
-    return _json(view(await sender.send_now(delivery)))
+    return answer(view(await sender.send_now(delivery)))
 
 
 @post("/revoke", status_code=200)
 async def revoke(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
     """The person removes the app."""
-    return _json({"deliveries": acts.revoke(world, sender, await _read(request, bodies.RevokeBody))})
+    return answer({"deliveries": acts.revoke(world, sender, await read_body(request, bodies.RevokeBody))})
 
 
 @post("/clock", status_code=200)
 async def advance_clock(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Time passes; answers the new time."""
-    body = await _read(request, bodies.ClockBody)
+    body = await read_body(request, bodies.ClockBody)
     if world.now() + body.advance_seconds > _LAST_MOMENT:
-        raise acts.UnworkableError("the clock ends with the year 2999")
+        raise UnworkableError("the clock ends with the year 2999")
     world.advance(body.advance_seconds)
-    return _json({"now": world.seconds()})
+    return answer({"now": world.seconds()})
 
 
 @post("/reset", status_code=200)
 async def reset(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Start over with the seed; the app keeps its secrets, which the host knows."""
-    await _read(request, bodies.EmptyBody)
+    await read_body(request, bodies.EmptyBody)
     world.clear()
     seed(world)
-    return _json({"pages": page_facts(world)})
+    return answer({"pages": page_facts(world)})
+
+
+Part = Callable[[World, int | None], Json]
 
 
 def control_router() -> Router:
@@ -167,8 +167,9 @@ def control_router() -> Router:
             revoke,
             advance_clock,
             reset,
+            *SOCIAL_ROUTES,
         ],
-        exception_handlers={acts.UnworkableError: _refuse},
+        exception_handlers={UnworkableError: refuse},
     )
 
 
@@ -182,27 +183,6 @@ def page_facts(world: World) -> list[dict[str, Json]]:
         }
         for page in world.pages
     ]
-
-
-async def _read(request: Incoming, kind: type[B]) -> B:
-    """The body, checked; an empty one counts as `{}`.
-
-    Raises:
-        UnworkableError: It is no JSON, or not this shape.
-    """
-    raw = await request.body() or b"{}"
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise acts.UnworkableError(str(error)) from error
-
-
-def _refuse(_: Incoming, problem: Exception) -> Response[bytes]:
-    return _json({"error": {"message": str(problem)}}, status=400)
-
-
-def _json(value: Json, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON)
 
 
 def _fault_text(raw: bytes) -> str | None:
@@ -226,29 +206,67 @@ def _post(world: World, row: Post) -> Json:
     return {**flat, **more} if isinstance(flat, Mapping) else flat
 
 
-def _all(name: str) -> Callable[[World], Json]:
-    def part(world: World) -> Json:
-        return view(list(getattr(world, name)))
+def _all(name: str) -> Part:
+    def part(world: World, most: int | None) -> Json:
+        rows = list(getattr(world, name))
+        return view(rows if most is None else rows[-most:])
 
     return part
 
 
-def _nothing(_: World) -> Sequence[Json]:
+def _nothing(_: World, __: int | None) -> Sequence[Json]:
     return []
 
 
+def _posts(world: World, most: int | None) -> Json:
+    rows = list(world.posts)
+    return [_post(world, row) for row in (rows if most is None else rows[-most:])]
+
+
+def _leads(world: World, most: int | None) -> Json:
+    rows = list(world.leads)
+    return [_lead(row) for row in (rows if most is None else rows[-most:])]
+
+
+def _counts(world: World, _: int | None) -> Json:
+    tables = {camel(name): getattr(world, name) for name in _COUNTED}
+    return {name: len(table) for name, table in tables.items()}
+
+
 _LAST_MOMENT = 32_503_680_000
-_PARTS: Mapping[str, Callable[[World], Json]] = {
-    "now": lambda world: world.now(),
+_MOST_SHOWN = 10_000
+_COUNTED = (
+    "posts",
+    "comments",
+    "reactions",
+    "shares",
+    "instagram_media",
+    "instagram_comments",
+    "threads",
+    "messages",
+    "leads",
+    "deliveries",
+)
+_PARTS: Mapping[str, Part] = {
+    "now": lambda world, _: world.now(),
+    "counts": _counts,
     "apps": _all("apps"),
     "users": _all("users"),
     "businesses": _all("businesses"),
     "pages": _all("pages"),
-    "posts": lambda world: [_post(world, row) for row in world.posts],
+    "posts": _posts,
     "photos": _all("photos"),
-    "comments": _nothing,
+    "comments": _all("comments"),
+    "reactions": _all("reactions"),
+    "shares": _all("shares"),
+    "instagramAccounts": _all("instagram_accounts"),
+    "instagramMedia": _all("instagram_media"),
+    "instagramComments": _all("instagram_comments"),
+    "persons": _all("persons"),
+    "faces": _all("faces"),
+    "threads": _all("threads"),
     "forms": _all("forms"),
-    "leads": lambda world: [_lead(row) for row in world.leads],
+    "leads": _leads,
     "whatsappAccounts": _all("whatsapp_accounts"),
     "phoneNumbers": _all("phone_numbers"),
     "messages": _all("messages"),
@@ -259,5 +277,5 @@ _PARTS: Mapping[str, Callable[[World], Json]] = {
     "appSubscriptions": _all("app_subscriptions"),
     "webhooks": _all("deliveries"),
     "faults": _all("faults"),
-    "calls": lambda world: {row.id: row.count for row in world.calls},
+    "calls": lambda world, _: {row.id: row.count for row in world.calls},
 }

@@ -8,6 +8,17 @@ from typing import Literal
 
 import attrs
 
+from moorage_facebook.sandbox.social import (
+    Comment,
+    Face,
+    InstagramAccount,
+    InstagramComment,
+    InstagramMedia,
+    Message,
+    Reactor,
+    Thread,
+)
+
 TokenKind = Literal["USER", "PAGE", "APP"]
 DeliveryState = Literal["queued", "delivered", "lost", "refused", "given_up"]
 Signing = Literal["valid", "wrong", "none"]
@@ -84,6 +95,11 @@ class Post:
     scheduled_at: int = 0
     created_at: int
     updated_at: int
+
+    @property
+    def number(self) -> str:
+        """The half of the id that comments carry, too."""
+        return self.id.rpartition("_")[2]
 
 
 @attrs.frozen(kw_only=True)
@@ -188,20 +204,6 @@ class PhoneNumber:
     def digits(self) -> str:
         """As WhatsApp names it: country code and number, nothing between."""
         return "".join(filter(str.isdigit, self.display))
-
-
-@attrs.frozen(kw_only=True)
-class Message:
-    """One message between a channel (a phone number, a Page) and a person."""
-
-    id: str
-    channel: Literal["whatsapp"]
-    channel_id: str
-    person_id: str
-    direction: Literal["in", "out"]
-    text: str
-    reply_to: str = ""
-    created_at: int
 
 
 @attrs.frozen(kw_only=True)
@@ -328,5 +330,24 @@ class Fault:
     drop: Literal["", "before", "after"] = ""
 
 
-Node = App | User | Business | Page | Post | Photo | LeadForm | Lead | WhatsAppAccount | PhoneNumber
-"""What a Graph path can name."""
+Node = (
+    App
+    | User
+    | Business
+    | Page
+    | Post
+    | Photo
+    | LeadForm
+    | Lead
+    | WhatsAppAccount
+    | PhoneNumber
+    | Comment
+    | Reactor
+    | InstagramAccount
+    | InstagramMedia
+    | InstagramComment
+    | Thread
+    | Message
+    | Face
+)
+"""What a Graph path can name, or an edge list."""

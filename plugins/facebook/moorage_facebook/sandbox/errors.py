@@ -77,6 +77,12 @@ def not_found(method: str, node_id: str) -> GraphError:
     return GraphError(GraphFailure(message=message, code=100, subcode=33, type="GraphMethodException"))
 
 
+def too_much() -> GraphError:
+    """1, with HTTP 500: the lists within the list are more than Graph collects at once."""
+    message = "Please reduce the amount of data you're asking for, then retry your request"
+    return GraphError(GraphFailure(message=message, code=1, status=500))
+
+
 def unknown_path(path: str) -> GraphError:
     """2500: the path has a component that Graph does not know."""
     return GraphError(GraphFailure(message=f"Unknown path components: /{path}", code=2500))

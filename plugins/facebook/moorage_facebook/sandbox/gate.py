@@ -31,6 +31,8 @@ class Gate:
             await self.inner(scope, receive, send)
             return
         fault = self._arrived(scope) if is_graph(scope) or is_dialog(scope) else None
+        if is_graph(scope) and self.world.latency():
+            await asyncio.sleep(self.world.latency())
         if fault is None:
             await self._serve(scope, receive, send)
             return

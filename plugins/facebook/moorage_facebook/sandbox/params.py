@@ -1,6 +1,8 @@
 """What a caller sent, by query, form, multipart or JSON: one flat map of strings."""
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from email.message import Message
 from urllib.parse import parse_qsl
 
@@ -72,6 +74,21 @@ def as_text(value: Json) -> str:
 def is_true(text: str) -> bool:
     """Graph's idea of a boolean in a form."""
     return text.strip().lower() in {"true", "1", "yes"}
+
+
+def moment_param(name: str, text: str) -> int:
+    """Unix seconds or ISO 8601.
+
+    Raises:
+        GraphError: 100, when it is neither.
+    """
+    if re.fullmatch(r"[0-9]{1,11}", text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise invalid(f"Param {name} must be a UNIX timestamp or an ISO 8601 time") from error
 
 
 def _pairs(text: str) -> Iterable[tuple[str, str]]:

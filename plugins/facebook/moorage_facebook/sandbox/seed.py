@@ -16,6 +16,7 @@ from moorage_facebook.sandbox.entities import (
     WhatsAppAccount,
 )
 from moorage_facebook.sandbox.scopes import WEBHOOK_FIELDS
+from moorage_facebook.sandbox.social import InstagramAccount, InstagramMedia
 from moorage_facebook.sandbox.state import World
 
 APP_ID = "1067432189054321"
@@ -23,6 +24,8 @@ USER_ID = "10206266332119368"
 BUSINESS_ID = "90817263544536271"
 WHATSAPP_ACCOUNT_ID = "104892217345098"
 PHONE_NUMBER_ID = "277905518032461"
+PAGE_ID = "1234567890"
+INSTAGRAM_ID = "17841400008460056"
 
 
 def seed(world: World) -> None:
@@ -43,6 +46,8 @@ def seed(world: World) -> None:
         _pages(world)
     if not len(world.whatsapp_accounts):
         _whatsapp(world)
+    if not len(world.instagram_accounts):
+        _instagram(world)
     if not len(world.app_subscriptions):
         for app in world.apps:
             subscribe_app(world, app)
@@ -116,6 +121,42 @@ def _whatsapp(world: World) -> None:
     )
 
 
+def _instagram(world: World) -> None:
+    """Two of the Pages have an account; the salon has none."""
+    for account in (
+        InstagramAccount(
+            id=INSTAGRAM_ID,
+            page_id=PAGE_ID,
+            username="harbour.street.shop",
+            name="Harbour Street Shop",
+            biography="Clothes and household things, a few steps from the quay.",
+        ),
+        InstagramAccount(
+            id="17841405822304914",
+            page_id="61558812340917265",
+            username="willow.and.fern",
+            name="Willow & Fern Gardens",
+        ),
+    ):
+        if account.page_id in world.pages:
+            world.instagram_accounts.put(account)
+            _pictures(world, account)
+
+
+def _pictures(world: World, account: InstagramAccount) -> None:
+    for number, caption in enumerate(("New in: linen, sand and sea", "Behind the counter")):
+        world.instagram_media.put(
+            InstagramMedia(
+                id=world.new_id(),
+                page_id=account.page_id,
+                account_id=account.id,
+                caption=caption,
+                url=f"https://shop.example/instagram/{number + 1}.jpg",
+                created_at=world.seconds() - 86_400 * (2 - number),
+            )
+        )
+
+
 def _pages(world: World) -> None:
     shop, garden, salon = _shops()
     for page in (shop, garden, salon):
@@ -133,7 +174,7 @@ def _shops() -> tuple[Page, Page, Page]:
     everyone = {USER_ID: ALL_TASKS}
     return (
         Page(
-            id="1234567890",
+            id=PAGE_ID,
             name="Harbour Street Shop",
             category="Shopping & retail",
             category_id="200600219953504",

@@ -37,12 +37,14 @@ Row = TypeVar("Row", bound=Entity)
 
 
 class Table(Generic[Row]):
-    """Rows of one kind by id, in the order in which they came, and by one group if `group` is given."""
+    """Rows of one kind by id, in the order in which they came, and by the groups that `groups` names."""
 
-    def __init__(self, kind: str, row_type: type[Row], group: Callable[[Row], str] | None = None) -> None:
+    def __init__(
+        self, kind: str, row_type: type[Row], groups: Callable[[Row], tuple[str, ...]] = lambda _: ()
+    ) -> None:
         self.kind = kind
         self._type = row_type
-        self._group = group
+        self._groups_of = groups
         self._rows: dict[str, Row] = {}
         self._groups: dict[str, dict[str, None]] = {}
         self._dirty: dict[str, None] = {}
@@ -63,6 +65,10 @@ class Table(Generic[Row]):
         """The rows of one group, oldest first."""
         return [self._rows[row_id] for row_id in self._groups.get(group, ())]
 
+    def count(self, group: str) -> int:
+        """How many rows a group has."""
+        return len(self._groups.get(group, ()))
+
     def put(self, row: Row) -> Row:
         """Add or replace; answers the row, so that it can be made and put in one line."""
         self._hold(row)
@@ -73,8 +79,8 @@ class Table(Generic[Row]):
         row = self._rows.pop(row_id, None)
         if row is None:
             return
-        if self._group:
-            self._groups[self._group(row)].pop(row_id, None)
+        for group in self._groups_of(row):
+            self._groups[group].pop(row_id, None)
         self._dirty[row_id] = None
 
     def clear(self) -> None:
@@ -97,8 +103,8 @@ class Table(Generic[Row]):
 
     def _hold(self, row: Row) -> None:
         self._rows[row.id] = row
-        if self._group:
-            self._groups.setdefault(self._group(row), {})[row.id] = None
+        for group in self._groups_of(row):
+            self._groups.setdefault(group, {})[row.id] = None
 
 
 class StateFile:

@@ -4,7 +4,19 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from moorage_facebook.sandbox import content, leads, people, whatsapp
+from moorage_facebook.sandbox import (
+    comments,
+    content,
+    conversations,
+    instagram,
+    leads,
+    messaging,
+    people,
+    reactions,
+    subscribing,
+    whatsapp,
+    whatsapp_sending,
+)
 from moorage_facebook.sandbox.entities import CallCount, Node
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.wire import DEFAULT_VERSION, AnyRoute, AnyShape, Directory
@@ -12,8 +24,29 @@ from moorage_facebook.sandbox.wire import DEFAULT_VERSION, AnyRoute, AnyShape, D
 METHODS = frozenset({"GET", "POST", "DELETE"})
 _VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
 
-ROUTES: tuple[AnyRoute, ...] = (*people.ROUTES, *content.ROUTES, *leads.ROUTES, *whatsapp.ROUTES)
-SHAPES: tuple[AnyShape, ...] = (*people.SHAPES, *content.SHAPES, *leads.SHAPES, *whatsapp.SHAPES)
+ROUTES: tuple[AnyRoute, ...] = (
+    *people.ROUTES,
+    *content.ROUTES,
+    *subscribing.ROUTES,
+    *comments.ROUTES,
+    *reactions.ROUTES,
+    *instagram.ROUTES,
+    *messaging.ROUTES,
+    *conversations.ROUTES,
+    *leads.ROUTES,
+    *whatsapp.ROUTES,
+    *whatsapp_sending.ROUTES,
+)
+SHAPES: tuple[AnyShape, ...] = (
+    *people.SHAPES,
+    *content.SHAPES,
+    *comments.SHAPES,
+    *reactions.SHAPES,
+    *instagram.SHAPES,
+    *conversations.SHAPES,
+    *leads.SHAPES,
+    *whatsapp.SHAPES,
+)
 _BY_EDGE = {(route.method, route.node, route.edge): route for route in ROUTES}
 _BY_NODE = {shape.node: shape for shape in SHAPES}
 
@@ -23,6 +56,11 @@ _KINDS: Mapping[str, str] = {
     "LeadForm": "form",
     "WhatsAppAccount": "whatsapp-business-account",
     "PhoneNumber": "phone-number",
+    "InstagramAccount": "ig-user",
+    "InstagramMedia": "ig-media",
+    "InstagramComment": "ig-comment",
+    "Thread": "conversation",
+    "Face": "person",
 }
 
 

@@ -20,6 +20,7 @@ import httpx
 
 from moorage_facebook.sandbox.entities import App, AppSubscription, Attempt, Delivery, Lead, Page, Signing
 from moorage_facebook.sandbox.jsontext import Json, meta_json
+from moorage_facebook.sandbox.news import AS_IT_SHOULD, Manner, News, deliveries
 from moorage_facebook.sandbox.state import World
 
 _TIMEOUT = 20.0
@@ -111,6 +112,10 @@ class WebhookSender:
         body = page_body(lead.page_id, [leadgen_change(lead)], self.world.seconds())
         for app, wanted in self.listeners(page, "leadgen"):
             self.queue(app, wanted.callback_url, "page/leadgen", body)
+
+    def tell(self, news: Sequence[News], manner: Manner = AS_IT_SHOULD) -> list[Delivery]:
+        """Put news on its way to the apps that listen; answers the deliveries."""
+        return [self.submit(delivery) for delivery in deliveries(self.world, news, manner)]
 
     def queue(
         self, app: App, url: str, topic: str, body: str, *, delay: float = 0.0, lost: bool = False

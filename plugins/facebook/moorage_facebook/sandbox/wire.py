@@ -10,9 +10,10 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 
 from moorage_facebook.sandbox.entities import Node, Page
-from moorage_facebook.sandbox.errors import bad_query, invalid, no_token
+from moorage_facebook.sandbox.errors import bad_query, invalid, missing_permission, no_token
 from moorage_facebook.sandbox.fields import Field, parse_fields
 from moorage_facebook.sandbox.jsontext import Json
+from moorage_facebook.sandbox.news import News
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.tokens import Session
 
@@ -22,7 +23,11 @@ N = TypeVar("N", bound=Node)
 
 
 class WebhookDoor(Protocol):
-    """What Graph needs of the webhook sender: shaking hands with a new callback URL."""
+    """What Graph needs of the webhook sender."""
+
+    def tell(self, news: Sequence[News]) -> object:
+        """Send news to the apps that listen."""
+        ...
 
     async def shake_hands(self, callback_url: str, verify_token: str) -> str:
         """Answer why the URL did not pass, or nothing when it did."""
@@ -89,6 +94,13 @@ class AnyRoute(Protocol):
     async def __call__(self, call: Call, node: Node) -> Json: ...
 
 
+@attrs.frozen
+class Linked:
+    """A field's value that is another node: by itself its id, with fields in braces those of the node."""
+
+    node: Node
+
+
 @attrs.frozen(kw_only=True)
 class Route(Generic[N]):
     """One edge of one node type; `edge` is empty for the node itself.
@@ -124,7 +136,7 @@ class AnyShape(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
     def has(self, name: str) -> bool: ...
-    def value(self, call: Call, node: Node, name: str) -> Json: ...
+    def value(self, call: Call, node: Node, name: str) -> Json | Linked: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +146,7 @@ class Shape(Generic[N]):
     node: type[N]
     title: str
     default: tuple[str, ...]
-    readers: Mapping[str, Callable[[Call, N], Json]]
+    readers: Mapping[str, Callable[[Call, N], Json | Linked]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,7 +156,7 @@ class Shape(Generic[N]):
     def has(self, name: str) -> bool:
         return name in self.readers
 
-    def value(self, call: Call, node: Node, name: str) -> Json:
+    def value(self, call: Call, node: Node, name: str) -> Json | Linked:
         return self.readers[name](call, node) if isinstance(node, self.node) else None
 
 
@@ -183,10 +195,14 @@ async def _field_value(call: Call, node: Node, shape: AnyShape, field: Field) ->
         return node.id
     if shape.has(field.name):
         value = shape.value(call, node, field.name)
+        if isinstance(value, Linked):
+            return await render(call, value.node, field.sub)
         return prune(value, field.sub) if field.sub else value
     edge = call.directory.reader(node, field.name)
     if edge is None:
         raise invalid(f"Tried accessing nonexisting field ({field.name}) on node type ({shape.title})")
+    if not call.who.may(*edge.scopes) and call.who.token.kind != "APP":
+        raise missing_permission("GET", tuple(scope for scope in edge.scopes if not call.who.may(scope)))
     return await edge(_nested(call, node, field), node)
 
 

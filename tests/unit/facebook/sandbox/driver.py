@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import attrs
 import httpx
+import msgspec
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
@@ -28,6 +29,17 @@ SCOPES = (
     "pages_manage_metadata",
     "leads_retrieval",
     "business_management",
+)
+EVERYTHING = (
+    *SCOPES,
+    "pages_read_user_content",
+    "pages_manage_engagement",
+    "pages_messaging",
+    "instagram_basic",
+    "instagram_manage_comments",
+    "instagram_manage_messages",
+    "whatsapp_business_management",
+    "whatsapp_business_messaging",
 )
 
 
@@ -124,6 +136,27 @@ class Driver:
         answer = await self.graph("POST", f"{PAGE}/subscribed_apps", token, subscribed_fields=fields)
         assert answer.json() == {"success": True}
         return token
+
+    async def talkative(self, fields: str = "feed") -> str:
+        """Connect the first Page with every permission, subscribed to `fields`; answers its token."""
+        token = await self.page_token(token=await self.user_token(EVERYTHING))
+        answer = await self.graph("POST", f"{PAGE}/subscribed_apps", token, subscribed_fields=fields)
+        assert answer.json() == {"success": True}
+        return token
+
+    async def post(self, message: str = "Hello") -> str:
+        """A post of the first Page."""
+        token = await self.page_token()
+        made = await self.graph("POST", f"{PAGE}/feed", token, message=message)
+        return str(made.json()["id"])
+
+    async def heard(self, wanted: int) -> list[Any]:
+        """What the webhooks said, one `changes` or `messaging` element after the other."""
+        found: list[Any] = []
+        for request in await self.settled(wanted):
+            for entry in msgspec.json.decode(request.content)["entry"]:
+                found += entry.get("changes", entry.get("messaging", []))
+        return found
 
     async def settled(self, wanted: int) -> list[httpx.Request]:
         """Wait until the host got `wanted` webhooks."""

@@ -1,0 +1,229 @@
+"""What Graph shows of conversations: the threads of a Page, their messages, and who people are.
+
+https://developers.facebook.com/docs/graph-api/reference/page/conversations ·
+https://developers.facebook.com/docs/graph-api/reference/conversation ·
+https://developers.facebook.com/docs/messenger-platform/identity/user-profile
+"""
+
+from moorage_facebook.sandbox.entities import Page
+from moorage_facebook.sandbox.errors import invalid
+from moorage_facebook.sandbox.faces import author_name
+from moorage_facebook.sandbox.jsontext import Json, graph_time
+from moorage_facebook.sandbox.messaging import INSTAGRAM, MESSENGER
+from moorage_facebook.sandbox.paging import connection, newest_first
+from moorage_facebook.sandbox.social import Face, InstagramAccount, Message, Thread
+from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.threads import is_open, written
+from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, nothing, render
+
+_SNIPPET = 100
+
+
+async def list_page_threads(call: Call, page: Page) -> Json:
+    """`GET /{page}/conversations`: the newest first; `platform=instagram` for the account's.
+
+    Raises:
+        GraphError: 100 for another platform.
+    """
+    platform = call.param("platform").lower() or "messenger"
+    if platform not in {"messenger", "instagram"}:
+        raise invalid("Param platform must be one of {INSTAGRAM, MESSENGER}")
+    account = call.world.instagram_of(page)
+    if platform == "instagram":
+        return await _listed(call, account.id if account else "")
+    return await _listed(call, page.id)
+
+
+async def list_account_threads(call: Call, account: InstagramAccount) -> Json:
+    """`GET /{ig}/conversations`."""
+    return await _listed(call, account.id)
+
+
+async def _listed(call: Call, channel_id: str) -> Json:
+    threads = call.world.threads.of(channel_id)
+    if call.param("user_id"):
+        threads = [row for row in threads if row.person_id == call.param("user_id")]
+    return await connection(call, newest_first(threads, _touched), _touched)
+
+
+async def read_thread(call: Call, thread: Thread) -> Json:
+    """`GET /{conversation}`."""
+    return await render(call, thread, call.fields())
+
+
+async def list_messages(call: Call, thread: Thread) -> Json:
+    """`GET /{conversation}/messages`: the newest first."""
+    rows = [row for row in reversed(written(call.world, thread)) if not row.is_removed]
+    return await connection(call, rows, _sent)
+
+
+async def read_message(call: Call, message: Message) -> Json:
+    """`GET /{message}`."""
+    return await render(call, message, call.fields())
+
+
+async def read_person(call: Call, face: Face) -> Json:
+    """`GET /{page-scoped id}`: who wrote."""
+    return await render(call, face, call.fields())
+
+
+def _touched(thread: Thread) -> int:
+    return thread.updated_at
+
+
+def _sent(message: Message) -> int:
+    return message.created_ms
+
+
+def unread(world: World, thread: Thread) -> int:
+    """How many messages of the person the business has not seen."""
+    return sum(
+        row.direction == "in" and row.created_ms > thread.seen_at for row in world.messages.of(thread.id)
+    )
+
+
+def _snippet(call: Call, thread: Thread) -> Json:
+    rows = [row for row in written(call.world, thread) if not row.is_removed]
+    return rows[-1].text[:_SNIPPET] if rows else None
+
+
+def _ours(world: World, channel_id: str) -> dict[str, Json]:
+    account = world.instagram_accounts.get(channel_id)
+    if account is not None:
+        return {"username": account.username, "id": account.id}
+    page = world.pages.get(channel_id)
+    return {"name": page.name if page else "", "id": channel_id}
+
+
+def _theirs(world: World, person_id: str, channel_id: str) -> dict[str, Json]:
+    face = world.faces.get(person_id)
+    if channel_id in world.instagram_accounts:
+        return {"username": face.username if face else "", "id": person_id}
+    return {"name": author_name(world, person_id), "id": person_id}
+
+
+def _participants(call: Call, thread: Thread) -> Json:
+    world = call.world
+    return {"data": [_theirs(world, thread.person_id, thread.channel_id), _ours(world, thread.channel_id)]}
+
+
+def _from(call: Call, message: Message) -> Json:
+    if message.direction == "out":
+        return _ours(call.world, message.channel_id)
+    return _theirs(call.world, message.person_id, message.channel_id)
+
+
+def _to(call: Call, message: Message) -> Json:
+    if message.direction == "in":
+        return {"data": [_ours(call.world, message.channel_id)]}
+    return {"data": [_theirs(call.world, message.person_id, message.channel_id)]}
+
+
+def _attachments(_: Call, message: Message) -> Json:
+    data: list[Json] = [
+        {
+            "id": f"{message.id[-12:]}{number}",
+            "mime_type": f"{part.type}/*",
+            "name": part.name,
+            "file_url": part.url,
+        }
+        for number, part in enumerate(message.parts)
+    ]
+    return {"data": data} if data else None
+
+
+def _link(call: Call, thread: Thread) -> Json:
+    return f"{call.world.plan.base_url.rstrip('/')}/sandbox/threads/{thread.id}"
+
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route[Page](
+        method="GET",
+        node=Page,
+        edge="conversations",
+        handle=list_page_threads,
+        scopes=MESSENGER,
+        page_token=True,
+        usage="messenger",
+    ),
+    Route[InstagramAccount](
+        method="GET",
+        node=InstagramAccount,
+        edge="conversations",
+        handle=list_account_threads,
+        scopes=INSTAGRAM,
+        page_token=True,
+        usage="messenger",
+    ),
+    Route[Thread](
+        method="GET", node=Thread, handle=read_thread, scopes=MESSENGER, page_token=True, usage="messenger"
+    ),
+    Route[Thread](
+        method="GET",
+        node=Thread,
+        edge="messages",
+        handle=list_messages,
+        scopes=MESSENGER,
+        page_token=True,
+        usage="messenger",
+    ),
+    Route[Message](
+        method="GET", node=Message, handle=read_message, scopes=MESSENGER, page_token=True, usage="messenger"
+    ),
+    Route[Face](
+        method="GET", node=Face, handle=read_person, scopes=MESSENGER, page_token=True, usage="messenger"
+    ),
+)
+
+SHAPES: tuple[AnyShape, ...] = (
+    Shape[Thread](
+        node=Thread,
+        title="UnifiedThread",
+        default=("link", "updated_time"),
+        readers={
+            "link": _link,
+            "updated_time": lambda _, thread: graph_time(thread.updated_at // 1_000),
+            "message_count": lambda call, thread: call.world.messages.count(thread.id),
+            "unread_count": lambda call, thread: unread(call.world, thread),
+            "snippet": _snippet,
+            "participants": _participants,
+            "senders": _participants,
+            "can_reply": lambda call, thread: is_open(call.world, thread),
+            "folder": lambda _, __: "inbox",
+            "is_subscribed": lambda _, __: True,
+            "name": nothing,
+            "scoped_thread_key": nothing,
+            "wallpaper": nothing,
+        },
+    ),
+    Shape[Message](
+        node=Message,
+        title="Message",
+        default=("created_time",),
+        readers={
+            "created_time": lambda _, message: graph_time(message.created_at),
+            "message": lambda _, message: message.text,
+            "from": _from,
+            "to": _to,
+            "attachments": _attachments,
+            "tags": lambda _, __: {"data": [{"name": "inbox"}]},
+            "is_unsupported": lambda _, __: None,
+            "reply_to": lambda _, message: {"mid": message.reply_to} if message.reply_to else None,
+            "sticker": nothing,
+            "shares": nothing,
+            "thread_id": nothing,
+        },
+    ),
+    Shape[Face](
+        node=Face,
+        title="User",
+        default=("first_name", "last_name", "profile_pic"),
+        readers={
+            "name": lambda _, face: face.name,
+            "first_name": lambda _, face: face.name.split(" ")[0],
+            "last_name": lambda _, face: face.name.rpartition(" ")[2],
+            "username": lambda _, face: face.username or None,
+            "profile_pic": lambda call, _: f"{call.world.plan.base_url}/sandbox/static/person.svg",
+        },
+    ),
+)
