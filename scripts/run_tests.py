@@ -1,5 +1,8 @@
 """`make test`: the checks, then every test, then one line that counts them.
 
+Without arguments in two parts: what can bear company runs on all cores, then what measures time, kills
+processes or drives a browser runs alone. With arguments, pytest gets just those.
+
 The last line is always `N passed, N failed, N skipped`. A failed `make check`, a missing browser
 (in CI) and a pytest that died each count as one failure, so that line and exit code never disagree.
 """
@@ -15,6 +18,8 @@ from xml.etree import ElementTree as ET
 from scripts.browser import VARIABLES, BrowserMissingError, ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
+TOGETHER = ("tests/architecture", "tests/contract", "tests/oracles", "tests/unit")
+ALONE = ("tests/routes", "tests/e2e", "tests/chaos")
 
 
 class Tally(NamedTuple):
@@ -26,6 +31,10 @@ class Tally(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Both runs as one."""
+        return Tally(*map(sum, zip(self, other, strict=True)))
 
     def plus_failures(self, count: int) -> "Tally":
         """The same run with `count` more failures."""
@@ -45,26 +54,40 @@ def tally_from_junit(report: Path) -> Tally:
     return Tally(total - failures - errors - skipped, failures + errors, skipped)
 
 
-def judge(tally: Tally, pytest_code: int, other_failures: int) -> Tally:
-    """Add what no test counted: other failures, a pytest that broke, a run in which nothing ran."""
+def judge(tally: Tally, pytest_code: int) -> Tally:
+    """Add what no test counted: a pytest that broke, a run in which nothing ran."""
     if not tally.failed and (pytest_code or not tally.passed):
         print(f"pytest ended with code {pytest_code} after {tally}: that is a failure", flush=True)
-        tally = tally.plus_failures(1)
-    return tally.plus_failures(other_failures)
+        return tally.plus_failures(1)
+    return tally
 
 
 def main(pytest_args: list[str]) -> int:
     """Check, test, count."""
     problems = [problem for problem in (_check(), _browser()) if problem]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "junit.xml"
-        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *pytest_args]
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
-        tally = judge(tally_from_junit(report), code, len(problems))
+    tally = Tally()
+    for arguments in [pytest_args] if pytest_args else _parts():
+        tally = tally.plus(_run(arguments))
+    tally = tally.plus_failures(len(problems))
     for problem in problems:
         print(f"FAILED, counted as one failure: {problem}")
     print(tally, flush=True)
     return 1 if tally.failed else 0
+
+
+def _parts() -> list[list[str]]:
+    """The arguments of each part. A file's tests stay together: they share what is dear to set up."""
+    cores = str(min(os.cpu_count() or 1, 8))
+    return [["-n", cores, "--dist", "loadfile", *TOGETHER], [*ALONE]]
+
+
+def _run(arguments: list[str]) -> Tally:
+    """One pytest, and what became of its tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        return judge(tally_from_junit(report), code)
 
 
 def _check() -> str | None:

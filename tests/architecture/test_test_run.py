@@ -24,23 +24,31 @@ def test_a_broken_report_is_no_pass(tmp_path: Path, report: str | None) -> None:
     if report is not None:
         path.write_text(report)
 
-    assert judge(tally_from_junit(path), pytest_code=-9, other_failures=0) == Tally(0, 1, 0)
+    assert judge(tally_from_junit(path), pytest_code=-9) == Tally(0, 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("tally", "code", "other", "expected"),
+    ("tally", "code", "expected"),
     [
-        (Tally(5, 0, 1), 0, 0, Tally(5, 0, 1)),
-        (Tally(5, 2, 0), 1, 0, Tally(5, 2, 0)),
-        (Tally(5, 0, 0), 0, 1, Tally(5, 1, 0)),
-        (Tally(5, 0, 0), 3, 0, Tally(5, 1, 0)),
-        (Tally(0, 0, 4), 0, 0, Tally(0, 1, 4)),
-        (Tally(0, 0, 0), 5, 0, Tally(0, 1, 0)),
+        (Tally(5, 0, 1), 0, Tally(5, 0, 1)),
+        (Tally(5, 2, 0), 1, Tally(5, 2, 0)),
+        (Tally(5, 0, 0), 3, Tally(5, 1, 0)),
+        (Tally(0, 0, 4), 0, Tally(0, 1, 4)),
+        (Tally(0, 0, 0), 5, Tally(0, 1, 0)),
     ],
 )
-def test_what_no_test_counted_fails(tally: Tally, code: int, other: int, expected: Tally) -> None:
-    """A failed check, a crash and a run in which nothing ran end in a failure."""
-    assert judge(tally, code, other) == expected
+def test_what_no_test_counted_fails(tally: Tally, code: int, expected: Tally) -> None:
+    """A crash and a run in which nothing ran end in a failure."""
+    assert judge(tally, code) == expected
+
+
+def test_every_test_belongs_to_one_part() -> None:
+    """A folder that neither part names would never run."""
+    folders = {f"tests/{path.parent.name}" for path in (run_tests.ROOT / "tests").glob("*/test_*.py")}
+    folders |= {f"tests/{path.parents[1].name}" for path in (run_tests.ROOT / "tests").glob("*/*/test_*.py")}
+
+    assert folders == {*run_tests.TOGETHER, *run_tests.ALONE}
+    assert not set(run_tests.TOGETHER) & set(run_tests.ALONE)
 
 
 @pytest.mark.parametrize(("problem", "code"), [(None, 0), ("make check", 1)])
