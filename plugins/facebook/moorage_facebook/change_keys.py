@@ -110,7 +110,7 @@ def change_from(context: ChangeContext, happened: object) -> Change:
 
 
 def _kind(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
-    """Meta's own words, joined: `page.feed.comment.add`, `page.messaging.read`, `instagram.comments`."""
+    """Meta's own words, joined: `page.feed.comment.add`, `page.messaging.read`, `….statuses.sent`."""
     if context.source in {"messaging", "standby"}:
         words = [context.topic, context.source, _happening(change)]
     elif context.source == "entry":
@@ -118,7 +118,9 @@ def _kind(context: ChangeContext, change: Mapping[str, object], value: Mapping[s
     else:
         words = [context.topic, *(text(part) for part in (change.get("field"), value.get("item")))]
         words.append(text(value.get("verb")) or text(change.get("verb")))
-        words += [name for name in ("statuses", "message_echoes") if value.get(name)]
+        name, told = happening_in(value)
+        words += [name if name in {"statuses", "message_echoes"} else ""]
+        words += [text(told.get("status" if name == "statuses" else "type"))]
     return ".".join(filter(None, map(_tidy, words)))[:_MAX_KIND] or "unknown"
 
 

@@ -114,6 +114,8 @@ class Happening:
             return next((name for name in self.change if name not in FRAME), "")
         if self.list_name == "statuses":
             return "status"
+        if not self.told and "errors" in self.value:
+            return "errors"
         return text(self.told.get("type")) or text(self.value.get("item"))
 
     @cached_property

@@ -171,13 +171,13 @@ def _whatsapp(
 
 _WHATSAPP: Final = (
     _whatsapp(_CHATS, _TYPES, whatsapp.message, *_SEEN),
-    _whatsapp(_CHATS, ("system",), whatsapp.renumbered, *_SEEN),
+    _whatsapp(_CHATS, ("system",), whatsapp.renumbered, MessageSeen, PersonLinked),
     _whatsapp(_CHATS, ("reaction",), whatsapp.reaction, ReactionSet, ReactionRemoved, PersonLinked),
     _whatsapp(_CHATS, ("edit",), whatsapp.edited, MessageEdited),
     _whatsapp(_CHATS, ("revoke",), whatsapp.revoked, MessageRemoved),
     _whatsapp(_CHATS, ("status",), whatsapp.status, MessageDelivery, verbs=tuple(whatsapp.STATES)),
     _whatsapp(_CHATS, ("status",), whatsapp.status_deleted, MessageRemoved, verbs=("deleted",)),
-    _whatsapp(_CHATS, ("",), whatsapp.failed, ChannelNotice),
+    _whatsapp(_CHATS, ("errors",), whatsapp.failed, ChannelNotice),
     Row(WHATSAPP, _CHATS, (ANY,), (ANY,), whatsapp.message, _SEEN, is_guess=True),
     _whatsapp(("calls",), (ANY,), whatsapp.called, ContactMoved, PersonLinked),
     _whatsapp(("user_preferences",), (ANY,), whatsapp.preferred, ContactMoved, PersonLinked),

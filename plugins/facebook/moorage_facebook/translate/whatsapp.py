@@ -22,6 +22,7 @@ from moorage_facebook.translate.happening import (
     name_of,
     notice,
     prose,
+    said,
 )
 from moorage_facebook.translate.whatsapp_content import content_of
 from moorage_ports.events import (
@@ -219,7 +220,7 @@ def failed(happening: Happening) -> Events:
     if not code and not words:
         return None
     return (
-        notice(happening, "whatsapp.error", severity=Severity.PROBLEM, told=words, details={"code": code}),
+        notice(happening, "whatsapp.error", severity=Severity.PROBLEM, told=words, details=said(code=code)),
     )
 
 
