@@ -7,7 +7,7 @@ binding's declared type. Publishing calls that carry an Idempotency-Key are reme
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -17,6 +17,7 @@ import structlog
 from moorage import codec
 from moorage.auth import require_role
 from moorage.constraints import sentence_of
+from moorage.crm.messages import message_view
 from moorage.errors import problem_document, status_of
 from moorage.ids import new_id
 from moorage.logging import REQUEST_ID
@@ -34,9 +35,11 @@ from moorage_ports.errors import (
     UnknownVendorError,
     UnsupportedError,
 )
-from moorage_ports.operations import Binding, Effect, PublicationStatus, PublicationView
+from moorage_ports.events import DeliveryState
+from moorage_ports.operations import Binding, Effect, MessageView, PublicationStatus, PublicationView
 from moorage_ports.plugin import Vendor
-from moorage_ports.publications import Publication, RememberedCall
+from moorage_ports.publications import RememberedCall
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -209,9 +212,33 @@ async def _perform(addressed: Addressed, neutral: object, call: OperationCall) -
         return _answer(addressed, await addressed.handler(call, neutral))
 
 
+@attrs.frozen
+class _Made:
+    """What a call under a key has made, and whether it may still be waiting to hear what became of that."""
+
+    view: PublicationView | MessageView
+    is_under_way: bool
+    began_at: datetime
+
+
+async def _made(uow: UnitOfWork, subject_id: str) -> _Made | None:
+    """The publication or the message that bears the id which the call was given."""
+    publication = await uow.publications.get(subject_id)
+    if publication is not None:
+        is_under_way = publication.status in {PublicationStatus.PENDING, PublicationStatus.PUBLISHING}
+        return _Made(publication_view(publication), is_under_way, publication.created_at)
+    message = await uow.conversations.attempt(subject_id)
+    if message is None:
+        return None
+    is_under_way = message.record.state is DeliveryState.PENDING
+    return _Made(message_view(message), is_under_way, message.record.at)
+
+
 def _answer(addressed: Addressed, result: object) -> Answer:
-    """200, or 202 for a publication about which more will be known later."""
-    is_open = isinstance(result, PublicationView) and not result.status.is_final
+    """200, or 202 for what more will be known of later."""
+    is_open = (isinstance(result, PublicationView) and not result.status.is_final) or (
+        isinstance(result, MessageView) and result.state in {DeliveryState.PENDING, DeliveryState.UNKNOWN}
+    )
     status = 202 if is_open and addressed.effect is not Effect.READS else 200
     return Answer(status=status, body=codec.encode(addressed.binding.from_neutral(result)))
 
@@ -264,7 +291,7 @@ class _Remembered:
                 return first
             if first.begun_at is None or now - first.begun_at < _GIVEN_UP:
                 return first
-            if await uow.publications.get(first.subject_id) is not None:
+            if await _made(uow, first.subject_id) is not None:
                 return first
             await calls.forget(self._operation, self._key)
             return await calls.begin(self._operation, self._key, mine, now=now)
@@ -276,15 +303,10 @@ class _Remembered:
         if first.status:
             return Answer(status=first.status, body=first.response)
         async with self._storage.unit_of_work(self._org_id, reads_only=True) as uow:
-            publication = await uow.publications.get(first.subject_id)
-        if publication is None or self._is_awaited(publication):
+            made = await _made(uow, first.subject_id)
+        if made is None or (made.is_under_way and self._clock.now() - made.began_at < _ANSWERED_WITHIN):
             raise StillRunningError
-        return _answer(self._addressed, publication_view(publication))
-
-    def _is_awaited(self, publication: Publication) -> bool:
-        """Whether the first call may still be waiting to hear what became of it."""
-        is_open = publication.status in {PublicationStatus.PENDING, PublicationStatus.PUBLISHING}
-        return is_open and self._clock.now() - publication.created_at < _ANSWERED_WITHIN
+        return _answer(self._addressed, made.view)
 
     async def _finish(self, answer: Answer) -> None:
         """Keep the answer. It happened, so a database out of reach must not make it look as if it had not."""

@@ -17,7 +17,7 @@ import structlog
 from moorage import reconcile, syncing
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
-from moorage.operations import connecting, publishing
+from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
@@ -93,6 +93,7 @@ def register_workers(services: Services) -> None:
     jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
+    jobs.every("message sweep", timedelta(minutes=1), _bound(outgoing.give_up_on_lost, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
     jobs.every("usage meters", timedelta(hours=1), forget_meters)
     jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))

@@ -29,4 +29,9 @@ UNMAPPED_EVENTS = Counter("moorage_unmapped_events", "Happenings that no transla
 PUBLICATIONS = Counter(
     "moorage_publications", "Publications, by the status they reached", ["vendor", "status"]
 )
+MESSAGES_SENT = Counter(
+    "moorage_messages_sent",
+    "Messages and replies to comments, by how their sending ended",
+    ["vendor", "state"],
+)
 SYNCED = Counter("moorage_synced_items", "Comments and reactions that a sync has read", ["vendor"])

@@ -268,6 +268,8 @@ def state_of(message: MessageRecord, conversation: ConversationRecord) -> Delive
     """How far one of our messages got, by what was said of itself and of all up to a moment."""
     if not message.is_ours or message.state is None:
         return None
+    if not message.external_id:
+        return message.state  # an attempt: what others were read says nothing about it
     states = [message.state]
     if conversation.read_up_to is not None and message.at <= conversation.read_up_to:
         states.append(DeliveryState.READ)

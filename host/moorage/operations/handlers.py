@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from moorage.operations import channels, connecting, publishing, syncing
+from moorage.operations import answering, channels, connecting, publishing, syncing
 from moorage.services import OperationHandler
 from moorage_ports import operations
 
@@ -16,4 +16,8 @@ HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
     operations.PUBLISH.name: publishing.publish,
     operations.GET_PUBLICATION.name: publishing.get_publication,
     operations.SYNC_ACTIVITY.name: syncing.sync_activity,
+    operations.REPLY_TO_COMMENT.name: answering.reply_to_comment,
+    operations.HIDE_COMMENT.name: answering.hide_comment,
+    operations.REPLY_PRIVATELY.name: answering.reply_privately,
+    operations.SEND_MESSAGE.name: answering.send_message,
 }
