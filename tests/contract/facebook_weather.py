@@ -33,6 +33,15 @@ ANSWERS = {
 }
 
 
+def first(answer: Mapping[str, object], part: str) -> Mapping[str, object]:
+    """The first of what a control call made."""
+    rows = answer[part]
+    assert isinstance(rows, list)
+    row = rows[0]
+    assert isinstance(row, dict)
+    return row
+
+
 def _query(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
@@ -115,6 +124,20 @@ class FacebookWeather:
         lead_id = first["id"] if isinstance(first, dict) else first
         return FilledIn(form_external_id=FORM, lead_external_id=str(lead_id), answers=ANSWERS)
 
+    async def write_post(self) -> None:
+        """The one post that people talk about."""
+        await self.control("bulk", posts=1, commentsPerPost=0, reactionsPerPost=0)
+
+    async def comment(self, text: str, *, answers: str = "") -> str:
+        about = {"commentId": answers} if answers else {}
+        return str(first(await self.control("comments", text=text, **about), "comments")["id"])
+
+    async def react(self) -> str:
+        return str(first(await self.control("reactions", type="love"), "reactions")["personId"])
+
+    async def comments_shown(self) -> Sequence[str]:
+        return [str(row["text"]) for row in await self.state("comments") if not row["isHidden"]]
+
     async def pass_time(self, duration: timedelta) -> None:
         self.clock.advance(duration)
         await self.control("clock", advanceSeconds=duration.total_seconds())
@@ -167,6 +190,15 @@ def _value(lead: LeadArrived) -> Mapping[str, object]:
     }
 
 
+async def fair_weather(http: AsgiHttp, clock: FakeClock, settings: GraphSettings) -> FacebookWeather:
+    """A fresh sandbox at the moment at which the lent clock stands still."""
+    app = settings.app()
+    assert app is not None
+    world = FacebookWeather(http=http, clock=clock, app=app)
+    await world.start_clock()
+    return world
+
+
 class OnFacebook:
     """Fixtures for every contract that the Facebook plugin keeps."""
 
@@ -200,8 +232,4 @@ class OnFacebook:
 
     @pytest.fixture
     async def world(self, http: AsgiHttp, clock: FakeClock, settings: GraphSettings) -> FacebookWeather:
-        app = settings.app()
-        assert app is not None
-        world = FacebookWeather(http=http, clock=clock, app=app)
-        await world.start_clock()
-        return world
+        return await fair_weather(http, clock, settings)

@@ -1,8 +1,12 @@
 """The Facebook plugin keeps every promise that a vendor can make, against a sandbox that speaks Graph."""
 
+import attrs
 import pytest
 
 from moorage_facebook.settings import GraphSettings
+from moorage_ports.capabilities import Capability, Support
+from moorage_ports.plugin import Vendor
+from moorage_ports.testing.activity_sync import ActivitySyncContract
 from moorage_ports.testing.authorizer import AuthorizerContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
@@ -10,9 +14,10 @@ from moorage_ports.testing.lent import FakeClock
 from moorage_ports.testing.publisher import PublisherContract, SchedulingContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
-from moorage_ports.testing.vendor import VendorContract
+from moorage_ports.testing.vendor import VendorContract, registered
 from moorage_ports.testing.webhooks import WebhookSourceContract
-from tests.contract.facebook_weather import FacebookSender, OnFacebook
+from tests.contract.facebook_weather import FacebookSender, FacebookWeather, OnFacebook, fair_weather
+from tests.fakes.asgi_http import AsgiHttp
 
 
 class TestFacebookVendor(OnFacebook, VendorContract): ...
@@ -37,6 +42,22 @@ class TestFacebookScheduling(OnFacebook, SchedulingContract): ...
 
 
 class TestFacebookLeadSource(OnFacebook, LeadSourceContract): ...
+
+
+class TestFacebookActivitySync(OnFacebook, ActivitySyncContract):
+    """Over the sandbox's wall. Answers need a scope that a host asks for with the capability to answer."""
+
+    @pytest.fixture
+    def vendor(self, plugin: object) -> Vendor:
+        known = registered(plugin)
+        answering = {**known.capabilities, Capability.ANSWER_COMMENTS: Support.FULL}
+        return attrs.evolve(known, capabilities=answering)
+
+    @pytest.fixture
+    async def world(self, http: AsgiHttp, clock: FakeClock, settings: GraphSettings) -> FacebookWeather:
+        world = await fair_weather(http, clock, settings)
+        await world.write_post()
+        return world
 
 
 class TestFacebookWebhooks(OnFacebook, WebhookSourceContract):

@@ -48,7 +48,8 @@ class Watched(msgspec.Struct, array_like=True, kw_only=True):
 class Pending(msgspec.Struct, array_like=True, kw_only=True):
     """A list that is still to be read, from `after` on.
 
-    Comments are read until one was written before `until`; others until `left` are read (-1: to the end).
+    Comments are read until one was written before `until`, and `least` of them in any case; others until
+    `left` are read (-1: to the end).
     """
 
     post: str
@@ -58,6 +59,7 @@ class Pending(msgspec.Struct, array_like=True, kw_only=True):
     until: int = 0
     of: str = ""  # the comment whose replies they are
     most: int = 0  # per call, where Graph took more for too much
+    least: int = 0
 
 
 class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -48,7 +48,7 @@ from moorage_ports.errors import (
 from moorage_ports.events import CommentSeen, CrmEvent
 from moorage_ports.secret import Secret
 
-OVERLAP: Final = timedelta(minutes=10)  # what was written while the last run went on is read again
+OVERLAP: Final = timedelta(minutes=10)  # read again where a post does not say when it changed
 FIRST_POSTS: Final = 25  # per call with expansion, and how many comments (and reactions) inside each
 MOST_POSTS: Final = 50
 ENOUGH: Final = 4_000  # items of a piece: then the host gets it, whatever is left
@@ -253,11 +253,23 @@ class Run:
             return
         if before is not None and (before.comments, before.updated) == (now.comments, now.updated):
             return
-        checkpoint = self.checkpoint
-        until = checkpoint.floor
-        if before is not None:
-            until = max(checkpoint.last - int(OVERLAP.total_seconds()), checkpoint.floor)
-        self._note(Pending(post=now.post, edge=Edge.COMMENTS, left=more + MARGIN, until=until))
+        self._note(
+            Pending(
+                post=now.post,
+                edge=Edge.COMMENTS,
+                left=more + MARGIN,
+                least=more + MARGIN if before is not None else 0,
+                until=max(self._known_until(before), self.checkpoint.floor),
+            )
+        )
+
+    def _known_until(self, before: Watched | None) -> int:
+        """What was written before this moment was there when the post was counted last."""
+        if before is None:
+            return 0
+        if before.updated:  # a comment moves it, so whatever came since is no older
+            return before.updated + 1
+        return self.checkpoint.last - int(OVERLAP.total_seconds())
 
     def _note(self, pending: Pending) -> None:
         self.checkpoint.pending.append(pending)
@@ -328,11 +340,13 @@ class Run:
         self.events += wanted
         self.items += len(wanted)
         left = pending.left if pending.left < 0 else max(pending.left - len(nodes), 0)
+        least = max(pending.least - len(nodes), 0)
         is_dated = self.is_page and pending.edge is Edge.COMMENTS
-        is_wanted = not _reaches(found, pending.until) if is_dated else left != 0
+        is_wanted = left != 0
+        if is_dated:
+            left, is_wanted = -1, bool(least) or not _reaches(found, pending.until)
         if cursor is not None and is_wanted:
-            going_on = -1 if is_dated else left
-            self._note(msgspec.structs.replace(pending, after=cursor, left=going_on))
+            self._note(msgspec.structs.replace(pending, after=cursor, left=left, least=least))
 
     def _events(self, pending: Pending, nodes: Iterable[Node], at: datetime) -> Iterable[CrmEvent]:
         post_id = self._whole(pending.post)
