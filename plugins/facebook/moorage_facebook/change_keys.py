@@ -40,6 +40,9 @@ LISTS: Final = (
 # Fields that date a happening itself. `entry.time` only says when Meta sent it, so a second delivery differs.
 _OWN_TIMES: Final = ("created_time", "timestamp", "update_time", "time")
 
+# Fields of what happens once and is named by its ids; Instagram gives it no time of its own.
+_ONCE: Final = frozenset({"mentions", "story_mentions", "story_insights"})
+
 # Verbs of what happens once; whatever else is done to a thing may be done again.
 _FIRST_VERBS: Final = frozenset({"", "add", "added", "remove", "removed", "delete", "deleted"})
 
@@ -253,14 +256,18 @@ def _content_key(
     shown again, a reaction) may bear the moment of its making each time: there the entry's time counts, too.
     """
     is_first = text(value.get("verb")) in _FIRST_VERBS and text(change.get("verb")) in _FIRST_VERBS
+    is_once = context.topic == "instagram" and text(change.get("field")) in _ONCE
     parts = [context.topic, node_id(context.entry.get("id")), context.source, happened]
-    if not (is_first and (_is_dated(change) or _is_dated(value))):
+    if not is_once and not (is_first and (_is_dated(change) or _is_dated(value))):
         parts.append(context.entry.get("time"))
     return f"content:{hashlib.sha256(canonical(parts)).hexdigest()}"
 
 
 def _is_dated(told: Mapping[str, object]) -> bool:
-    return any(told.get(name) for name in _OWN_TIMES)
+    """Whether it says when. A mark does so by the moment up to which it speaks."""
+    return any(told.get(name) for name in _OWN_TIMES) or any(
+        record(told.get(name)).get("watermark") for name in ("delivery", "read")
+    )
 
 
 def _partition(context: ChangeContext, change: Mapping[str, object], value: Mapping[str, object]) -> str:
