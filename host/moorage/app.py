@@ -19,6 +19,7 @@ from moorage.openapi import openapi_config
 from moorage.operations.handlers import HANDLERS
 from moorage.routes.connect import connect_handlers
 from moorage.routes.crm import crm_handlers
+from moorage.routes.deliveries import delivery_handlers
 from moorage.routes.health import health_handlers
 from moorage.routes.sync import sync_handlers
 from moorage.routes.upstream import upstream_handlers
@@ -47,6 +48,7 @@ def create_app(services: Services, handlers: Handlers = HANDLERS) -> Litestar:
         *connect_handlers(services),
         *crm_handlers(services),
         *sync_handlers(services),
+        *delivery_handlers(services),
         *health_handlers(services),
     ]
     # Deliveries prove themselves. They are the one family outside the guard: the framework copies a handler
@@ -98,7 +100,7 @@ def _cors(settings: Settings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "PATCH"],
         allow_headers=["authorization", "content-type", "idempotency-key", "orgid"],
         expose_headers=["retry-after", "x-request-id"],
         max_age=600,

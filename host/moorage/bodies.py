@@ -1,12 +1,18 @@
-"""Request bodies: read whole, within a size and within a time."""
+"""What a request says: its body, read whole within a size and within a time, and its query."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from litestar import Request
 
+from moorage.codec import structure_query
 from moorage.errors import RequestTimeoutError, TooLargeError, UnsupportedEncodingError
+from moorage_ports.errors import InvalidRequestError
 
+T = TypeVar("T")
+
+MOST_PARAMETERS: Final = 32
 READ_DEADLINE: Final = 20.0  # seconds; servers in front of us cut earlier, uvicorn alone never does
 
 
@@ -48,3 +54,18 @@ async def read_body(request: Request[Any, Any, Any], *, limit: int) -> bytes:
         late = "the body did not arrive in time"
         raise RequestTimeoutError(late) from None
     return b"".join(parts)
+
+
+def query_of(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The query as a `kind`.
+
+    Raises:
+        InvalidRequestError: It does not fit.
+    """
+    query: bytes = request.scope["query_string"]
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        msg = "too many query parameters"
+        raise InvalidRequestError(msg) from None
+    return structure_query(pairs, kind)

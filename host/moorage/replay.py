@@ -26,13 +26,18 @@ class ReplayOrder:
     by: str
     states: Collection[ItemState] = (ItemState.DEAD,)
     ids: Collection[str] = ()
+    vendor: str = ""  # of this one only, if it is given
 
 
 async def find(services: Services, order: ReplayOrder, *, limit: int = AT_ONCE) -> tuple[SettledItem, ...]:
     """The oldest changes that the order names. Changes nothing."""
     async with services.storage.unit_of_work(order.org_id, reads_only=True) as uow:
         return await uow.inbox.settled(
-            states=order.states, before=services.clock.now(), ids=order.ids, limit=limit
+            states=order.states,
+            before=services.clock.now(),
+            ids=order.ids,
+            vendor=order.vendor,
+            limit=limit,
         )
 
 
@@ -45,7 +50,7 @@ async def replay(services: Services, order: ReplayOrder) -> int:
     while True:
         async with services.storage.unit_of_work(order.org_id) as uow:
             items = await uow.inbox.settled(
-                states=order.states, before=began_at, ids=order.ids, limit=AT_ONCE
+                states=order.states, before=began_at, ids=order.ids, vendor=order.vendor, limit=AT_ONCE
             )
             if not items:
                 break

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import attrs
 
 from moorage_ports.jobs import Nudge
+from moorage_ports.listing import Listing
 from moorage_ports.values import is_aware
 from moorage_ports.webhooks import Change
 
@@ -140,6 +141,21 @@ class SettledItem:
     error: str = ""
 
 
+@attrs.frozen(kw_only=True)
+class KeptItem:
+    """One kept change, for people, whatever its state; `retry_at` is of one that waits for a later try."""
+
+    id: str
+    vendor: str
+    kind: str
+    state: ItemState
+    received_at: datetime = attrs.field(validator=is_aware)
+    settled_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    retry_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    tries: int
+    error: str = ""
+
+
 class Inbox(Protocol):
     """One org's kept changes."""
 
@@ -176,9 +192,16 @@ class Inbox(Protocol):
         states: Collection[ItemState],
         before: datetime,
         ids: Collection[str] = (),
+        vendor: str = "",
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
+        ...
+
+    async def kept(
+        self, state: ItemState, *, page: int, page_size: int, vendor: str = ""
+    ) -> Listing[KeptItem]:
+        """What is in that state, the newest first; of one vendor, if it is given."""
         ...
 
     async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:

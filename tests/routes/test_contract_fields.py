@@ -10,6 +10,9 @@ import pytest
 
 from moorage.auth import issue_token
 from moorage.codec import encode
+from moorage.crm.activity import ActivityList, ActivityView
+from moorage.crm.contacts import ContactDetail, ContactList
+from moorage.crm.inbox import ConversationList, ConversationView, LastMessage, MessageList
 from moorage.crm.leads import LeadList, LeadView
 from moorage.schemas import result_schema
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
@@ -18,6 +21,7 @@ from moorage_ports.operations import (
     ChannelView,
     ConnectBegun,
     IntegrationView,
+    MessageView,
     PublicationView,
     Role,
     Selection,
@@ -29,6 +33,16 @@ LEAD = {
     *("id", "externalId", "email", "firstName", "lastName", "phone", "company", "status", "stage", "source"),
     *("formId", "campaignId", "adId", "contactId", "properties", "createdAt"),
 }
+CONVERSATION = {
+    *("id", "vendor", "kind", "surface", "subject", "contactId", "status", "unreadCount", "lastMessage"),
+    *("channelId", "assignee", "tags", "updatedAt"),
+}
+MESSAGE = {
+    *("id", "externalId", "conversationId", "direction", "author", "text", "attachments", "state", "at"),
+}
+ACTIVITY = {"id", "vendor", "kind", "channelId", "postExternalId", "contactId", "at"}
+CONTACT = {"id", "name", "score", "identities", "firstSeenAt", "lastSeenAt", "signals"}
+PAGE = {"items", "total", "page", "pageSize"}
 TABLE: list[tuple[type[object], set[str]]] = [
     (ConnectBegun, {"authUrl", "state", "scopes", "addedScopes"}),
     (IntegrationView, {"id", "vendor", "status", "channels", "grantedScopes", "missingScopes"}),
@@ -37,7 +51,12 @@ TABLE: list[tuple[type[object], set[str]]] = [
     (Selection, {"selected", "subscribed", "problems"}),
     (PublicationView, {"id", "status", "steps"}),
     (LeadView, LEAD),
-    (LeadList, {"items", "total", "page", "pageSize"}),
+    (ConversationView, CONVERSATION),
+    (LastMessage, {"id", "text", "at", "direction"}),
+    (MessageView, MESSAGE),
+    (ActivityView, ACTIVITY),
+    (ContactDetail, CONTACT),
+    *((kind, PAGE) for kind in (LeadList, ConversationList, MessageList, ActivityList, ContactList)),
 ]
 BASE = "/upstream/call/memory-provider"
 

@@ -9,9 +9,11 @@ import attrs
 import structlog
 from sqlalchemy import Connection, RowMapping, and_, false, func, literal_column, or_, select
 
+from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
-from moorage_ports.inbox import InboxItem, ItemState, SettledItem, Settlement
+from moorage_ports.inbox import InboxItem, ItemState, KeptItem, SettledItem, Settlement
+from moorage_ports.listing import Listing
 from moorage_ports.secret_store import SealError
 
 log = structlog.get_logger(__name__)
@@ -118,6 +120,7 @@ class SqlInbox:
         states: Collection[ItemState],
         before: datetime,
         ids: Collection[str] = (),
+        vendor: str = "",
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
@@ -127,10 +130,28 @@ class SqlInbox:
         ]
         if ids:
             where.append(INBOX.c.key_digest.in_(_digests(ids)))
+        if vendor:
+            where.append(INBOX.c.vendor == vendor)
         order = (INBOX.c.seq,)
         return await self._gate.run(
             lambda org: tuple(_settled(row) for row in org.rows(INBOX, *where, order_by=order, limit=limit))
         )
+
+    async def kept(
+        self, state: ItemState, *, page: int, page_size: int, vendor: str = ""
+    ) -> Listing[KeptItem]:
+        """What is in that state, the newest first; of one vendor, if it is given."""
+        asked = Page(page, page_size)
+        where = [_is(state)]
+        if vendor:
+            where.append(INBOX.c.vendor == vendor)
+
+        def work(org: Tenant) -> Listing[KeptItem]:
+            newest = (INBOX.c.seq.desc(),)
+            rows = org.rows(INBOX, *where, order_by=newest, limit=asked.size, offset=asked.offset)
+            return asked.of(map(_kept, rows), org.count(INBOX, *where))
+
+        return await self._gate.run(work)
 
     async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:
         """Make settled items pending again; answers the buckets that have work now."""
@@ -245,6 +266,20 @@ def _settled(row: RowMapping) -> SettledItem:
         state=row["state"],
         received_at=row["received_at"],
         settled_at=row["settled_at"],
+        tries=row["tries"],
+        error=row["last_error"],
+    )
+
+
+def _kept(row: RowMapping) -> KeptItem:
+    return KeptItem(
+        id=bytes(row["key_digest"]).hex(),
+        vendor=row["vendor"],
+        kind=row["kind"],
+        state=row["state"],
+        received_at=row["received_at"],
+        settled_at=row["settled_at"],
+        retry_at=row["next_at"],
         tries=row["tries"],
         error=row["last_error"],
     )

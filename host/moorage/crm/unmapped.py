@@ -5,7 +5,9 @@ from datetime import datetime
 
 import attrs
 
+from moorage.services import Services
 from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, UnmappedRecord, record_id
+from moorage_ports.values import is_aware
 
 
 @attrs.frozen(kw_only=True)
@@ -30,3 +32,41 @@ async def count_unmapped(records: CrmRecords, items: Sequence[UnmappedItem], now
         record.last_at = max(record.last_at, now)
         record.item_id = item.item_id
     await records.save(Ledger(unmapped=known))
+
+
+@attrs.frozen(kw_only=True)
+class UnmappedView:
+    """A kind that nobody has mapped; `delivery_id` is the last one, to replay once somebody has."""
+
+    vendor: str
+    kind: str
+    count: int
+    first_at: datetime = attrs.field(validator=is_aware)
+    last_at: datetime = attrs.field(validator=is_aware)
+    delivery_id: str
+
+
+@attrs.frozen(kw_only=True)
+class UnmappedList:
+    """All of them, the most frequent first."""
+
+    items: tuple[UnmappedView, ...]
+
+
+async def list_unmapped(services: Services, org_id: str) -> UnmappedList:
+    """The drift report of an org."""
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        kinds = await uow.contacts.unmapped()
+    return UnmappedList(
+        items=tuple(
+            UnmappedView(
+                vendor=kind.vendor,
+                kind=kind.kind,
+                count=kind.count,
+                first_at=kind.first_at,
+                last_at=kind.last_at,
+                delivery_id=kind.item_id,
+            )
+            for kind in kinds
+        )
+    )

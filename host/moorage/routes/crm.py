@@ -1,40 +1,83 @@
-"""The embedded CRM over HTTP: leads, listed and one by one."""
+"""The embedded CRM over HTTP: every route below `/crm`."""
 
-from typing import Any, Final
-from urllib.parse import parse_qsl
+from typing import Any
 
 from litestar import MediaType, Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
 from moorage.auth import caller_of
-from moorage.codec import encode, structure_query
+from moorage.bodies import query_of
+from moorage.codec import encode
+from moorage.crm.activity import (
+    ActivityQuery,
+    NoticeQuery,
+    PostQuery,
+    list_activity,
+    list_notices,
+    list_posts,
+)
+from moorage.crm.contacts import ContactQuery, get_contact, list_contacts
 from moorage.crm.leads import LeadQuery, get_lead, list_leads
+from moorage.routes.inbox import inbox_handlers
 from moorage.services import Services
-from moorage_ports.errors import InvalidRequestError
-
-_MOST_PARAMETERS: Final = 32
 
 
 def crm_handlers(services: Services) -> list[BaseRouteHandler]:
-    """The routes `/crm/leads/detail` and `/crm/leads/detail/{id}`."""
+    """The routes of leads, contacts, the inbox, activity and notices."""
+    return [
+        *_leads(services),
+        *_contacts(services),
+        *inbox_handlers(services),
+        *_social(services),
+    ]
 
+
+def _leads(services: Services) -> list[BaseRouteHandler]:
     @get("/crm/leads/detail", name="list_leads", summary="List leads, newest first.")
     async def leads(request: Request[Any, Any, Any]) -> Response[bytes]:
-        query = structure_query(_parameters(request.scope["query_string"]), LeadQuery)
-        found = await list_leads(services, caller_of(request).org_id, query)
-        return Response(encode(found), media_type=MediaType.JSON)
+        query = query_of(request, LeadQuery)
+        return _json(await list_leads(services, caller_of(request).org_id, query))
 
     @get("/crm/leads/detail/{lead_id:str}", name="get_lead", summary="Read one lead.")
     async def lead(request: Request[Any, Any, Any]) -> Response[bytes]:
         found = await get_lead(services, caller_of(request).org_id, request.path_params["lead_id"])
-        return Response(encode(found), media_type=MediaType.JSON)
+        return _json(found)
 
     return [leads, lead]
 
 
-def _parameters(query: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
-    except ValueError:
-        msg = "too many query parameters"
-        raise InvalidRequestError(msg) from None
+def _contacts(services: Services) -> list[BaseRouteHandler]:
+    @get("/crm/contacts", name="list_contacts", summary="List contacts, the most engaged first.")
+    async def contacts(request: Request[Any, Any, Any]) -> Response[bytes]:
+        query = query_of(request, ContactQuery)
+        return _json(await list_contacts(services, caller_of(request).org_id, query))
+
+    @get("/crm/contacts/{contact_id:str}", name="get_contact", summary="Read one contact.")
+    async def contact(request: Request[Any, Any, Any]) -> Response[bytes]:
+        found = await get_contact(services, caller_of(request).org_id, request.path_params["contact_id"])
+        return _json(found)
+
+    return [contacts, contact]
+
+
+def _social(services: Services) -> list[BaseRouteHandler]:
+    @get("/crm/social/activity", name="list_activity", summary="List what people did, newest first.")
+    async def activity(request: Request[Any, Any, Any]) -> Response[bytes]:
+        query = query_of(request, ActivityQuery)
+        return _json(await list_activity(services, caller_of(request).org_id, query))
+
+    @get("/crm/social/posts", name="list_posts", summary="List the channels' posts, newest first.")
+    async def posts(request: Request[Any, Any, Any]) -> Response[bytes]:
+        query = query_of(request, PostQuery)
+        return _json(await list_posts(services, caller_of(request).org_id, query))
+
+    @get("/crm/notices", name="list_notices", summary="List what vendors told the channels' owner.")
+    async def notices(request: Request[Any, Any, Any]) -> Response[bytes]:
+        query = query_of(request, NoticeQuery)
+        return _json(await list_notices(services, caller_of(request).org_id, query))
+
+    return [activity, posts, notices]
+
+
+def _json(value: object) -> Response[bytes]:
+    return Response(encode(value), media_type=MediaType.JSON)

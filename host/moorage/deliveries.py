@@ -1,0 +1,132 @@
+"""Kept changes as the API shows them: what was given up, what waits; and having them worked on again."""
+
+from datetime import datetime
+from typing import Final, Literal
+
+import attrs
+from attrs.validators import deep_iterable, ge, in_, le, matches_re, max_len
+
+from moorage.replay import ReplayOrder, replay
+from moorage.services import Caller, Services
+from moorage_ports.errors import InvalidRequestError
+from moorage_ports.inbox import ItemState, KeptItem, inbox_nudge
+from moorage_ports.storage import UnitOfWork
+from moorage_ports.values import is_aware
+
+SHOWN: Final = (ItemState.DEAD.value, ItemState.PARKED.value, ItemState.PENDING.value)
+MOST_IDS: Final = 500
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryQuery:
+    """Which kept changes: a page of those in one state, of one vendor or of all."""
+
+    p: int = attrs.field(default=1, validator=[ge(1), le(1_000_000)])
+    ps: int = attrs.field(default=25, validator=[ge(1), le(500)])
+    state: str = attrs.field(default=ItemState.DEAD.value, validator=in_(SHOWN))
+    vendor: str = attrs.field(default="", validator=max_len(64))
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryView:
+    """One kept change. What is in it stays sealed; `error` is the code of what went wrong last."""
+
+    id: str
+    vendor: str
+    kind: str
+    state: str
+    received_at: datetime = attrs.field(validator=is_aware)
+    settled_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    retry_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    tries: int
+    error: str
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryList:
+    """One page of kept changes, the newest first."""
+
+    items: tuple[DeliveryView, ...]
+    total: int
+    page: int
+    page_size: int
+
+
+@attrs.frozen(kw_only=True)
+class ReplayRequest:
+    """What to work on again: these changes, or all in one state, of one vendor or of all.
+
+    `parked` tries those at once that wait for a person or for a later moment.
+    """
+
+    ids: tuple[str, ...] = attrs.field(
+        default=(), validator=[max_len(MOST_IDS), deep_iterable(matches_re(r"[0-9a-f]{2,64}"))]
+    )
+    vendor: str = attrs.field(default="", validator=max_len(64))
+    state: Literal["dead", "done", "parked"] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Replayed:
+    """How many changes are worked on again."""
+
+    replayed: int
+
+
+async def list_deliveries(services: Services, org_id: str, query: DeliveryQuery) -> DeliveryList:
+    """One page of the org's kept changes."""
+    state = ItemState(query.state)
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        page = await uow.inbox.kept(state, page=query.p, page_size=query.ps, vendor=query.vendor)
+    return DeliveryList(
+        items=tuple(map(_view, page.items)), total=page.total, page=page.page, page_size=page.page_size
+    )
+
+
+async def replay_deliveries(services: Services, caller: Caller, asked: ReplayRequest) -> Replayed:
+    """Have kept changes worked on again, as if they had just come. What had its effect has none again.
+
+    Raises:
+        InvalidRequestError: Ids are given of what is parked: that is tried together.
+    """
+    if asked.state == "parked":
+        if asked.ids:
+            msg = "what is parked is tried together"
+            raise InvalidRequestError(msg, fields={"ids": "go with the states dead and done"})
+        return await _unpark(services, caller.org_id, asked.vendor)
+    if asked.state is not None:
+        states: tuple[ItemState, ...] = (ItemState(asked.state),)
+    else:
+        states = (ItemState.DEAD, ItemState.DONE) if asked.ids else (ItemState.DEAD,)
+    order = ReplayOrder(
+        org_id=caller.org_id, by=f"user:{caller.user_id}", states=states, ids=asked.ids, vendor=asked.vendor
+    )
+    return Replayed(replayed=await replay(services, order))
+
+
+async def _unpark(services: Services, org_id: str, vendor: str) -> Replayed:
+    slugs = [vendor] if vendor else list(services.vendors.by_slug)
+    now = services.clock.now()
+    async with services.storage.unit_of_work(org_id) as uow:
+        waiting = sum([await _count(uow, slug) for slug in slugs])
+        buckets = {bucket for slug in slugs for bucket in await uow.inbox.unpark(slug, now=now)}
+        await uow.jobs.nudge(*(inbox_nudge(org_id, bucket) for bucket in sorted(buckets)))
+    return Replayed(replayed=waiting)
+
+
+async def _count(uow: UnitOfWork, vendor: str) -> int:
+    return (await uow.inbox.kept(ItemState.PARKED, page=1, page_size=1, vendor=vendor)).total
+
+
+def _view(item: KeptItem) -> DeliveryView:
+    return DeliveryView(
+        id=item.id,
+        vendor=item.vendor,
+        kind=item.kind,
+        state=item.state.value,
+        received_at=item.received_at,
+        settled_at=item.settled_at,
+        retry_at=item.retry_at,
+        tries=item.tries,
+        error=item.error,
+    )

@@ -1,0 +1,148 @@
+"""`/upstream/deliveries`, `/upstream/unmapped`: what was given up or waits, and what nobody has mapped."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from moorage_adapters.memory.news import signed
+from moorage_adapters.memory.world import CAFE, NEWSLETTER
+from moorage_ports.operations import Role
+from tests.routes.test_any_order import telling
+from tests.support.crm import ask, read
+from tests.support.harbour import ADMIN, Harbour, harbour
+
+DELIVERIES, REPLAY, UNMAPPED = "/upstream/deliveries", "/upstream/deliveries/replay", "/upstream/unmapped"
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Harbour]:
+    async with harbour(tmp_path) as made:
+        await made.connect()
+        await made.select(CAFE.id)
+        yield made
+
+
+async def give_up(host: Harbour) -> str:
+    """A form comes in, and is given up for a reason that is gone by now."""
+    host.world.fill_in(NEWSLETTER.id, {"email": ("ada@harbour.example",)})
+    await host.deliver_all()
+    async with host.storage.database.write(org_id=ADMIN.org_id) as transaction:
+        given_up = text(
+            "UPDATE inbox SET state = 'dead', tries = 8, last_error = 'internal', settled_at = :at"
+        )
+        await transaction.run(
+            lambda connection: connection.execute(given_up, {"at": host.clock.now().replace(tzinfo=None)})
+        )
+    [item] = (await read(host, DELIVERIES))["items"]
+    return str(item["id"])
+
+
+async def replay(host: Harbour, **body: object) -> int:
+    answer = await ask(host, REPLAY, method="POST", body=body)
+    assert answer.status_code == 202, answer.text
+    return msgspec.json.decode(answer.content, type=dict[str, int])["replayed"]
+
+
+async def test_what_was_given_up_is_listed_without_what_is_in_it(host: Harbour) -> None:
+    await give_up(host)
+    found = await read(host, DELIVERIES, state="dead", vendor="memory")
+    assert (found["total"], found["page"], found["pageSize"]) == (1, 1, 25)
+    [item] = found["items"]
+    assert item == {
+        "id": item["id"],
+        "vendor": "memory",
+        "kind": "slip",
+        "state": "dead",
+        "receivedAt": "2030-06-01T12:00:00Z",
+        "settledAt": "2030-06-01T12:00:00Z",
+        "tries": 8,
+        "error": "internal",
+    }
+    assert (await read(host, DELIVERIES, vendor="other"))["total"] == 0
+    for state in ("parked", "pending"):
+        assert (await read(host, DELIVERIES, state=state))["items"] == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_it_is_worked_on_again_by_route(host: Harbour, named: bool) -> None:
+    key = await give_up(host)
+    assert await replay(host, **({"ids": [key]} if named else {})) == 1
+    [item] = (await read(host, DELIVERIES, state="pending"))["items"]
+    assert (item["id"], item["tries"], item["error"]) == (key, 0, "")
+    await host.work()
+    assert [lead.email for lead in await host.leads()] == ["ada@harbour.example"]
+    assert await replay(host) == 0
+    assert await replay(host, state="done") == 1, "done once more"
+    await host.work()
+    assert len(await host.leads()) == 1
+
+
+async def test_a_replay_takes_what_fits_only(host: Harbour) -> None:
+    key = await give_up(host)
+    assert await replay(host, vendor="other") == 0
+    assert await replay(host, ids=["ab" * 16]) == 0
+    assert await replay(host, ids=[key], state="done") == 0
+    assert (await read(host, DELIVERIES))["total"] == 1
+
+
+async def test_what_is_parked_can_be_tried_at_once(host: Harbour) -> None:
+    """A person has mended it at the vendor, and does not want to wait."""
+    host.world.weather.is_closed = True
+    host.world.fill_in(NEWSLETTER.id, {"email": ("ada@harbour.example",)})
+    await host.deliver_all()
+    await host.work()
+    [waits] = (await read(host, DELIVERIES, state="pending"))["items"]
+    assert waits["retryAt"] > waits["receivedAt"]
+    host.world.weather.is_closed = False
+    await replay(host, state="parked")
+    await host.work()
+    assert len(await host.leads()) == 1
+
+
+async def test_another_orgs_deliveries_are_neither_listed_nor_replayed(host: Harbour) -> None:
+    key = await give_up(host)
+    assert (await read(host, DELIVERIES, org_id="org-b"))["total"] == 0
+    answer = await ask(host, REPLAY, method="POST", org_id="org-b", body={"ids": [key]})
+    assert answer.json() == {"replayed": 0}
+    assert (await read(host, DELIVERIES))["total"] == 1
+
+
+async def test_only_admins_see_and_replay(host: Harbour) -> None:
+    for role in (Role.VIEWER, Role.AGENT):
+        for method, path in (("GET", DELIVERIES), ("POST", REPLAY)):
+            answer = await ask(host, path, method=method, role=role)
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+MISFITS: list[tuple[dict[str, object], str]] = [
+    ({"ids": ["x; DROP TABLE"]}, "ids[0]"),
+    ({"ids": ["ab"] * 501}, "ids"),
+    ({"ids": ["ab"], "state": "parked"}, "ids"),
+    ({"state": "pending"}, "state"),
+    ({"all": True}, "all"),
+]
+
+
+async def test_an_order_that_does_not_fit_is_named(host: Harbour) -> None:
+    for body, field in MISFITS:
+        answer = await ask(host, REPLAY, method="POST", body=body)
+        assert answer.status_code == 422, answer.text
+        assert field in answer.json()["fields"]
+
+
+async def test_kinds_that_nobody_has_mapped_are_counted(host: Harbour) -> None:
+    knowing = telling(host)
+    for n in range(3):
+        body = msgspec.json.encode({"news": [{"what": "closed", "board": CAFE.id, "at": n}]})
+        assert (await knowing.deliver(signed(body, host.world.app.secret))).status_code == 200
+        await knowing.work()
+    found: dict[str, Any] = await read(host, UNMAPPED, role=Role.VIEWER)
+    [kind] = found["items"]
+    assert (kind["vendor"], kind["kind"], kind["count"]) == ("memory", "unknown", 3)
+    assert kind["firstAt"] == kind["lastAt"] == "2030-06-01T12:00:00Z"
+    assert await replay(host, ids=[kind["deliveryId"]]) == 1
+    assert (await read(host, UNMAPPED, org_id="org-b"))["items"] == []
