@@ -14,7 +14,7 @@ from moorage.operations.saving import PREVIOUS_SECRET_LIVES, forget_old_secrets
 from moorage.services import Caller
 from moorage_adapters.memory.things import READ_BOARDS, WRITE_NOTES
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
-from moorage_adapters.sqlmodel.tables import metadata
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_ports.apps import CallCount
 from moorage_ports.errors import InvalidRequestError, NotConnectedError
 from moorage_ports.integrations import IntegrationStatus

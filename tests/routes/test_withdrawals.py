@@ -15,7 +15,7 @@ from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.withdrawals import FRESH, notice
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE, MemoryWorld
-from moorage_adapters.sqlmodel.tables import metadata
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_ports.errors import Hits, ReauthorizationError
 from moorage_ports.integrations import Channel, GrantRecord, IntegrationStatus
 from moorage_ports.operations import Role

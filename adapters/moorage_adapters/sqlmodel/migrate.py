@@ -1,6 +1,6 @@
 """The schema's versions: bringing a database up to date, and asking where it stands.
 
-`python -m moorage_adapters.sqlmodel.migrate "what changes"` drafts the next version from `tables`.
+`python -m moorage_adapters.sqlmodel.migrate "what changes"` drafts the next version from `metadata`.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from moorage_adapters.sqlmodel.engine import mapping_errors, sqlite_engine, sqlite_path
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres, login_of, migrating_engine
 from moorage_adapters.sqlmodel.postgres_errors import calling_postgres
 from moorage_adapters.sqlmodel.row_security import for_system, secure
-from moorage_adapters.sqlmodel.tables import metadata
 
 T = TypeVar("T")
 
@@ -83,14 +83,14 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def differences(connection: Connection) -> list[str]:
-    """In what this connection's tables differ from `tables`."""
+    """In what this connection's tables differ from `metadata`."""
     options = {"compare_type": True, "render_as_batch": True, "include_name": is_declared}
     context = MigrationContext.configure(connection, opts=options)
     return [repr(difference) for difference in compare_metadata(context, metadata)]
 
 
 def is_declared(name: str | None, kind: str, _: object) -> bool:
-    """Whether `tables` should know it: how a database searches for words is its own business."""
+    """Whether `metadata` should know it: how a database searches for words is its own business."""
     return not (kind == "table" and name is not None and name.startswith("search_words"))
 
 
@@ -128,7 +128,7 @@ def _on_sqlite(url: str, work: Callable[[Connection], T]) -> T:
 
 
 def draft(message: str) -> None:
-    """Write the next version's file from how `tables` differs from the newest version."""
+    """Write the next version's file from how `metadata` differs from the newest version."""
     with tempfile.TemporaryDirectory() as folder:
         engine = sqlite_engine(Path(folder) / "draft.db", "BEGIN IMMEDIATE")
         with engine.begin() as connection:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from moorage_adapters.sqlmodel.tables import metadata
+from moorage_adapters.sqlmodel.metadata import metadata
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Every table, those of the CRM in `crm_tables`. Declarations only: stores use the Core tables below, no ORM.
+"""Most tables; `metadata` has all of them. Declarations only: stores use the Core tables below, no ORM.
 
 Every table of a tenant begins its primary key with `org_id`, so that `tenant.Tenant` can bind it and orgs can
 be spread over databases later. Index columns hold no personal data: what must be found by such a value is
@@ -20,14 +20,11 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from moorage_adapters.sqlmodel import crm_tables as crm_tables
 from moorage_adapters.sqlmodel.schema import BIG_KEY, Base, core, partial
 from moorage_adapters.sqlmodel.types import DIGEST, CleanText, EnumValue, TextLists, Texts, UtcDateTime
 from moorage_ports.inbox import ItemState
 from moorage_ports.integrations import ConnectMode, IntegrationStatus
 from moorage_ports.operations import PublicationStatus, Role
-
-metadata = Base.metadata
 
 # Keys and secrets ----------------------------------------------------------------------------
 
@@ -450,4 +447,3 @@ USAGE_METER = core(UsageMeterRow)
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
 IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)
-from moorage_adapters.sqlmodel import sync_tables as sync_tables  # noqa: E402 - so that `metadata` is whole

@@ -1,17 +1,22 @@
 """Migrations: they lead to exactly the tables that the program declares, and leave rows alone."""
 
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 
+import moorage_adapters.sqlmodel
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.engine import sqlite_engine
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_adapters.sqlmodel.tables import metadata
 from moorage_ports.errors import UnavailableError
 from tests.unit.adapters.things import connect, lead
 
@@ -92,3 +97,12 @@ def test_every_tables_rows_belong_to_an_org_or_are_known_not_to() -> None:
         if name not in over_all_orgs:
             assert next(iter(table.primary_key.columns)).name == "org_id", name
     assert set(over_all_orgs) < set(metadata.tables)
+
+
+def test_the_metadata_is_whole_whoever_imports_it_and_whatever_else_they_do_not() -> None:
+    """What it lacked would be neither migrated nor guarded."""
+    for module in pkgutil.iter_modules(moorage_adapters.sqlmodel.__path__):
+        import_module(f"moorage_adapters.sqlmodel.{module.name}")
+    alone = "from moorage_adapters.sqlmodel.metadata import metadata; print(*metadata.tables)"
+    said = subprocess.run([sys.executable, "-c", alone], check=True, capture_output=True, text=True).stdout
+    assert set(said.split()) == set(metadata.tables)

@@ -13,10 +13,11 @@ from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.row_security import APP_ROLE, JOB_TABLES
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_adapters.sqlmodel.tables import LEAD, metadata
+from moorage_adapters.sqlmodel.tables import LEAD
 from moorage_ports.inbox import Kept, Unreadable
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef

@@ -6,8 +6,8 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import TypeDecorator
 
+from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.migrate import is_declared
-from moorage_adapters.sqlmodel.tables import metadata
 
 
 def plain_type(kind: str, item: object, _: AutogenContext) -> str | Literal[False]:
