@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
+import msgspec
 
 from moorage_facebook.sandbox.fields import Field, parse_fields
 from moorage_ports.http import HttpAnswer, HttpClient, HttpRequest
@@ -29,16 +30,29 @@ GAPS: Mapping[tuple[str, str], frozenset[str]] = {
     # https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
     ("LeadgenForm", "GET leads"): frozenset({"filtering"}),
     # https://developers.facebook.com/docs/graph-api/results (time-based pagination)
-    ("Page", "GET published_posts"): frozenset({"since"}),
+    # https://developers.facebook.com/docs/graph-api/reference/page/feed (summary)
+    ("Page", "GET published_posts"): frozenset({"since", "summary"}),
     # https://developers.facebook.com/docs/graph-api/reference/user/accounts
     ("Page", "fields"): frozenset({"tasks"}),
+    # https://developers.facebook.com/docs/graph-api/reference/object/reactions
+    ("Profile", "fields"): frozenset({"type"}),
 }
 
 # Nodes that the SDK has no class for, with the fields of their page.
 # https://developers.facebook.com/docs/graph-api/reference/story-attachment
 UNCLASSED: Mapping[tuple[str, str], frozenset[str]] = {
     ("PagePost", "GET attachments"): frozenset(
-        {"description", "media", "media_type", "subattachments", "target", "title", "type", "unshimmed_url"}
+        {
+            "description",
+            "media",
+            "media_type",
+            "subattachments",
+            "target",
+            "title",
+            "type",
+            "unshimmed_url",
+            "url",
+        }
     ),
 }
 
@@ -98,6 +112,23 @@ def _unknown_fields(spec: Spec, node: str, edge: str, fields: Sequence[Field]) -
             yield from _unknown_fields(spec, kind, inner, field.sub)
         elif field.name not in known | {"id"}:
             yield f"{node} {edge} has no field {field.name}"
+
+
+def unbatched(request: HttpRequest) -> Iterator[HttpRequest]:
+    """The calls within a request: itself, or what it carries as a batch."""
+    sent = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+    if "batch" not in sent:
+        yield request
+        return
+    for item in msgspec.json.decode(sent["batch"], type=list[dict[str, str]]):
+        inside = dict(parse_qsl(urlsplit(item["relative_url"]).query))
+        inside |= dict(parse_qsl(item.get("body", "")))
+        yield HttpRequest(
+            method=item["method"],
+            url=f"{request.url.rstrip('/')}/{item['relative_url']}",
+            headers={"authorization": f"Bearer {inside['access_token']}"},
+            body=item.get("body", "").encode(),
+        )
 
 
 def asked(request: HttpRequest, kinds: Mapping[str, str], me: str) -> Asked:

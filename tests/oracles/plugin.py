@@ -8,6 +8,7 @@ import attrs
 
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
+from moorage_facebook.activity_sync import GraphActivitySync, activity_sync
 from moorage_facebook.authorizer import GraphAuthorizer, authorizer
 from moorage_facebook.directory import GraphDirectory, directory
 from moorage_facebook.lead_source import GraphLeadSource, lead_source
@@ -23,7 +24,14 @@ from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
 from tests.oracles.sandbox import REDIRECT_URI, ServedSandbox
 
 GRANT = "grant-1"
-CAPABILITIES = (Capability.PUBLISH_POSTS, Capability.RECEIVE_LEADS, Capability.MANAGE_BUSINESSES)
+INSTAGRAM = ("instagram_basic", "instagram_manage_comments")
+CAPABILITIES = (
+    Capability.PUBLISH_POSTS,
+    Capability.RECEIVE_LEADS,
+    Capability.SYNC_ACTIVITY,
+    Capability.ANSWER_COMMENTS,
+    Capability.MANAGE_BUSINESSES,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +43,7 @@ class ConnectedPlugin:
     publisher: GraphPublisher
     subscriptions: GraphSubscriptions
     lead_source: GraphLeadSource
+    activity_sync: GraphActivitySync
     token_vault: GraphTokenVault
 
 
@@ -59,13 +68,14 @@ def ports(sandbox: ServedSandbox, http: HttpClient) -> ConnectedPlugin:
         publisher=publisher(context),
         subscriptions=subscriptions(context),
         lead_source=lead_source(context),
+        activity_sync=activity_sync(context),
         token_vault=token_vault(context),
     )
 
 
 async def connect(plugin: ConnectedPlugin, sandbox: ServedSandbox, *, without: Sequence[str] = ()) -> None:
     """A person says yes to everything but `without`; the grant is kept."""
-    plan = plan_scopes(("email",), CAPABILITIES)
+    plan = plan_scopes(("email", *INSTAGRAM), CAPABILITIES)
     scopes = tuple(scope for scope in plan.scopes if scope not in without)
     asked = AuthorizationRequest(state="state", redirect_uri=REDIRECT_URI, scopes=scopes)
     back = sandbox.consent(plugin.authorizer.authorization_url(asked))

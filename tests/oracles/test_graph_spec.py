@@ -4,17 +4,21 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import attrs
+import msgspec
 import pytest
 from facebook_business.adobjects.page import Page as SdkPage
 
 from moorage_facebook.plugin import moorage_vendor
 from moorage_facebook.sandbox.scopes import PAGE_FIELDS
-from moorage_facebook.sandbox.seed import BUSINESS_ID
+from moorage_facebook.sandbox.seed import BUSINESS_ID, INSTAGRAM_ID
 from moorage_facebook.sandbox.tables import ROUTES, SHAPES
 from moorage_facebook.subscriptions import FIELDS
+from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
+from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import MissingScopeError, VendorNotFoundError
 from moorage_ports.publisher import PublishPost
-from tests.oracles.asked import GAPS, Asked, RecordingHttp, asked
+from moorage_ports.secret import Secret
+from tests.oracles.asked import GAPS, Asked, RecordingHttp, asked, unbatched
 from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
 from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, ports
 from tests.oracles.sandbox import FORM, PAGE, ServedSandbox
@@ -28,6 +32,10 @@ LISTS: Mapping[str, str] = {
     "leads": "Lead",
     "photos": "Photo",
     "posts": "PagePost",
+    "comments": "Comment",
+    "instagramAccounts": "IGUser",
+    "instagramMedia": "IGMedia",
+    "instagramComments": "IGComment",
 }
 """What the sandbox's lists hold, in the words of the specification."""
 
@@ -96,6 +104,51 @@ async def reading_leads(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None
     assert len(page.items) + len(rest.items) == 121
 
 
+async def syncing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """Everything, then what changed, and an answer; of long lists, too, what does not fit inside a post."""
+    sandbox.control("bulk", posts=1, commentsPerPost=130, reactionsPerPost=120)
+    checkpoint = await _synced(plugin, PAGE, "")
+    comment = said(sandbox, text="Do you open on Sunday?")
+    sandbox.control("reactions")
+    await _synced(plugin, PAGE, checkpoint)
+    await plugin.activity_sync.reply(PAGE, comment, "From ten to four.")
+    await plugin.activity_sync.hide(PAGE, comment, is_hidden=True)
+
+
+async def syncing_instagram(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """The account hangs on its Page: the Page's token opens it."""
+    token = await plugin.token_vault.channel_token(PAGE)
+    offer = ChannelOffer(external_id=INSTAGRAM_ID, type="instagram", name="The account")
+    grant = RedeemedGrant(
+        subject=Secret("1"),
+        profile={},
+        token=token,
+        granted_scopes=(),
+        channels=(ChannelGrant(offer=offer, token=token),),
+    )
+    await plugin.token_vault.keep("instagram", grant)
+    media = str(sandbox.control("media", caption="New in")["id"])
+    comment = said(sandbox, mediaId=media, text="Lovely")
+    sandbox.control("comments", commentId=comment, text="number {n}", count=60)
+    await _synced(plugin, INSTAGRAM_ID, "")
+    await plugin.activity_sync.reply(INSTAGRAM_ID, comment, "Thank you")
+    await plugin.activity_sync.hide(INSTAGRAM_ID, comment, is_hidden=True)
+
+
+def said(sandbox: ServedSandbox, **comment: object) -> str:
+    """Somebody comments."""
+    (made,) = msgspec.convert(sandbox.control("comments", **comment)["comments"], list[dict[str, object]])
+    return str(made["id"])
+
+
+async def _synced(plugin: ConnectedPlugin, channel_id: str, checkpoint: str) -> str:
+    while True:
+        piece = await plugin.activity_sync.activity(channel_id, checkpoint=checkpoint)
+        checkpoint = piece.checkpoint
+        if piece.is_complete:
+            return checkpoint
+
+
 async def being_refused(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     """The second thoughts that errors lead to are calls as well."""
     with pytest.raises(VendorNotFoundError):
@@ -124,6 +177,8 @@ STORY = (
     publishing,
     publishing_unseen,
     reading_leads,
+    syncing,
+    syncing_instagram,
     being_refused,
     leaving,
     lacking_scopes,
@@ -153,7 +208,8 @@ async def told(sandbox: ServedSandbox) -> AsyncIterator[Told]:
             calls=len(http.sent),
             distinct=frozenset(
                 asked(request, kinds, me="Page" if _token(request.headers) in pages else "User")
-                for request in http.sent
+                for sent in http.sent
+                for request in unbatched(sent)
             ),
         )
 
@@ -180,11 +236,20 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("Application", "GET /"),
         ("Business", "GET client_pages"),
         ("Business", "GET owned_pages"),
+        ("Comment", "POST /"),
+        ("Comment", "POST comments"),
+        ("IGComment", "GET replies"),
+        ("IGComment", "POST /"),
+        ("IGComment", "POST replies"),
+        ("IGMedia", "GET comments"),
+        ("IGUser", "GET /"),
+        ("IGUser", "GET media"),
         ("Lead", "GET /"),
         ("LeadgenForm", "GET /"),
         ("LeadgenForm", "GET leads"),
         ("Page", "DELETE subscribed_apps"),
         ("Page", "GET /"),
+        ("Page", "GET feed"),
         ("Page", "GET leadgen_forms"),
         ("Page", "GET published_posts"),
         ("Page", "GET scheduled_posts"),
@@ -194,6 +259,8 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("Page", "POST subscribed_apps"),
         ("PagePost", "DELETE /"),
         ("PagePost", "GET /"),
+        ("PagePost", "GET comments"),
+        ("PagePost", "GET reactions"),
         ("User", "DELETE permissions"),
         ("User", "GET /"),
         ("User", "GET accounts"),
@@ -240,8 +307,12 @@ def test_the_tables_say_what_the_sdk_says(capsys: pytest.CaptureFixture[str]) ->
 
 KIND_OF = {
     "App": "Application",
+    "InstagramAccount": "IGUser",
+    "InstagramComment": "IGComment",
+    "InstagramMedia": "IGMedia",
     "LeadForm": "LeadgenForm",
     "Post": "PagePost",
+    "Thread": "UnifiedThread",
     "WhatsAppAccount": "WhatsAppBusinessAccount",
 }
 

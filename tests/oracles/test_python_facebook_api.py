@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from pyfacebook import FacebookApi, FacebookError
+from pyfacebook import FacebookApi, FacebookError, IGBusinessApi
 from pyfacebook.utils.constant import POST_PUBLIC_FIELDS
 
 from moorage_facebook.sandbox.seed import BUSINESS_ID
@@ -166,6 +166,82 @@ def test_the_feed_is_cut_by_time_over_all_its_pages(sandbox: ServedSandbox, page
 
     assert [post.id for post in late.data] == [ids[5], ids[4], ids[3]]
     assert [post.id for post in early.data] == [ids[2], ids[1], ids[0]]
+
+
+def test_comments_are_read_written_changed_and_deleted(sandbox: ServedSandbox, page: FacebookApi) -> None:
+    post_id = page.post_object(PAGE, connection="feed", data={"message": "Hello"})["id"]
+    sandbox.control("comments", postId=post_id, text="number {n}", count=25, person="Omar Haddad")
+    first = str(sandbox.state("comments")[0]["id"])
+    made = page.comment.create(object_id=first, message="Thank you", fields="id,message")
+
+    found = page.post.get_comments(
+        object_id=post_id,
+        fields="id,message,from,parent",
+        filter_type="stream",
+        summary=True,
+        limit=10,
+        count=None,
+    )
+    assert page.comment.update(comment_id=first, is_hidden=True)["success"]
+    read = page.comment.get_info(comment_id=first)
+    hidden = page.comment.get_info(comment_id=first, fields="id,is_private,can_hide,attachment")
+
+    assert len(found.data) == 26
+    assert found.summary is not None
+    assert (found.summary.total_count, found.summary.order) == (26, "chronological")
+    assert {row._from["name"] for row in found.data if row._from} == {"Omar Haddad", "Harbour Street Shop"}
+    assert [row.id for row in found.data if row.parent] == [made.id]
+    assert (read.message, read.comment_count, hidden.can_hide) == ("number 1", 1, True)
+    assert page.comment.delete(comment_id=first)["success"]
+    with pytest.raises(FacebookError):
+        page.comment.get_info(comment_id=made.id)
+
+
+def test_conversations_and_their_messages_are_read(sandbox: ServedSandbox, page: FacebookApi) -> None:
+    sandbox.control("messages", text="Do you open on Sunday?", person="Mei Chen")
+    (message,) = sandbox.state("messages")
+    conversation = page.conversation.get_info(conversation_id=str(message["threadId"]))
+    people = page.conversation.get_info(
+        conversation_id=str(message["threadId"]), fields="participants,can_reply"
+    )
+    read = page.message.get_info(message_id=str(message["id"]))
+
+    assert (conversation.snippet, conversation.message_count, conversation.unread_count) == (
+        "Do you open on Sunday?",
+        1,
+        1,
+    )
+    assert people.can_reply
+    assert people.participants is not None
+    assert [one.name for one in people.participants.data or ()] == ["Mei Chen", "Harbour Street Shop"]
+    assert read._from is not None
+    assert read._from["name"] == "Mei Chen"
+
+
+def test_instagram_is_read_as_its_own_client_reads_it(sandbox: ServedSandbox, page: FacebookApi) -> None:
+    sandbox.control("bulk", channel="instagram", posts=2, commentsPerPost=30)
+    account_id = str(sandbox.state("instagramAccounts")[0]["id"])
+    api = IGBusinessApi(
+        app_id=sandbox.app_id,
+        app_secret=sandbox.app_secret,
+        access_token=page.access_token,
+        version=VERSION,
+        base_url=f"{sandbox.url}/",
+        timeout=10,
+        instagram_business_id=account_id,
+    )
+    with api.session:
+        account = api.user.get_info()
+        media = api.user.get_media(fields="id,caption,comments_count", count=None)
+        comments = api.media.get_comments(media_id=media.data[0].id, limit=10, count=None)
+        threaded = next(row["parentId"] for row in sandbox.state("instagramComments") if row["parentId"])
+        replies = api.comment.get_replies(comment_id=str(threaded))
+        assert api.media.get_info(media_id=media.data[0].id).media_type == "IMAGE"
+
+    assert (account.username, account.media_count) == ("harbour.street.shop", 4)
+    assert sorted(row.comments_count for row in media.data) == [0, 0, 30, 30]
+    assert len({row.id for row in comments.data}) == 24
+    assert [row.text for row in replies.data]
 
 
 def test_a_post_is_changed_and_deleted(page: FacebookApi) -> None:

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 from pywa import errors
 from pywa.client import WhatsApp
-from pywa.handlers import MessageHandler
+from pywa.handlers import MessageHandler, MessageStatusHandler
 from pywa.types.message import Message
+from pywa.types.message_status import MessageStatus
 from pywa.utils import HUB_CH, HUB_SIG, HUB_VT
 
 from moorage_facebook.sandbox.gate import Receive, Send
@@ -124,6 +125,20 @@ def library(sandbox: ServedSandbox) -> Iterator[WhatsApp]:
     library = client(sandbox, sandbox.user_token())
     with library.api._session:
         yield library
+
+
+@pytest.fixture
+def asked(sandbox: ServedSandbox) -> Mapping[str, object]:
+    """The customer wrote first, so that the business may answer for a day; the message as it is kept."""
+    sandbox.control(
+        "messages", channel="whatsapp", person="Grace Müller", phone=CUSTOMER, text="Are you open?"
+    )
+    return sandbox.state("messages")[0]
+
+
+def sent(sandbox: ServedSandbox) -> list[dict[str, object]]:
+    """What the business sent."""
+    return [row for row in sandbox.state("messages") if row["direction"] == "out"]
 
 
 def an_incoming_text(text: str) -> Mapping[str, object]:
@@ -242,20 +257,91 @@ def test_the_app_is_subscribed_to_the_account(sandbox: ServedSandbox, library: W
     assert library.api.get_waba_subscribed_apps(WHATSAPP_ACCOUNT_ID) == {"data": []}
 
 
+@pytest.mark.usefixtures("asked")
 def test_a_text_is_sent_and_kept(sandbox: ServedSandbox, library: WhatsApp) -> None:
-    sent = library.send_message(to="+49 (151) 1234-5678", text="Grüße ☕", preview_url=True)
-    answer = library.send_message(to=CUSTOMER, text="and more", reply_to_message_id=sent.id)
+    first = library.send_message(to="+49 (151) 1234-5678", text="Grüße ☕", preview_url=True)
+    answer = library.send_message(to=CUSTOMER, text="and more", reply_to_message_id=first.id)
 
-    assert sent.id.startswith("wamid.")
-    assert (sent.chat.id, sent.input) == (CUSTOMER, "+49 (151) 1234-5678")
-    kept = {str(row["id"]): row for row in sandbox.state("messages")}
-    assert kept.keys() == {sent.id, answer.id}
-    assert (kept[sent.id]["text"], kept[sent.id]["personId"]) == ("Grüße ☕", CUSTOMER)
-    assert (kept[answer.id]["replyTo"], kept[answer.id]["channelId"]) == (sent.id, PHONE_NUMBER_ID)
+    assert first.id.startswith("wamid.")
+    assert (first.chat.id, first.input) == (CUSTOMER, "+49 (151) 1234-5678")
+    kept = {str(row["id"]): row for row in sent(sandbox)}
+    assert kept.keys() == {first.id, answer.id}
+    assert (kept[first.id]["text"], kept[first.id]["personId"]) == ("Grüße ☕", CUSTOMER)
+    assert (kept[answer.id]["replyTo"], kept[answer.id]["channelId"]) == (first.id, PHONE_NUMBER_ID)
 
 
-def test_a_person_may_be_named_by_user_id(library: WhatsApp) -> None:
-    assert library.send_message(to=USER_ID, text="hello").chat.id == USER_ID
+@pytest.mark.usefixtures("asked")
+def test_a_person_may_be_named_by_user_id(sandbox: ServedSandbox, library: WhatsApp) -> None:
+    user_id = next(str(row["userId"]) for row in sandbox.state("faces") if row["id"] == CUSTOMER)
+
+    assert library.send_message(to=user_id, text="hello").chat.id == user_id
+    assert [row["personId"] for row in sent(sandbox)] == [CUSTOMER]
+
+
+def test_pictures_reactions_templates_and_read_marks_are_sent(
+    sandbox: ServedSandbox, library: WhatsApp, asked: Mapping[str, object]
+) -> None:
+    library.send_image(to=CUSTOMER, image="https://shop.example/door.jpg", caption="We are")
+    library.send_reaction(to=CUSTOMER, emoji="👍", message_id=str(asked["id"]))
+    library.send_location(to=CUSTOMER, latitude=53.5, longitude=9.9, name="The shop")
+    assert library.mark_message_as_read(str(asked["id"])).success
+
+    parts = msgspec.convert([row["parts"] for row in sent(sandbox)], list[list[dict[str, str]]])
+    assert [part["type"] for one in parts for part in one] == ["image", "location"]
+    (thread,) = sandbox.state("threads")
+    assert thread["seenAt"] == asked["createdMs"]
+
+
+@pytest.mark.usefixtures("asked")
+def test_after_a_day_only_a_template_gets_through(sandbox: ServedSandbox, library: WhatsApp) -> None:
+    sandbox.control("clock", advanceSeconds=86_500)
+
+    with pytest.raises(errors.ReEngagementMessage):
+        library.send_message(to=CUSTOMER, text="hello")
+
+    template = {
+        "messaging_product": "whatsapp",
+        "to": CUSTOMER,
+        "type": "template",
+        "template": {"name": "hello_world", "language": {"code": "en_US"}},
+    }
+    assert library.api.send_raw_request("POST", f"/{PHONE_NUMBER_ID}/messages", json=template)["messages"]
+    assert len(sent(sandbox)) == 1
+
+
+def test_whoever_never_wrote_gets_no_text(library: WhatsApp) -> None:
+    with pytest.raises(errors.ReEngagementMessage):
+        library.send_message(to=CUSTOMER, text="hello")
+
+
+def test_the_library_reads_what_people_do_in_the_window(harbour: Harbour) -> None:
+    """A text, a picture, a reaction, and the states of our own message."""
+    sandbox, told = harbour.sandbox, list[tuple[str, object]]()
+    owner = client(sandbox, sandbox.user_token())
+    owner.api.send_raw_request("POST", f"/{WHATSAPP_ACCOUNT_ID}/subscribed_apps")
+
+    def message(_: WhatsApp, said: Message) -> None:
+        told.append((str(said.type), said.text or said.caption or (said.reaction and said.reaction.emoji)))
+
+    def state(_: WhatsApp, status: MessageStatus[Any]) -> None:
+        told.append(("status", status.status.value))
+
+    harbour.library.add_handlers(MessageHandler(message), MessageStatusHandler(state))
+    window = {"channel": "whatsapp", "phone": CUSTOMER}
+    sandbox.control("messages", **window, text="Are you open?")
+    sandbox.control(
+        "messages", **window, text="Look", attachments=[{"type": "image", "url": "https://a.example/1"}]
+    )
+    ours = owner.send_message(to=CUSTOMER, text="We are").id
+    owner.api._session.close()
+    sandbox.control("messages", channel="whatsapp", messageId=ours, action="react", emoji="👍")
+    sandbox.control("messages", **window, action="read")
+
+    assert [code for _, code in harbour.host.heard(6)] == [200] * 6
+    states = {what for kind, what in told if kind == "status"}
+    said = {what for kind, what in told if kind != "status"}
+    assert states == {"sent", "delivered", "read"}
+    assert said == {"Are you open?", "Look", "👍"}
 
 
 @pytest.mark.parametrize(
@@ -282,9 +368,10 @@ def test_what_the_cloud_api_refuses_is_refused_with_its_code(
     assert sandbox.state("messages") == []
 
 
-def test_a_kind_of_message_that_is_no_text_is_refused(library: WhatsApp) -> None:
+@pytest.mark.usefixtures("asked")
+def test_a_kind_of_message_that_nobody_knows_here_is_refused(library: WhatsApp) -> None:
     with pytest.raises(errors.UnsupportedMessageType):
-        library.send_location(to=CUSTOMER, latitude=53.5, longitude=9.9)
+        library.request_location(to=CUSTOMER, text="Where are you?")
 
 
 def test_a_number_that_is_not_there_is_not_found(library: WhatsApp) -> None:
@@ -294,6 +381,7 @@ def test_a_number_that_is_not_there_is_not_found(library: WhatsApp) -> None:
     assert (missing.value.code, missing.value.subcode) == (100, 33)
 
 
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize("scope", ["whatsapp_business_management", "whatsapp_business_messaging"])
 def test_each_half_of_it_needs_its_own_permission(sandbox: ServedSandbox, scope: str) -> None:
     library = client(sandbox, sandbox.user_token([scope]))
@@ -309,7 +397,7 @@ def test_each_half_of_it_needs_its_own_permission(sandbox: ServedSandbox, scope:
             refused()
 
     assert missing.value.status_code == 403
-    assert len(sandbox.state("messages")) == may_send
+    assert len(sent(sandbox)) == may_send
 
 
 def test_a_grant_that_ended_is_an_expired_token(sandbox: ServedSandbox, library: WhatsApp) -> None:
@@ -321,6 +409,7 @@ def test_a_grant_that_ended_is_an_expired_token(sandbox: ServedSandbox, library:
     assert (ended.value.code, ended.value.subcode) == (190, 458)
 
 
+@pytest.mark.usefixtures("asked")
 def test_bad_weather_reaches_the_library_as_the_cloud_api_sends_it(
     sandbox: ServedSandbox, library: WhatsApp
 ) -> None:

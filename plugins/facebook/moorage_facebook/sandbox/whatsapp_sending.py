@@ -90,7 +90,7 @@ async def send_message(call: Call, number: PhoneNumber) -> Json:
     if call.param("status"):
         return _mark_read(call, number)
     thread = thread_with(call.world, number, _recipient(call, number))
-    content = _content(call, thread)
+    message = attrs.evolve(_content(call, thread), reply_to=_answered(call, number))
     if call.param("type") != "template" and not is_open(call.world, thread):
         raise _refusal(
             131047,
@@ -99,7 +99,6 @@ async def send_message(call: Call, number: PhoneNumber) -> Json:
         )
     if thread.is_blocked:
         raise _refusal(131026, "Message undeliverable", "The recipient can not be reached")
-    message = attrs.evolve(content, reply_to=_answered(call, number))
     kept = deliver(call.world, call.webhooks, thread, message)
     told = "wa_id" if call.param("to") else "user_id"
     given = call.param("to") or call.param("recipient")
