@@ -1,4 +1,4 @@
-"""Writes `docs/reference` from the code: `python -m scripts.reference`. A test sees to it that it was run."""
+"""Writes pages of `docs` from the code: `python -m scripts.reference`. A test sees to it that it was run."""
 
 import importlib
 import inspect
@@ -14,6 +14,7 @@ from moorage.errors import STATUS
 from moorage_ports.errors import MoorageError
 from moorage_ports.plugin import ENTRY_POINT_GROUP, PROJECT, VendorHooks
 from moorage_ports.testing.contract import Contract
+from scripts.kinds import kinds_page
 
 PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 WRITTEN: Final = "<!-- Written by `python -m scripts.reference` from the docstrings in the code. -->"
@@ -241,6 +242,7 @@ PAGE_OF: Final[Mapping[str, Callable[[], str]]] = {
     "ports.md": ports_page,
     "hooks.md": hooks_page,
     "errors.md": errors_page,
+    "../vendors/facebook-webhooks.md": kinds_page,
 }
 
 

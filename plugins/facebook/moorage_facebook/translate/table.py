@@ -222,7 +222,7 @@ EFFECTS: Final[Mapping[type[Event], str]] = {
     ThreadHandedOver: "who answers the conversation",
     PersonLinked: "two contacts become one",
     ChannelNotice: "notice to the channel's owner",
-    GrantChanged: "none: it is logged; what the person allows is asked of Meta",
+    GrantChanged: "none: it is logged; of a person's own data nothing is kept",
     LeadArrived: "the lead is fetched, mapped and stored",
 }
 """What becomes of each event in the CRM."""
