@@ -7,7 +7,7 @@ every group that has rows due, so a lost nudge costs seconds and nothing else.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -126,6 +126,23 @@ async def forget_expired(services: Services) -> None:
 
 
 @attrs.frozen
+class _Standing:
+    """How the org stood with its vendors when a look began. Who connects after that finds nothing parked."""
+
+    at: datetime
+    statuses: Mapping[str, IntegrationStatus]
+
+    def parks(self, vendor: str) -> bool:
+        """Whether what is said of the vendor's channels waits until somebody connects (again)."""
+        return self.statuses.get(vendor) is not IntegrationStatus.ACTIVE
+
+    def reason(self, vendor: str) -> str:
+        """The code of why."""
+        is_over = self.statuses.get(vendor, IntegrationStatus.INACTIVE) is IntegrationStatus.INACTIVE
+        return NotConnectedError.code if is_over else ReauthorizationError.code
+
+
+@attrs.frozen
 class Intaker:
     """Works on one group at a time, as often as it is told to look."""
 
@@ -134,8 +151,11 @@ class Intaker:
     async def look(self, nudge: Nudge) -> LookAgain | None:
         """Work on the oldest rows of a group; look again while there are more, or when one has to wait."""
         org_id, _, bucket = nudge.group.rpartition(":")
+        now = self.services.clock.now()
         async with self.services.storage.unit_of_work(org_id) as uow:
-            items = await uow.inbox.claim(int(bucket), limit=BATCH, now=self.services.clock.now())
+            items = await uow.inbox.claim(int(bucket), limit=BATCH, now=now)
+            integrations = await uow.integrations.all() if items else ()
+        standing = _Standing(at=now, statuses={one.vendor: one.status for one in integrations})
         if not items:
             return None
         fail_point("P8")
@@ -144,7 +164,7 @@ class Intaker:
         for item in items:
             partitions.setdefault(item.partition, []).append(item)
         retries = await asyncio.gather(
-            *(self._work_in_order(settler, partition, gate) for partition in partitions.values())
+            *(self._work_in_order(settler, standing, partition, gate) for partition in partitions.values())
         )
         if len(items) == BATCH:
             return LookAgain()
@@ -152,7 +172,7 @@ class Intaker:
         return LookAgain(at=min(waiting)) if waiting else None
 
     async def _work_in_order(
-        self, settler: Settler, items: Iterable[InboxItem], gate: asyncio.Semaphore
+        self, settler: Settler, standing: _Standing, items: Iterable[InboxItem], gate: asyncio.Semaphore
     ) -> datetime | None:
         """One partition's rows, each after the one before; when to come back if one has to wait.
 
@@ -169,7 +189,7 @@ class Intaker:
                     done.append((item, Outcome(state=ItemState.PENDING, retry_at=retry_at)))
                     continue
                 async with gate:
-                    outcome = await self._outcome(settler.org_id, item)
+                    outcome = await self._outcome(settler.org_id, item, standing)
                 done.append((item, outcome))
                 retry_at = outcome.retry_at
                 if loop.time() > settle_by:
@@ -182,12 +202,12 @@ class Intaker:
             log.warning("inbox_item_not_settled", org=settler.org_id, reason=reason)
             return self.services.clock.now() + FIRST_RETRY
 
-    async def _outcome(self, org_id: str, item: InboxItem) -> Outcome:
+    async def _outcome(self, org_id: str, item: InboxItem, standing: _Standing) -> Outcome:
         """What is to become of a row. Never raises: one bad row must not stop the others."""
         started_at = self.services.clock.now()
         try:
             async with asyncio.timeout(ITEM_DEADLINE.total_seconds()):
-                return await self._understand(org_id, item)
+                outcome = await self._understand(org_id, item)
         except _FOR_A_PERSON as waits:
             return Outcome(state=ItemState.PARKED, error=waits.code, parked_since=started_at)
         except _WEATHER as weather:
@@ -199,6 +219,11 @@ class Intaker:
         except Exception as failure:
             log.exception("inbox_item_broke", item=item.id, org=org_id, vendor=item.vendor, kind=item.kind)
             return self._retry_or_bury(item, "internal", failure)
+        if outcome.events and standing.parks(item.vendor):
+            return Outcome(
+                state=ItemState.PARKED, error=standing.reason(item.vendor), parked_since=standing.at
+            )
+        return outcome
 
     def _retry_or_bury(self, item: InboxItem, code: str, failure: Exception) -> Outcome:
         if item.tries >= MOST_TRIES:

@@ -34,7 +34,7 @@ def person_from_memory(person: Inhabitant) -> Person:
     return Person(external_id=person.id, realm=REALM, name=person.name)
 
 
-def comment_from_remark(remark: Remark, at: datetime) -> CommentSeen:
+def comment_from_remark(remark: Remark, at: datetime, *, is_edit: bool = False) -> CommentSeen:
     """A remark as it stood at `at`."""
     return CommentSeen(
         channel_external_id=remark.board_id,
@@ -46,12 +46,13 @@ def comment_from_remark(remark: Remark, at: datetime) -> CommentSeen:
         author=person_from_memory(remark.by) if remark.by else None,
         is_ours=remark.by is None,
         created_at=remark.made_at,
+        is_edit=is_edit,
         text=remark.text,
         is_hidden=remark.is_covered,
     )
 
 
-def reaction_from_cheer(cheer: Cheer, at: datetime) -> ReactionSet:
+def reaction_from_cheer(cheer: Cheer, at: datetime, *, is_exact: bool = False) -> ReactionSet:
     """A cheer as it stood at `at`."""
     return ReactionSet(
         channel_external_id=cheer.board_id,
@@ -60,7 +61,7 @@ def reaction_from_cheer(cheer: Cheer, at: datetime) -> ReactionSet:
         person=person_from_memory(cheer.by),
         reaction=cheer.face,
         at=at,
-        is_exact=False,
+        is_exact=is_exact,
         post_external_id=cheer.note_id,
     )
 

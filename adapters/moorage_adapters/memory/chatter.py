@@ -48,16 +48,27 @@ class Chatter:
         if isinstance(line, Remark):
             self.remarks[line.id] = line
 
+    def hush(self, cheer: Cheer) -> None:
+        """Take back how somebody liked a note: nobody reads of it any more."""
+        self.lines = [
+            line
+            for line in self.lines
+            if not isinstance(line, Cheer) or (line.note_id, line.by) != (cheer.note_id, cheer.by)
+        ]
+
     def page(self, board_id: str, start: int) -> tuple[tuple[Remark | Cheer, ...], int, bool]:
         """Some lines about a board from place `start` on, the place behind them, and whether that is the end.
 
-        A remark is handed out as it is now, also where its first line stands.
+        A remark is handed out as it is now, also where its first line stands; one that was taken back, not.
         """
         found: list[Remark | Cheer] = []
         place = start
         while place < len(self.lines) and len(found) < LINES_PER_PAGE:
             line = self.lines[place]
             place += 1
-            if line.board_id == board_id:
-                found.append(self.remarks[line.id] if isinstance(line, Remark) else line)
+            if line.board_id != board_id:
+                continue
+            now = self.remarks.get(line.id) if isinstance(line, Remark) else line
+            if now is not None:
+                found.append(now)
         return tuple(found), place, place >= len(self.lines)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from moorage_adapters.memory.chatter import Cheer, Remark
 from moorage_adapters.memory.letters import Letter, Receipt
 from moorage_adapters.memory.things import Slip
 from moorage_ports.secret import Secret
@@ -36,6 +37,50 @@ def news_of_slips(slips: Sequence[Slip]) -> bytes:
 def piece_of_news(slip_id: str, form_id: str, board_id: str, at: datetime) -> dict[str, object]:
     """Says that one form was filled in."""
     return {"what": "slip", "slip": slip_id, "form": form_id, "board": board_id, "at": at}
+
+
+def news_of_remark(remark: Remark, *, is_changed: bool = False, is_gone: bool = False) -> bytes:
+    """Says what somebody wrote below a note, how it is now, or that it is gone."""
+    return msgspec.json.encode({"news": [piece_about_remark(remark, is_changed=is_changed, is_gone=is_gone)]})
+
+
+def piece_about_remark(
+    remark: Remark, *, is_changed: bool = False, is_gone: bool = False
+) -> dict[str, object]:
+    """The same as one piece of news among others."""
+    place: dict[str, object] = {"remark": remark.id, "note": remark.note_id, "board": remark.board_id}
+    if is_gone:
+        return {"what": "remark-gone", **place, "at": remark.told_at}
+    return {
+        "what": "remark",
+        **place,
+        "person": remark.by.id if remark.by else "",
+        "name": remark.by.name if remark.by else "",
+        "text": remark.text,
+        "answers": remark.answers,
+        "covered": remark.is_covered,
+        "changed": is_changed,
+        "made": remark.made_at,
+        "at": remark.told_at,
+    }
+
+
+def news_of_cheer(cheer: Cheer) -> bytes:
+    """Says how somebody likes a note; without a face, that they do no more."""
+    return msgspec.json.encode({"news": [piece_about_cheer(cheer)]})
+
+
+def piece_about_cheer(cheer: Cheer) -> dict[str, object]:
+    """The same as one piece of news among others."""
+    return {
+        "what": "cheer",
+        "note": cheer.note_id,
+        "board": cheer.board_id,
+        "person": cheer.by.id,
+        "name": cheer.by.name,
+        "face": cheer.face,
+        "at": cheer.told_at,
+    }
 
 
 def news_of_letter(letter: Letter) -> bytes:

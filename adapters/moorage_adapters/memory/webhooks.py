@@ -8,12 +8,24 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from moorage_adapters.memory.activity_sync import comment_from_remark, person_from_memory, reaction_from_cheer
+from moorage_adapters.memory.chatter import Cheer, Remark
 from moorage_adapters.memory.direct_messages import message_from_letter
 from moorage_adapters.memory.letters import Enclosure, Letter
 from moorage_adapters.memory.news import SIGNATURE_HEADER, piece_of_news, signature
 from moorage_adapters.memory.things import Person
 from moorage_ports.errors import MalformedError, SignatureError
-from moorage_ports.events import DeliveryState, Event, LeadArrived, MessageDelivery, Unmapped
+from moorage_ports.events import (
+    CommentRemoved,
+    CrmEvent,
+    DeliveryState,
+    Event,
+    LeadArrived,
+    MessageDelivery,
+    ReactionRemoved,
+    Target,
+    Unmapped,
+)
 from moorage_ports.lead_source import Lead
 from moorage_ports.webhooks import Change, Delivery, VendorApp
 
@@ -69,7 +81,49 @@ class _ReceiptNews(msgspec.Struct, tag_field="what", tag="receipt"):
     mark: str = ""
 
 
-_News: TypeAlias = _SlipNews | _LetterNews | _ReceiptNews
+class _RemarkNews(msgspec.Struct, tag_field="what", tag="remark"):
+    """Somebody wrote below a note; `person` nobody is the board itself."""
+
+    remark: _Id
+    note: _Id
+    board: _Id
+    made: Annotated[datetime, msgspec.Meta(tz=True)]
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    person: str = ""
+    name: str = ""
+    text: str = ""
+    answers: str = ""
+    covered: bool = False
+    changed: bool = False
+
+
+class _RemarkGoneNews(msgspec.Struct, tag_field="what", tag="remark-gone"):
+    """Somebody took back what they wrote."""
+
+    remark: _Id
+    note: _Id
+    board: _Id
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _CheerNews(msgspec.Struct, tag_field="what", tag="cheer"):
+    """Somebody likes a note; without a face, no more."""
+
+    note: _Id
+    board: _Id
+    person: _Id
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    name: str = ""
+    face: str = ""
+
+
+_KINDS: Final[dict[type, str]] = {
+    _RemarkNews: "remark",
+    _RemarkGoneNews: "remark-gone",
+    _CheerNews: "cheer",
+}
+_Talk: TypeAlias = _RemarkNews | _RemarkGoneNews | _CheerNews
+_News: TypeAlias = _SlipNews | _LetterNews | _ReceiptNews | _Talk
 _decoder: Final[msgspec.json.Decoder[_News]] = msgspec.json.Decoder(_News)
 _STATES: Final = {
     "arrived": DeliveryState.DELIVERED,
@@ -118,6 +172,8 @@ class MemoryWebhooks:
             return (message_from_letter(_letter(news)),)
         if isinstance(news, _ReceiptNews):
             return (_delivery(news),)
+        if isinstance(news, _RemarkNews | _RemarkGoneNews | _CheerNews):
+            return (_talk(news),)
         return (
             LeadArrived(
                 lead_external_id=news.slip,
@@ -166,6 +222,37 @@ def _delivery(news: _ReceiptNews) -> MessageDelivery:
     )
 
 
+def _talk(news: _Talk) -> CrmEvent:
+    if isinstance(news, _RemarkGoneNews):
+        return CommentRemoved(channel_external_id=news.board, comment_external_id=news.remark, at=news.at)
+    by = Person(id=news.person, name=news.name) if news.person else None
+    if isinstance(news, _RemarkNews):
+        remark = Remark(
+            id=news.remark,
+            note_id=news.note,
+            board_id=news.board,
+            by=by,
+            text=news.text,
+            answers=news.answers,
+            is_covered=news.covered,
+            made_at=news.made,
+            told_at=news.at,
+        )
+        return comment_from_remark(remark, news.at, is_edit=news.changed)
+    cheerer = by or Person(id=news.person, name="")
+    cheer = Cheer(note_id=news.note, board_id=news.board, by=cheerer, face=news.face, told_at=news.at)
+    if news.face:
+        return reaction_from_cheer(cheer, news.at, is_exact=True)
+    return ReactionRemoved(
+        channel_external_id=news.board,
+        target=Target.POST,
+        target_external_id=news.note,
+        person=person_from_memory(cheerer),
+        at=news.at,
+        post_external_id=news.note,
+    )
+
+
 def _change(piece: bytes) -> Change:
     """One piece of news. What we do not know belongs to nobody, and is recognised by its own bytes."""
     news = _news(piece)
@@ -175,6 +262,10 @@ def _change(piece: bytes) -> Change:
     if isinstance(news, _SlipNews):
         # Leads need no order among themselves.
         kind, key, partition = "slip", f"slip:{news.slip}", news.slip
+    elif isinstance(news, _RemarkNews | _RemarkGoneNews | _CheerNews):
+        # What is said below one note in order; each state of it is news of its own.
+        kind, key = _KINDS[type(news)], hashlib.sha256(piece).hexdigest()
+        partition = f"{news.board}:{news.note}"
     elif isinstance(news, _LetterNews):
         kind, key, partition = "letter", f"letter:{news.letter}", f"{news.board}:{news.person}"
     else:

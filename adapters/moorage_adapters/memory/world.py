@@ -16,6 +16,7 @@ import attrs
 from moorage_adapters.memory.chatter import Chatter, Cheer, Remark
 from moorage_adapters.memory.letters import BY_HAND, WINDOW, Enclosure, Letter, Mail, Receipt
 from moorage_adapters.memory.news import news_of_letter, news_of_receipt, news_of_slips, signed
+from moorage_adapters.memory.talking import Talking
 from moorage_adapters.memory.things import (
     LONGEST_NOTE,
     READ_BOARDS,
@@ -61,7 +62,7 @@ class _Code:
 
 
 @attrs.define(kw_only=True)
-class MemoryWorld:
+class MemoryWorld(Talking):
     """One vendor: a town with three boards, a form, and Ada, who keeps two of the boards."""
 
     now: Callable[[], datetime] = _this_moment
@@ -180,8 +181,7 @@ class MemoryWorld:
     def cover_remark(self, token: Secret, board_id: str, remark_id: str, *, is_covered: bool) -> None:
         """Cover a remark, so that others do not see it, or uncover it."""
         self._admit(token, WRITE_NOTES, board_id)
-        remark = self._remark_on(board_id, remark_id)
-        self.chatter.add(attrs.evolve(remark, is_covered=is_covered, told_at=self.now()))
+        self.cover(self._remark_on(board_id, remark_id).id, is_covered=is_covered)
         self._answer(None)
 
     def write_letter(
@@ -295,34 +295,6 @@ class MemoryWorld:
         """Say no on the consent page; answers where the browser goes next."""
         asked = _query(auth_url)
         return f"{asked['redirect_uri']}?{urlencode({'error': 'said_no', 'state': asked['state']})}"
-
-    def say(self, note_id: str, text: str, *, by: Person | None = ADA, answers: str = "") -> Remark:
-        """Write below a note, or below another remark; `by` nobody is the board itself."""
-        remark = Remark(
-            id=self._number("remark"),
-            note_id=note_id,
-            board_id=self.notes[note_id].board_id,
-            by=by,
-            text=text,
-            answers=answers,
-            made_at=self.now(),
-            told_at=self.now(),
-        )
-        self.chatter.add(remark)
-        return remark
-
-    def say_otherwise(self, remark_id: str, text: str) -> Remark:
-        """Change what one wrote."""
-        remark = attrs.evolve(self.chatter.remarks[remark_id], text=text, told_at=self.now())
-        self.chatter.add(remark)
-        return remark
-
-    def cheer(self, note_id: str, face: str, *, by: Person = ADA) -> Cheer:
-        """Like a note, or like it differently."""
-        board_id = self.notes[note_id].board_id
-        cheer = Cheer(note_id=note_id, board_id=board_id, by=by, face=face, told_at=self.now())
-        self.chatter.add(cheer)
-        return cheer
 
     def write_to(self, board_id: str, text: str, *, by: Person = ADA) -> Letter:
         """Write to a board."""
