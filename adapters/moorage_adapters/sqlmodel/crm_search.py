@@ -2,7 +2,7 @@
 
 A text becomes lower-case words without accents; a search finds every record that has, for each of its words,
 one that begins with it. In the index each word begins with its org's key: so a search reads that org's part
-of the index only, and whoever forgot the org finds nothing.
+of the index only.
 """
 
 import re
@@ -11,7 +11,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Select, false, literal_column, select, table, text
+from sqlalchemy import Select, false, func, literal_column, select, table, text
 
 from moorage_adapters.sqlmodel.crm_tables import SEARCH_ENTRY
 from moorage_adapters.sqlmodel.schema import BIG_KEY
@@ -26,8 +26,6 @@ _SPACELESS: Final = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
 )
 _WORD: Final = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
-
-_WORDS: Final = table("search_words")
 
 
 def words_of(written: str) -> list[str]:
@@ -61,9 +59,9 @@ def found(dialect_name: str, org_id: str, search: str) -> Select[Any]:
         return entries.where(false())
     if dialect_name == "postgresql":
         query = " & ".join(f"'{key}{word}':*" for word in words)  # no word holds anything that needs quoting
-        number, matching = "no", text("words @@ CAST(:query AS tsquery)")
+        numbers = select(func.search_numbers(query, type_=BIG_KEY).column_valued("no"))
     else:
         query = " ".join(f'"{key}{word}"*' for word in words)
-        number, matching = "rowid", text("search_words MATCH :query")
-    numbers = select(literal_column(number, BIG_KEY)).select_from(_WORDS)
-    return entries.where(SEARCH_ENTRY.c.no.in_(numbers.where(matching.bindparams(query=query))))
+        matching = text("search_words MATCH :query").bindparams(query=query)
+        numbers = select(literal_column("rowid", BIG_KEY)).select_from(table("search_words")).where(matching)
+    return entries.where(SEARCH_ENTRY.c.no.in_(numbers))

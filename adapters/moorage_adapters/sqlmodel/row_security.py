@@ -21,11 +21,18 @@ log = structlog.get_logger(__name__)
 APP_ROLE: Final = "moorage_app"  # no login: whoever migrates may take it on; see `secure`
 POLICY: Final = "moorage_org"
 JOBS_SCHEMA: Final = "jobs"
+WORDS_TABLE: Final = "search_words"  # not in `metadata`: how a database searches is its own business
 JOB_TABLES: Final = frozenset({"job", "job_timer", "job_pause", "job_schedule"})  # nudges of every org
 
 _SYSTEM = "current_setting('moorage.door', true) = 'system'"
 # A setting that was made for an earlier transaction is "" afterwards, and "" is the host's own org.
-_OF_ORG = f"org_id = nullif(current_setting('moorage.org', true), '') OR {_SYSTEM}"
+_IS_ORGS = "org_id = nullif(current_setting('moorage.org', true), '')"
+_OF_ORG = f"{_IS_ORGS} OR {_SYSTEM}"
+# The search itself, because no index on words is used behind a policy (the migrations' `search_numbers`).
+# Where nothing is searched for, all rows of the org: their words begin with the org's key, so none is "x".
+_FOUND = (
+    f"{_IS_ORGS} AND words @@ coalesce(nullif(current_setting('moorage.search', true), ''), '!x')::tsquery"
+)
 
 _POLICIES = text(
     "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS is_on,"
@@ -47,7 +54,9 @@ def for_system() -> str:
 
 
 def condition_of(table: str) -> str | None:
-    """Which rows of a table a transaction may see and write; `None`: all of them."""
+    """Which rows of a table a transaction may see and write; `None`: all of them, or it is not ours."""
+    if table == WORDS_TABLE:
+        return _FOUND
     if table in JOB_TABLES or table not in metadata.tables:
         return None
     return _OF_ORG if "org_id" in metadata.tables[table].c else _SYSTEM
@@ -107,18 +116,17 @@ def _exists(connection: Connection) -> bool:
 
 
 def _grant(connection: Connection, grantee: str) -> None:
-    """Rows, no schema: neither TRUNCATE nor DDL."""
+    """Rows of the tables that are known here, no schema: neither TRUNCATE nor DDL."""
     schema = _quoted(connection, str(connection.exec_driver_sql("SELECT current_schema()").scalar_one()))
-    schemas = [schema]
+    ours = ", ".join(f"{schema}.{_quoted(connection, name)}" for name in (*metadata.tables, WORDS_TABLE))
+    grants = {schema: ours}
     if connection.exec_driver_sql(f"SELECT to_regnamespace('{JOBS_SCHEMA}') IS NOT NULL").scalar_one():
-        schemas.append(JOBS_SCHEMA)
-    for name in schemas:
+        grants[JOBS_SCHEMA] = f"ALL TABLES IN SCHEMA {JOBS_SCHEMA}"
+    for name, tables in grants.items():
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {name} TO {grantee}")
-        connection.exec_driver_sql(
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {grantee}"
-        )
+        connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {grantee}")
         connection.exec_driver_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {name} TO {grantee}")
-    connection.exec_driver_sql(f"REVOKE INSERT, UPDATE, DELETE ON {schema}.alembic_version FROM {grantee}")
+    connection.exec_driver_sql(f"GRANT SELECT ON {schema}.alembic_version TO {grantee}")
 
 
 def _quoted(connection: Connection, name: str) -> str:

@@ -20,8 +20,8 @@ async def found(storage: SqlStorage, search: str, *, org_id: str = "a") -> set[s
 
 
 async def entries(storage: SqlStorage) -> int:
-    """How many records the index of words has."""
-    async with storage.database.read() as transaction:
+    """How many records of the org "a" the index of words has."""
+    async with storage.database.read(org_id="a") as transaction:
         return await transaction.run(
             lambda connection: int(connection.execute(text("SELECT count(*) FROM search_words")).scalar_one())
         )
