@@ -16,6 +16,7 @@ import structlog
 
 from moorage import codec
 from moorage.auth import require_role
+from moorage.committing import certainly
 from moorage.constraints import sentence_of
 from moorage.crm.messages import message_view
 from moorage.errors import problem_document, status_of
@@ -220,6 +221,13 @@ class _Made:
     is_under_way: bool
     began_at: datetime
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is over and never reached anybody."""
+        if isinstance(self.view, PublicationView):
+            return self.view.status is PublicationStatus.FAILED
+        return self.view.state is DeliveryState.FAILED
+
 
 async def _made(uow: UnitOfWork, subject_id: str) -> _Made | None:
     """The publication or the message that bears the id which the call was given."""
@@ -260,7 +268,7 @@ class _Remembered:
         Raises:
             IdempotencyMismatchError: The key stands for another body.
             ConflictError: The first call is still at it.
-            MoorageError: What the operation raises; the key is free again unless the outcome is unknown.
+            MoorageError: What the operation raises; the key is free again if nothing came of it.
         """
         neutral = _neutral(self._addressed.binding, request)
         digest = hashlib.sha256(msgspec.json.encode(codec.to_plain(request), order="sorted")).hexdigest()
@@ -275,14 +283,18 @@ class _Remembered:
             problem = problem_document(unknown, REQUEST_ID.get())
             await self._finish(Answer(status=status_of(unknown), body=msgspec.json.encode(problem)))
             raise
-        except MoorageError:  # every other one says that nothing happened
-            await self._forget()
+        except MoorageError:  # what it says is believed only if the records say so, too
+            await self._forget(mine.subject_id)
             raise
         await self._finish(answer)
         return answer
 
     async def _claim(self, mine: RememberedCall) -> RememberedCall | None:
         """Take the key, or say what it stands for. A claim whose process died is taken over."""
+        first = await certainly(lambda: self._begin(mine))
+        return None if first is not None and first.subject_id == mine.subject_id else first
+
+    async def _begin(self, mine: RememberedCall) -> RememberedCall | None:
         now = self._clock.now()
         async with self._storage.unit_of_work(self._org_id) as uow:
             calls = uow.remembered_calls
@@ -318,10 +330,13 @@ class _Remembered:
         except UnavailableError:
             log.warning("answer_not_remembered", operation=self._operation, org=self._org_id)
 
-    async def _forget(self) -> None:
+    async def _forget(self, subject_id: str) -> None:
+        """Free the key, unless what was begun under it may yet reach people: then the key stands for that."""
         try:
             async with self._storage.unit_of_work(self._org_id) as uow:
-                await uow.remembered_calls.forget(self._operation, self._key)
+                made = await _made(uow, subject_id)
+                if made is None or made.has_failed:
+                    await uow.remembered_calls.forget(self._operation, self._key)
         except UnavailableError:
             log.warning("key_not_freed", operation=self._operation, org=self._org_id)
 

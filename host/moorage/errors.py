@@ -81,6 +81,7 @@ STATUS: Final[Mapping[type[MoorageError], int]] = {
     errors.NotConnectedError: 412,
     errors.UnsupportedError: 501,
     errors.UnavailableError: 503,
+    errors.CommitUnknownError: 504,
     errors.VendorError: 502,
     errors.ReauthorizationError: 412,
     errors.MissingScopeError: 403,

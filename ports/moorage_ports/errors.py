@@ -141,6 +141,17 @@ class UnavailableError(MoorageError):
     default_remedy = "Try again in a moment."
 
 
+class CommitUnknownError(UnavailableError):
+    """The database went away while it was told to keep something: that is written, or it is not.
+
+    Whoever does not mind which treats it as any `UnavailableError`; whoever does has to look.
+    """
+
+    code = "outcome_unknown"
+    title = "Nobody knows yet whether it happened"
+    default_remedy = "Look here whether it happened before sending it again."
+
+
 # What the vendor said ------------------------------------------------------------------------
 
 

@@ -71,6 +71,7 @@ class Storage(Protocol):
 
         Raises:
             UnavailableError: The database is out of reach, locked or full; nothing was written.
+            CommitUnknownError: It went away while committing; nobody knows whether that was written.
         """
         ...
 

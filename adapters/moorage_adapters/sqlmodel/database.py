@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from moorage_ports.errors import UnavailableError
+from moorage_ports.errors import CommitUnknownError, UnavailableError
 
 T = TypeVar("T")
 
@@ -24,6 +24,11 @@ class UnsafeDatabaseError(Exception):
 def unavailable(why: str) -> UnavailableError:
     """The error of the port."""
     return UnavailableError(f"the database is {why}; nothing was written")
+
+
+def unknown(why: str) -> CommitUnknownError:
+    """The error of the port for a COMMIT whose answer did not come."""
+    return CommitUnknownError(f"the database went away while committing ({why}); look whether it is written")
 
 
 class Transaction(Protocol):

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, UnsafeDatabaseError, unavailable
+from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, UnsafeDatabaseError, unavailable, unknown
 
 log = structlog.get_logger(__name__)
 
@@ -293,6 +293,7 @@ class SqliteDatabase:
 
         Raises:
             UnavailableError: Nothing was written.
+            CommitUnknownError: The disk failed while committing.
         """
         self.refuse_if_broken()
         await self._turns.take(hot=hot)
@@ -306,7 +307,7 @@ class SqliteDatabase:
         except BaseException:
             self._end(self._writer, self._turns.give, commit=False)
             raise
-        with self.mapping_errors(writes=True):
+        with self.mapping_errors(writes=True, commits=True):
             ended = self._end(self._writer, self._turns.give, commit=True, after=transaction.after_commit)
             await asyncio.shield(ended)
 
@@ -315,6 +316,7 @@ class SqliteDatabase:
 
         Raises:
             UnavailableError: Nothing was written.
+            CommitUnknownError: The disk failed.
         """
         self.refuse_if_broken()
         await self._turns.take(hot=hot)
@@ -332,7 +334,7 @@ class SqliteDatabase:
 
         done = self._writer.submit(whole)
         done.add_done_callback(lambda _: self._turns.give())
-        with self.mapping_errors(writes=True):
+        with self.mapping_errors(writes=True, commits=True):
             return await asyncio.shield(done)
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
@@ -387,14 +389,19 @@ class SqliteDatabase:
         return ended
 
     @contextmanager
-    def mapping_errors(self, *, writes: bool) -> Iterator[None]:
-        """Turn what the database says into the port's words; a broken promise ends all writing."""
+    def mapping_errors(self, *, writes: bool, commits: bool = False) -> Iterator[None]:
+        """Turn what the database says into the port's words; a broken promise ends all writing.
+
+        What a failed fsync left behind may be found whole when the file is opened again.
+        """
         with mapping_errors():
             try:
                 yield
             except (DBAPIError, sqlite3.Error) as failure:
                 if writes and is_fatal(failure):
                     self.break_down(failure)
+                    if commits:
+                        raise unknown("its disk failed") from failure
                 raise
 
     def refuse_if_broken(self) -> None:

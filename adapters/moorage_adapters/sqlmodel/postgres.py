@@ -18,17 +18,18 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, unavailable
+from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, unavailable, unknown
 from moorage_adapters.sqlmodel.postgres_connections import Connecting, take_clean_text
 from moorage_adapters.sqlmodel.postgres_errors import (
     DATABASE_ERRORS,
     calling_postgres,
     is_unavailable,
     out_of_reach,
+    sqlstate_of,
 )
 from moorage_adapters.sqlmodel.row_security import for_org, for_system
 from moorage_adapters.sqlmodel.types import clean
-from moorage_ports.errors import UnavailableError
+from moorage_ports.errors import CommitUnknownError, UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -105,13 +106,13 @@ class PostgresTransaction:
         """Make it durable and give the connection back.
 
         Raises:
-            UnavailableError: It is not known to be durable.
+            UnavailableError: Nothing was written.
+            CommitUnknownError: The answer was lost; it is durable, or it will never be.
         """
         try:
             for last in self.before_commit:
                 await self.do(last)
-            with self._calling():
-                said = await self._raw.execute("COMMIT")
+            said = await self._commit()
             if said != "COMMIT":  # of a failed transaction PostgreSQL makes a ROLLBACK, without an error
                 raise unavailable("unable to commit")
         except BaseException:
@@ -120,6 +121,20 @@ class PostgresTransaction:
         await self._connection.close()
         for callback in self.after_commit:
             callback()
+
+    async def _commit(self) -> str:
+        """Tell the server; answers what it says that it did."""
+        self.refuse_if_failed()
+        lost: CommitUnknownError | None = None
+        with calling_postgres():
+            try:
+                return str(await self._raw.execute("COMMIT"))
+            except DATABASE_ERRORS as failure:
+                self._failed = True
+                if not self._raw.is_closed() and sqlstate_of(failure):
+                    raise  # the server itself says that it undid it
+                lost = unknown(sqlstate_of(failure) or type(failure).__name__)
+        raise lost  # out here, so that it has no context that would show a value
 
     async def rollback(self) -> None:
         """Undo it and give the connection back."""
@@ -191,7 +206,8 @@ class PostgresDatabase:
         """A writing transaction; `hot` is the intake's.
 
         Raises:
-            UnavailableError: Nothing was written; or, if that is told by the end, it is not known.
+            UnavailableError: Nothing was written.
+            CommitUnknownError: The connection was lost while committing.
         """
         transaction = await self._begun(self._hot if hot else self._pool, org_id, writes=True)
         try:
@@ -219,7 +235,8 @@ class PostgresDatabase:
         """A whole writing transaction of the host's, durable when this returns; `hot` is the intake's.
 
         Raises:
-            UnavailableError: Nothing was written; or the connection was lost while committing.
+            UnavailableError: Nothing was written.
+            CommitUnknownError: The connection was lost while committing.
         """
 
         async def whole() -> T:

@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 import structlog
 
+from moorage.committing import certainly
 from moorage.metrics import PUBLICATIONS
 from moorage.operations import publication_steps as steps
 from moorage.operations.standing import act_on_vendor_error, usable_channel, usable_integration
@@ -177,13 +178,20 @@ class Run:
         Raises:
             UnavailableError: Not written.
         """
-        async with self.services.storage.unit_of_work(self.org_id) as uow:
-            stands = await uow.publications.get(after.id)
-            is_ours = stands is not None and stands.steps == self.publication.steps
-            if is_ours:
-                await uow.publications.save(after)
-                if not after.status.is_final:
-                    await uow.jobs.nudge(nudge(self.org_id, after.id, due_at or steps.due_at(after)))
+        expected = [self.publication.steps]
+
+        async def write() -> tuple[bool, Publication | None]:
+            async with self.services.storage.unit_of_work(self.org_id) as uow:
+                stands = await uow.publications.get(after.id)
+                is_ours = stands is not None and stands.steps in expected
+                expected.append(after.steps)  # should this be called again
+                if is_ours:
+                    await uow.publications.save(after)
+                    if not after.status.is_final:
+                        await uow.jobs.nudge(nudge(self.org_id, after.id, due_at or steps.due_at(after)))
+            return is_ours, stands
+
+        is_ours, stands = await certainly(write)
         if is_ours and after.status is not self.publication.status:
             PUBLICATIONS.labels(after.vendor, after.status.value).inc()
         self.publication = after if is_ours else stands or self.publication
@@ -213,14 +221,20 @@ async def record(services: Services, org_id: str, after: Publication) -> Publica
     The post is out (or not) whether or not we can write: an unreachable database must not make anybody
     send it again. The row then still says `publishing`, and whoever looks for it puts it right.
     """
-    try:
+
+    async def write() -> Publication | None:
         async with services.storage.unit_of_work(org_id) as uow:
             stands = await uow.publications.get(after.id)
-            if stands is not None and stands.status.is_final:
-                return stands
-            await uow.publications.save(after)
-            if not after.status.is_final:
-                await uow.jobs.nudge(nudge(org_id, after.id, steps.due_at(after)))
+            if stands is None or not stands.status.is_final:
+                await uow.publications.save(after)
+                if not after.status.is_final:
+                    await uow.jobs.nudge(nudge(org_id, after.id, steps.due_at(after)))
+        return stands
+
+    try:
+        stands = await certainly(write)
+        if stands is not None and stands.status.is_final:
+            return stands
         if stands is None or stands.status is not after.status:
             PUBLICATIONS.labels(after.vendor, after.status.value).inc()
     except UnavailableError:

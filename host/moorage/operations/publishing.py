@@ -6,6 +6,7 @@ The request waits for a while and then answers how far it came; the work goes on
 import asyncio
 from datetime import timedelta
 
+from moorage.committing import certainly
 from moorage.ids import new_id
 from moorage.operations import publication_looks as looks
 from moorage.operations import publication_steps as steps
@@ -41,6 +42,8 @@ async def publish(call: OperationCall, request: PublishPost) -> PublicationView:
         InvalidRequestError: The channel is not selected, or the post is none that the vendor takes.
         UnsupportedError: The vendor keeps no drafts or posts for later.
         VendorError: The vendor said no; nothing was published, and the publication says `failed`.
+        UnavailableError: The database is out of reach; nothing was published.
+        CommitUnknownError: The database went away; if the publication is there, a job publishes it.
     """
     give_up_at = asyncio.get_running_loop().time() + BUDGET.total_seconds()
     services, vendor, org_id = call.services, call.vendor, call.caller.org_id
@@ -64,13 +67,30 @@ async def publish(call: OperationCall, request: PublishPost) -> PublicationView:
         created_at=now,
         updated_at=now,
     )
-    publication = steps.preparing(written, now)
-    async with services.storage.unit_of_work(org_id) as uow:
-        await uow.publications.save(publication)
-        # Should this process die, a job goes on with it.
-        await uow.jobs.nudge(nudge(org_id, publication.id, steps.due_at(publication)))
+    publication = await _keep(services, org_id, steps.preparing(written, now))
+    if publication.status is not PublicationStatus.PENDING:
+        return publication_view(publication)  # a job went on with it while the database did not answer
     run = Run(services=services, org_id=org_id, publication=publication, is_awaited=True)
     return publication_view(await _awaited(run, give_up_at))
+
+
+async def _keep(services: Services, org_id: str, publication: Publication) -> Publication:
+    """Write a new publication down, with a job that goes on with it should this process die.
+
+    Raises:
+        UnavailableError: It is not written.
+        CommitUnknownError: If it is, that job publishes it.
+    """
+
+    async def write() -> Publication:
+        async with services.storage.unit_of_work(org_id) as uow:
+            stands = await uow.publications.get(publication.id)
+            if stands is None:
+                await uow.publications.save(publication)
+                await uow.jobs.nudge(nudge(org_id, publication.id, steps.due_at(publication)))
+        return stands or publication
+
+    return await certainly(write)
 
 
 async def _awaited(run: Run, give_up_at: float) -> Publication:

@@ -18,7 +18,7 @@ from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import DURABLE, login_of, postgres_dsn
 from moorage_adapters.sqlmodel.postgres_errors import is_unavailable, out_of_reach, quiet
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_ports.errors import UnavailableError
+from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.inbox import ItemState, Kept, Settlement
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
@@ -226,6 +226,49 @@ async def test_w4_a_connection_cut_off_in_the_middle_leaves_nothing(
         await cut_off_at_the_end()
     async with storage.unit_of_work("a") as uow:
         assert (await uow.leads.page(page=1, page_size=9)).total == 0
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_w4_a_commit_whose_answer_is_lost_is_told_as_unknown(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    """The connection dies after the server committed, or before the word reached it: here they look alike."""
+    execute = asyncpg.Connection.execute
+
+    async def lose(self: asyncpg.Connection, query: str, *values: Any, **more: Any) -> str:
+        if query != "COMMIT":
+            return str(await execute(self, query, *values, **more))
+        if is_written:
+            await execute(self, query)
+        self.terminate()
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "execute", lose)
+        with pytest.raises(CommitUnknownError):
+            async with storage.unit_of_work("a") as uow:
+                await uow.leads.add(lead(1))
+    async with storage.unit_of_work("a") as uow:
+        assert (await uow.leads.page(page=1, page_size=9)).total == is_written
+
+
+async def test_w4_a_commit_that_the_server_refuses_wrote_nothing(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = asyncpg.Connection.execute
+
+    async def refuse(self: asyncpg.Connection, query: str, *values: Any, **more: Any) -> str:
+        if query == "COMMIT":
+            await execute(self, "ROLLBACK")
+            raise asyncpg.SerializationError("could not serialize access")
+        return str(await execute(self, query, *values, **more))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "execute", refuse)
+        with pytest.raises(UnavailableError, match="40001") as told:
+            async with storage.unit_of_work("a") as uow:
+                await uow.leads.add(lead(1))
+    assert not isinstance(told.value, CommitUnknownError)
 
 
 async def test_w4_a_lock_of_somebody_else_means_unavailable_then_recovery(
