@@ -12,7 +12,7 @@ from moorage_facebook.graph.call import GraphCall
 from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all
 from moorage_facebook.graph.values import items, node_id, text
-from moorage_facebook.scopes import PAGE_SCOPES
+from moorage_facebook.scopes import page_scopes
 from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import TokenFacts, inspect_token
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
@@ -66,7 +66,7 @@ def page_offer(node: Mapping[str, object], facts: TokenFacts) -> ChannelOffer | 
         name=text(node.get("name")),
         selectable=not reason,
         reason=reason,
-        missing_scopes=facts.missing_for(page_id, PAGE_SCOPES),
+        missing_scopes=facts.missing_for(page_id, page_scopes(facts.scopes)),
     )
 
 

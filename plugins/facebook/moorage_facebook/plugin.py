@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from moorage_facebook.activity_sync import activity_sync
 from moorage_facebook.authorizer import authorizer
+from moorage_facebook.direct_messages import direct_messages
 from moorage_facebook.directory import directory
 from moorage_facebook.lead_source import lead_source
 from moorage_facebook.operations import OPERATIONS
@@ -24,8 +25,8 @@ CAPABILITIES: Mapping[Capability, Support] = {
     Capability.PUBLISH_VIDEOS: Support.NOT_YET,
     Capability.SCHEDULE_POSTS: Support.FULL,
     Capability.SYNC_ACTIVITY: Support.FULL,
-    Capability.ANSWER_COMMENTS: Support.NOT_YET,
-    Capability.DIRECT_MESSAGES: Support.NOT_YET,
+    Capability.ANSWER_COMMENTS: Support.FULL,
+    Capability.DIRECT_MESSAGES: Support.FULL,
     Capability.MANAGE_ADS: Support.NOT_YET,
     Capability.MANAGE_BUSINESSES: Support.NOT_YET,
 }
@@ -49,7 +50,7 @@ def _sandbox(plan: SandboxPlan) -> Sandbox:
 
 @hookimpl
 def moorage_vendor() -> Vendor:
-    """Facebook: Pages and their leads."""
+    """Facebook: Pages, their leads, and what people say there."""
     return Vendor(
         slug=VENDOR,
         title="Facebook",
@@ -66,6 +67,7 @@ def moorage_vendor() -> Vendor:
         publisher=publisher,
         lead_source=lead_source,
         activity_sync=activity_sync,
+        direct_messages=direct_messages,
         webhooks=GraphWebhooks(),
         withdrawals=SignedRequests(),
         token_shapes=TOKEN_SHAPES,

@@ -59,14 +59,35 @@ NEEDED: Mapping[Capability, tuple[str, ...]] = {
     # https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
     Capability.RECEIVE_LEADS: (*_PAGE, LEADS, "pages_manage_ads", "ads_management"),
     Capability.SYNC_ACTIVITY: (*_PAGE, "pages_read_user_content"),
-    Capability.ANSWER_COMMENTS: (*_PAGE, "pages_read_user_content", "pages_manage_engagement"),
-    Capability.DIRECT_MESSAGES: (*_PAGE, "pages_messaging"),
+    # https://developers.facebook.com/docs/instagram-platform/comment-moderation
+    Capability.ANSWER_COMMENTS: (
+        *_PAGE,
+        "pages_read_user_content",
+        "pages_manage_engagement",
+        "instagram_basic",
+        "instagram_manage_comments",
+    ),
+    Capability.DIRECT_MESSAGES: (
+        *_PAGE,
+        "pages_messaging",
+        "instagram_basic",
+        "instagram_manage_messages",
+        "whatsapp_business_management",
+        "whatsapp_business_messaging",
+    ),
     Capability.MANAGE_ADS: (*_PAGE, "pages_manage_ads", "ads_management", "ads_read"),
     Capability.MANAGE_BUSINESSES: (ALWAYS_GRANTED, "business_management"),
 }
 
 # What a Page can't do its part without; the rest of a capability's scopes is about ads and businesses.
 PAGE_SCOPES: tuple[str, ...] = (*_PAGE[1:], "pages_manage_posts", LEADS)
+# What only some organisations want of a Page. Granted for other Pages only, it is missing here all the same.
+_WANTED_BY_SOME: tuple[str, ...] = ("pages_read_user_content", "pages_manage_engagement", "pages_messaging")
+
+
+def page_scopes(granted: Collection[str]) -> tuple[str, ...]:
+    """What is missed on a Page, if it is not granted for that Page."""
+    return (*PAGE_SCOPES, *(scope for scope in _WANTED_BY_SOME if scope in granted))
 
 
 def plan_scopes(requested: Sequence[str] | None, capabilities: Collection[Capability]) -> ScopePlan:

@@ -28,6 +28,10 @@ def test_the_documents_names_are_bound() -> None:
         "post-to-page",
         "get-publication",
         "sync-activity",
+        "reply-to-comment",
+        "hide-comment",
+        "private-reply",
+        "send-message",
     ]
 
 

@@ -74,6 +74,11 @@ def _refused(remedy: str) -> Row:
     return Row(kind=RejectedError, remedy=remedy)
 
 
+def _owners(remedy: str) -> Row:
+    """Something that only the channel's owner can settle, at Meta's."""
+    return Row(kind=RejectedError, hits=Hits.CHANNEL, remedy=remedy)
+
+
 def _later(remedy: str = "", *, may_have_happened: bool = True) -> Row:
     return Row(
         kind=VendorUnavailableError,
@@ -184,7 +189,49 @@ BY_SUBCODE_ALONE: Mapping[int, Row] = {
     2446307: _refused(_BUDGET),
 }
 
+_WHATSAPP_OWNER = "Look in WhatsApp Manager: the business account or its number needs attention there."
+
+# https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
+_OF_WHATSAPP: Mapping[int, Row] = {
+    130429: _limit(Parks.OWNER, "whatsapp"),
+    130472: _refused("WhatsApp withholds this message from this person as part of an experiment."),
+    130497: _refused("This business account may not write to people in that country."),
+    131000: _later(),
+    131005: Row(kind=MissingScopeError, remedy=_ALLOW),
+    131008: _refused(_OUR_BUG),
+    131009: _refused("Correct what WhatsApp objects to, then send it again."),
+    131016: _later(_GRAPH_BUSY),
+    131021: _refused("A number can't write to itself."),
+    131026: _refused("This number can't be reached: it may not be on WhatsApp, or not take this message."),
+    131031: _owners(_WHATSAPP_OWNER),
+    131037: _owners("Have the number's display name approved in WhatsApp Manager."),
+    131042: _owners("Settle how WhatsApp messages are paid for in WhatsApp Manager."),
+    131045: _owners("Register the phone number with WhatsApp, then send it again."),
+    131047: _refused("The reply window is closed: wait until the person writes again."),
+    131048: _slow_down(timedelta(hours=6), _WHATSAPP_OWNER),
+    131049: _refused("WhatsApp withholds this message for now: do not send it again soon."),
+    131050: _refused("This person wants no marketing messages: do not send any."),
+    131051: _refused("WhatsApp does not take this kind of message."),
+    131052: _refused("WhatsApp could not read what the person sent."),
+    131053: _refused(
+        "Put the file where anyone can fetch it without a login, in a type that WhatsApp takes."
+    ),
+    131056: Row(
+        kind=RateLimitError,
+        retry_after=timedelta(seconds=6),
+        remedy="Too much to this person at once: wait a moment.",
+        parks=Parks.OWNER,  # nothing finer is metered, and it is seconds
+        use_case="whatsapp",
+    ),
+    131057: _later("The business account is being maintained: it works again soon.", may_have_happened=False),
+    131062: _refused("This message needs the person's phone number; WhatsApp hides it."),
+    133004: _later(_GRAPH_BUSY),
+    133010: _owners("Register the phone number with WhatsApp, then send it again."),
+    135000: _refused("Correct what WhatsApp objects to, then send it again."),
+}
+
 BY_CODE: Mapping[int, Row] = {
+    **_OF_WHATSAPP,
     -2: _later(may_have_happened=False),
     -1: _later(_GRAPH_BUSY),
     1: _later(_GRAPH_BUSY),
@@ -215,6 +262,9 @@ BY_CODE: Mapping[int, Row] = {
         remedy="Meta retired this version of the Marketing API: set a newer MOORAGE_FACEBOOK_API_VERSION.",
     ),
     3018: _refused("Choose a start that lies within the last 37 months."),
+    10900: _refused("This comment was answered in private before: that works once."),
+    10903: _refused("This can't be answered in private."),
+    10904: _refused("The Page takes no messages: switch them on in its settings."),
     1609005: _refused("Facebook could not read what the link leads to: check that it opens without a login."),
     80000: _limit(Parks.OWNER, "ads_insights"),
     80001: _limit(Parks.OWNER, "pages"),
