@@ -42,6 +42,7 @@ from moorage_ports.events import (
 ANY: Final = "*"
 
 Words: TypeAlias = tuple[str, ...]
+Key: TypeAlias = tuple[str, str, str, str]
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class Row:
     is_guess: bool = False
 
     @property
-    def keys(self) -> Iterator[tuple[str, str, str, str]]:
+    def keys(self) -> Iterator[Key]:
         """Every key that this is the row of."""
         return product((self.topic,), self.fields, self.items, self.verbs)
 
@@ -234,22 +235,22 @@ UNMAPPED: Final[Mapping[str, str]] = {
 }
 """What no translator reads, and why. It is kept, counted and listed."""
 
-_BY_KEY: Final[Mapping[tuple[str, str, str, str], Row]] = {key: row for row in ROWS for key in row.keys}
+_BY_KEY: Final[Mapping[Key, Row]] = {key: row for row in ROWS for key in row.keys}
 
 
 def row_of(happening: Happening) -> Row | None:
     """The row that reads this change, if there is one."""
+    return next(filter(None, map(_BY_KEY.get, keys_of(happening))), None)
+
+
+def keys_of(happening: Happening) -> Iterator[Key]:
+    """The keys under which its row may stand, the most special first."""
     # Meta leaves the object out of some updates of WhatsApp accounts.
     topic, field = happening.topic or WHATSAPP, happening.field
     if field in {"messaging", "standby"}:
-        found = (_BY_KEY.get((topic, field, name, ANY)) for name in happening.change)
-        return next(filter(None, found), None)
+        yield from ((topic, field, name, ANY) for name in happening.change)
+        return
     item, verb = happening.item, happening.verb
-    candidates = (
-        (field, item, verb),
-        (field, item, ANY),
-        (field, ANY, verb),
-        (field, ANY, ANY),
-        (ANY, ANY, ANY),
-    )
-    return next(filter(None, (_BY_KEY.get((topic, *key)) for key in candidates)), None)
+    for what, done in ((item, verb), (item, ANY), (ANY, verb), (ANY, ANY)):
+        yield topic, field, what, done
+    yield topic, ANY, ANY, ANY
