@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from moorage_adapters.memory.world import CAFE
+from moorage.crm.merge import direct_id_of
+from moorage_adapters.memory.activity_sync import person_from_memory
+from moorage_adapters.memory.world import ADA, CAFE
 from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.operations import PublicationStatus
 from moorage_ports.storage import UnitOfWork
@@ -177,3 +179,64 @@ async def test_a9_whatever_the_database_says_a_post_goes_out_at_most_once(
     assert made
     assert posted(host, text) == len(published) <= 1
     assert len(published) == 1 or made[0].status is PublicationStatus.FAILED
+
+
+# Messages -----------------------------------------------------------------------------------------
+
+
+async def write(host: Harbour, text: str = "From ten to four.") -> httpx.Response:
+    headers = headers_of(host) | {"idempotency-key": f"key-of-{text.replace(' ', '-')}"}
+    conversation = direct_id_of("memory", CAFE.id, person_from_memory(ADA))
+    body = {"conversationId": conversation, "text": text}
+    return await host.http.post("/upstream/call/memory-provider/write", json=body, headers=headers)
+
+
+def sent(host: Harbour, text: str = "From ten to four.") -> int:
+    return sum(letter.text == text for letter in host.world.mail.letters.values())
+
+
+@pytest.fixture
+async def ada_waits(host: Harbour) -> None:
+    """A person wrote to the café, so it may answer."""
+    host.world.write_to(CAFE.id, "Do you open on Sunday?")
+    await host.deliver_all()
+    await host.work()
+    host.clock.advance(timedelta(minutes=1))
+
+
+@pytest.mark.usefixtures("ada_waits")
+@pytest.mark.parametrize("fate", [WRITTEN, NOT_WRITTEN])
+@pytest.mark.parametrize("which", range(4))
+async def test_a9_a_message_whose_commit_is_not_known_is_made_sure_of(
+    host: Harbour, fates: _Fates, which: int, fate: str
+) -> None:
+    """A9: it is sent, once, and counted once."""
+    fates.next = [WELL] * which + [fate]
+
+    first = await write(host)
+    again = await write(host)
+
+    assert not fates.next
+    assert first.status_code in {200, 202}, first.text
+    assert again.json()["id"] == first.json()["id"]
+    assert sent(host) == 1
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        found = await uow.conversations.messages(again.json()["conversationId"], page=1, page_size=9)
+    assert [one.record.text for one in found.items].count("From ten to four.") == 1
+
+
+@pytest.mark.usefixtures("ada_waits")
+async def test_a9_a_message_that_was_told_as_not_sent_keeps_its_key_while_it_stands_there(
+    host: Harbour, fates: _Fates
+) -> None:
+    """A9: the record says that it may be under way, so the same key does not send another."""
+    fates.next = [WELL, LIED]
+
+    first = await write(host)
+    again = await write(host)
+    host.clock.advance(A_WHILE)
+    later = await write(host)
+
+    assert (first.status_code, again.status_code) == (503, 409)
+    assert (later.status_code, later.json()["state"]) == (202, "pending")
+    assert sent(host) == 0

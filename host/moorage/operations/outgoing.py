@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 import structlog
 
+from moorage.committing import certainly
 from moorage.crm import attempts
 from moorage.crm.merging import apply_events
 from moorage.crm.messages import message_view
@@ -59,6 +60,7 @@ async def send_once(call: OperationCall, parts: Sequence[Outgoing], *, author_na
 
     Raises:
         UnavailableError: Nothing was sent: the database is out of reach, or the process is about to end.
+        CommitUnknownError: Nothing was sent, but the attempts may stand there until a sweep gives them up.
         MoorageError: The first part was refused; nothing was sent.
     """
     give_up_at = asyncio.get_running_loop().time() + BUDGET.total_seconds()
@@ -66,8 +68,7 @@ async def send_once(call: OperationCall, parts: Sequence[Outgoing], *, author_na
     if services.background.is_draining:
         msg = "this process is about to end; nothing was sent"
         raise UnavailableError(msg)
-    async with services.storage.unit_of_work(call.caller.org_id) as uow:
-        await attempts.begin(uow.crm_records, [part.attempt for part in parts])
+    await certainly(lambda: _keep(services, call.caller.org_id, parts))
     run = _Run(services=services, org_id=call.caller.org_id, parts=tuple(parts))
     task = services.background.start(run.run(), name=f"send {parts[0].attempt.attempt_id}")
     try:
@@ -77,6 +78,13 @@ async def send_once(call: OperationCall, parts: Sequence[Outgoing], *, author_na
     if task.done() and (refusal := task.result()) is not None:
         raise refusal
     return await _shown(services, call.caller.org_id, parts, author_name)
+
+
+async def _keep(services: Services, org_id: str, parts: Sequence[Outgoing]) -> None:
+    """Write the attempts down, if they are not."""
+    async with services.storage.unit_of_work(org_id) as uow:
+        if await uow.conversations.attempt(parts[0].attempt.attempt_id) is None:
+            await attempts.begin(uow.crm_records, [part.attempt for part in parts])
 
 
 @attrs.define(kw_only=True)
