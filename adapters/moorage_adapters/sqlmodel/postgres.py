@@ -318,8 +318,8 @@ async def _begins(connection: AsyncConnection, begin: str) -> bool:
     raw = driver_connection(connection)
     try:
         await raw.execute(begin)
-    except DATABASE_ERRORS:
-        was_dead = raw.is_closed()
+    except DATABASE_ERRORS as failure:
+        was_dead = raw.is_closed() or isinstance(failure, asyncpg.InternalClientError)
         await give_back(connection, raw)
         if was_dead:
             return False

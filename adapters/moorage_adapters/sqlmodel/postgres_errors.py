@@ -23,6 +23,7 @@ DATABASE_ERRORS: Final = (
     NoConnectionFreeError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
@@ -67,8 +68,8 @@ def sqlstate_of(failure: BaseException | None) -> str:
 
 def is_unavailable(failure: BaseException) -> bool:
     """Whether the database was out of reach, locked, full or broken, rather than misused."""
-    if isinstance(failure, OSError | TimeoutError | NoConnectionFreeError):
-        return True
+    if isinstance(failure, OSError | TimeoutError | NoConnectionFreeError | asyncpg.InternalClientError):
+        return True  # the last one: the driver lost its place when the server said goodbye just then
     if isinstance(failure, DBAPIError) and failure.connection_invalidated:
         return True
     state = sqlstate_of(failure)

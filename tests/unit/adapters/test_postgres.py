@@ -205,6 +205,27 @@ async def test_a_restart_between_two_units_of_work_is_not_felt(
     await storage.ping()
 
 
+async def test_a_connection_whose_driver_lost_its_place_is_replaced(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg may trip over the server's goodbye when a statement is sent in the same moment."""
+    execute = asyncpg.Connection.execute
+    begun: list[asyncpg.Connection] = []
+
+    async def trip(self: asyncpg.Connection, query: str, *values: Any, **more: Any) -> str:
+        if query.startswith("BEGIN"):
+            begun.append(self)
+        if self is begun[0]:
+            raise asyncpg.InternalClientError("got result for unknown protocol state 0")
+        return str(await execute(self, query, *values, **more))
+
+    await storage.ping()
+    monkeypatch.setattr(asyncpg.Connection, "execute", trip)
+    await storage.ping()
+    assert len(begun) == 2
+    assert begun[0].is_closed()
+
+
 async def test_w4_a_connection_cut_off_in_the_middle_leaves_nothing(
     databases: Databases, storage: SqlStorage, storage_url: str
 ) -> None:
