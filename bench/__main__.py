@@ -1,6 +1,13 @@
 """`make bench`: every comparison, one after the other."""
 
-from bench import webhook
+from bench import sync, webhook
+
+
+def main() -> None:
+    """Print them all."""
+    webhook.compare()
+    sync.compare([])
+
 
 if __name__ == "__main__":
-    webhook.compare()
+    main()

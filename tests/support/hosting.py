@@ -8,11 +8,13 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 
+from moorage.auth import issue_token
+from moorage.settings import JwtSettings
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.sqlmodel import migrate
@@ -21,6 +23,7 @@ from moorage_facebook.token_vault import GraphTokenVault
 from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.integrations import Channel, GrantRecord, Integration, IntegrationStatus
+from moorage_ports.operations import Role
 from moorage_ports.secret import Secret
 
 APP_ID = "424242424242424"
@@ -38,6 +41,8 @@ class HostPlan:
     database_url: str
     app_secret: str = attrs.field(factory=lambda: secrets.token_hex(16))
     graph_url: str = "https://graph.facebook.com"
+    app_id: str = APP_ID
+    page_tokens: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # where Graph looks at them
     jwt_secret: str = attrs.field(factory=_key)
     state_secret: str = attrs.field(factory=_key)
     verify_token: str = attrs.field(factory=_key)
@@ -60,11 +65,22 @@ class HostPlan:
             "MOORAGE_JWT_SECRET": self.jwt_secret,
             "MOORAGE_STATE_SECRET": self.state_secret,
             "MOORAGE_LOG_LEVEL": "WARNING",
-            "MOORAGE_FACEBOOK_APP_ID": APP_ID,
+            "MOORAGE_FACEBOOK_APP_ID": self.app_id,
             "MOORAGE_FACEBOOK_APP_SECRET": self.app_secret,
             "MOORAGE_FACEBOOK_VERIFY_TOKEN": self.verify_token,
             "MOORAGE_FACEBOOK_GRAPH_URL": self.graph_url,
         }
+
+    def token(self, org_id: str) -> str:
+        """What the platform would give an administrator of an org."""
+        return issue_token(
+            JwtSettings(secret=Secret(self.jwt_secret)),
+            org_id=org_id,
+            user_id="admin",
+            role=Role.ADMIN,
+            now=datetime.now(UTC),
+            lifetime=timedelta(hours=1),
+        )
 
     async def storage(self) -> SqlStorage:
         """The same data, opened from here."""
@@ -75,17 +91,17 @@ class HostPlan:
         await migrate.upgrade(self.database_url)
         storage = await self.storage()
         for org_id, pages in pages_of.items():
-            await _connected(storage, org_id, pages)
+            await _connected(self, storage, org_id, pages)
         await storage.aclose()
 
 
-async def _connected(storage: SqlStorage, org_id: str, pages: Sequence[str]) -> None:
+async def _connected(plan: HostPlan, storage: SqlStorage, org_id: str, pages: Sequence[str]) -> None:
     now = datetime.now(UTC)
     integration = Integration(
         id=f"int_{org_id}",
         vendor="facebook",
         status=IntegrationStatus.ACTIVE,
-        app_id=APP_ID,
+        app_id=plan.app_id,
         created_at=now,
         updated_at=now,
     )
@@ -103,7 +119,10 @@ async def _connected(storage: SqlStorage, org_id: str, pages: Sequence[str]) -> 
         profile={},
         token=Secret("grant-token"),
         granted_scopes=grant.scopes,
-        channels=tuple(ChannelGrant(offer=offer, token=Secret("page-token")) for offer in offers),
+        channels=tuple(
+            ChannelGrant(offer=offer, token=Secret(plan.page_tokens.get(offer.external_id, "page-token")))
+            for offer in offers
+        ),
     )
     channels = [
         Channel(
@@ -168,6 +187,12 @@ class HostProcess:
         """Send a signal to this process, if it lives."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
+
+    async def wait_dead(self, *, deadline: float = 60.0) -> None:
+        """Wait until it died of itself (a fail point)."""
+        assert self.process is not None
+        async with asyncio.timeout(deadline):
+            await self.process.wait()
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -22,7 +22,7 @@ COMMENT_FIELDS: Final = (
     "attachment{type,title,url,media}"
 )
 REACTION_FIELDS: Final = "id,name,type"
-_POST_FIELDS: Final = (
+POST_FIELDS: Final = (
     "id,message,created_time,updated_time,permalink_url,is_hidden,shares,from{id,name},"
     "attachments{media_type,title,url,media}"
 )
@@ -38,7 +38,7 @@ _LONG: Final = timedelta(seconds=25)
 
 def posts_counted(page_id: str, token: Secret, *, after: str, limit: int = LISTED) -> GraphCall:
     """`GET /{page}/feed`, newest first: how many comments (replies too) and reactions each post has."""
-    return _listing(page_id, "feed", f"{_POST_FIELDS},{_COUNTS}", token, after=after, limit=limit)
+    return _listing(page_id, "feed", f"{POST_FIELDS},{_COUNTS}", token, after=after, limit=limit)
 
 
 def posts_expanded(page_id: str, token: Secret, *, after: str, limit: int, nested: int) -> GraphCall:
@@ -48,7 +48,7 @@ def posts_expanded(page_id: str, token: Secret, *, after: str, limit: int, neste
     """
     comments = f"comments.filter(stream).order(reverse_chronological).limit({nested}).summary(total_count)"
     reactions = f"reactions.limit({nested}).summary(total_count)"
-    fields = f"{_POST_FIELDS},{comments}{{{COMMENT_FIELDS}}},{reactions}{{{REACTION_FIELDS}}}"
+    fields = f"{POST_FIELDS},{comments}{{{COMMENT_FIELDS}}},{reactions}{{{REACTION_FIELDS}}}"
     return _listing(page_id, "feed", fields, token, after=after, limit=limit)
 
 

@@ -82,9 +82,11 @@ async def connection(
 
 
 def _expanded(call: Call, row: Node, fields: Sequence[Field], times: int) -> int:
-    """How many nodes the lists inside ask for."""
-    asked = 0
+    """How many nodes the lists inside ask for; what is a field of its own as well is not counted."""
+    asked, shape = 0, call.directory.shape(row)
     for field in fields:
+        if shape is not None and shape.has(field.name):
+            continue
         if call.directory.reader(row, field.name) is not None:
             inner = times * read_limit(field.arguments.get("limit", ""))
             asked += inner
