@@ -58,6 +58,7 @@ class ContactRecord:
     heat: float = 0.0
     first_seen_at: datetime
     last_seen_at: datetime
+    is_exact: bool = True  # they were seen then; else that is when a sync first found something of theirs
     merged_into: str = ""
 
 

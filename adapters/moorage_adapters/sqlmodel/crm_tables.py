@@ -7,7 +7,7 @@ stands for a vendor's id where that is looked up: what is indexed must be short 
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Double, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Double, Index, Text, UniqueConstraint, text, true
 from sqlmodel import Field
 
 from moorage_adapters.sqlmodel.crm_types import BYTEWISE, Attachments, Reactions, TextMap
@@ -42,6 +42,7 @@ class ContactRow(Base, table=True):
     heat: float = Field(sa_type=Double)
     first_seen_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime = Field(sa_type=UtcDateTime)
+    is_exact: bool = Field(sa_column_kwargs={"server_default": true()})
     merged_into: str = Field(sa_type=CleanText)
     sort_name: str = Field(sa_type=BYTEWISE)
 

@@ -113,7 +113,15 @@ class Merge:
 
     # People ----------------------------------------------------------------------------------
 
-    def person(self, vendor: str, person: Person, at: datetime, seen_at: datetime | None = None) -> str:
+    def person(
+        self,
+        vendor: str,
+        person: Person,
+        at: datetime,
+        seen_at: datetime | None = None,
+        *,
+        is_exact: bool = True,
+    ) -> str:
         """The identity of whoever did something at `seen_at`; what they are called is known as of `at`."""
         key = identity_id_of(vendor, person)
         identity = self.ledger.identities.get(key)
@@ -127,7 +135,7 @@ class Merge:
             )
             self.ledger.identities[key] = self.changed.identities[key] = identity
         moment = seen_at or at
-        contact = self.contact(identity.contact_id, moment)
+        contact = self.contact(identity.contact_id, moment, is_exact=is_exact)
         if person.name and is_later(at, person.name, identity.name_stamp, identity.name):
             identity.name, identity.name_stamp = person.name, at
             self.changed.identities[key] = identity
@@ -137,17 +145,17 @@ class Merge:
         if person.name and is_later(at, person.name, contact.name_stamp, contact.name):
             contact.name, contact.name_stamp = person.name, at
             self.changed.contacts[contact.id] = contact
-        if moment > contact.last_seen_at or moment < contact.first_seen_at:
-            contact.first_seen_at = min(contact.first_seen_at, moment)
-            contact.last_seen_at = max(contact.last_seen_at, moment)
+        if _see(contact, moment, moment, is_exact=is_exact):
             self.changed.contacts[contact.id] = contact
         return key
 
-    def contact(self, contact_id: str, seen_at: datetime) -> ContactRecord:
+    def contact(self, contact_id: str, seen_at: datetime, *, is_exact: bool = True) -> ContactRecord:
         """The contact of that id, made if there is none."""
         contact = self.ledger.contacts.get(contact_id)
         if contact is None:
-            contact = ContactRecord(id=contact_id, first_seen_at=seen_at, last_seen_at=seen_at)
+            contact = ContactRecord(
+                id=contact_id, first_seen_at=seen_at, last_seen_at=seen_at, is_exact=is_exact
+            )
             self.ledger.contacts[contact_id] = self.changed.contacts[contact_id] = contact
         return contact
 
@@ -359,6 +367,23 @@ def _include(conversation: ConversationRecord, message: MessageRecord) -> None:
         conversation.status, conversation.snoozed_until = "open", None
 
 
+def _see(contact: ContactRecord, first: datetime, last: datetime, *, is_exact: bool) -> bool:
+    """They were seen from `first` to `last`; false if that says nothing new.
+
+    What is exact beats what is not. Of what is not, the earliest counts: a sync finds the same thing again
+    and again, and nobody came by because of that.
+    """
+    before = (contact.first_seen_at, contact.last_seen_at, contact.is_exact)
+    if is_exact and not contact.is_exact:
+        contact.first_seen_at, contact.last_seen_at, contact.is_exact = first, last, True
+    elif is_exact:
+        contact.first_seen_at = min(contact.first_seen_at, first)
+        contact.last_seen_at = max(contact.last_seen_at, last)
+    elif not contact.is_exact:
+        contact.first_seen_at = contact.last_seen_at = min(contact.first_seen_at, first)
+    return before != (contact.first_seen_at, contact.last_seen_at, contact.is_exact)
+
+
 def _absorb(winner: ContactRecord, loser: ContactRecord) -> None:
     """Two contacts are one: the winner gets what was known of both, the loser keeps nothing but its id."""
     if loser.name_stamp is not None and is_later(
@@ -366,9 +391,8 @@ def _absorb(winner: ContactRecord, loser: ContactRecord) -> None:
     ):
         winner.name, winner.name_stamp = loser.name, loser.name_stamp
     if not loser.merged_into:
-        winner.first_seen_at = min(winner.first_seen_at, loser.first_seen_at)
-        winner.last_seen_at = max(winner.last_seen_at, loser.last_seen_at)
+        _see(winner, loser.first_seen_at, loser.last_seen_at, is_exact=loser.is_exact)
     winner.heat += loser.heat
     loser.name, loser.name_stamp, loser.heat = "", None, 0.0
-    loser.first_seen_at = loser.last_seen_at = HEAT_EPOCH
+    loser.first_seen_at, loser.last_seen_at, loser.is_exact = HEAT_EPOCH, HEAT_EPOCH, True
     loser.merged_into = winner.id

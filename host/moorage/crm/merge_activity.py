@@ -68,7 +68,9 @@ def reaction_set(merge: Merge, vendor: str, event: ReactionSet) -> None:
     """One per person and target; the latest word counts."""
     activity = _reaction(merge, vendor, event)
     before = heat_of_activity(activity)
-    identity_id = _who(merge, vendor, event.person, event.channel_external_id, event.at)
+    identity_id = _who(
+        merge, vendor, event.person, event.channel_external_id, event.at, is_exact=event.is_exact
+    )
     activity.identity_id = max(activity.identity_id, identity_id)
     _turn(activity, event.at, event.reaction[:MAX_TEXT], is_present=True)
     _date(activity, event.at, is_exact=event.is_exact)
@@ -191,9 +193,19 @@ def _date(activity: ActivityRecord, at: datetime, *, is_exact: bool) -> None:
         activity.at = min(activity.at, at)
 
 
-def _who(merge: Merge, vendor: str, person: Person, channel_external_id: str, at: datetime) -> str:
+def _who(
+    merge: Merge,
+    vendor: str,
+    person: Person,
+    channel_external_id: str,
+    at: datetime,
+    *,
+    is_exact: bool = True,
+) -> str:
     """The identity of who did it; nobody's if it was the channel itself."""
-    return "" if person.external_id == channel_external_id else merge.person(vendor, person, at)
+    if person.external_id == channel_external_id:
+        return ""
+    return merge.person(vendor, person, at, is_exact=is_exact)
 
 
 # People and notices ------------------------------------------------------------------------------
