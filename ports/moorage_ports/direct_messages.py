@@ -100,6 +100,6 @@ class DirectMessages(Protocol):
             InvalidRequestError, ReauthorizationError, MissingScopeError, RateLimitError: As `send`.
             OutcomeUnknownError: As `send`.
             RejectedError: The window is closed (before any call), or it was answered so before.
-            VendorNotFoundError: The comment is gone.
+            VendorNotFoundError: The comment is gone (some vendors have only one word for all refusals).
         """
         ...

@@ -1,21 +1,20 @@
 """The Facebook plugin keeps every promise that a vendor can make, against a sandbox that speaks Graph."""
 
-import attrs
 import pytest
 
 from moorage_facebook.settings import GraphSettings
-from moorage_ports.capabilities import Capability, Support
-from moorage_ports.plugin import Vendor
 from moorage_ports.testing.activity_sync import ActivitySyncContract
 from moorage_ports.testing.authorizer import AuthorizerContract
+from moorage_ports.testing.direct_messages import DirectMessagesContract, MessageSendingContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
 from moorage_ports.testing.lent import FakeClock
 from moorage_ports.testing.publisher import PublisherContract, SchedulingContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
-from moorage_ports.testing.vendor import VendorContract, registered
+from moorage_ports.testing.vendor import VendorContract
 from moorage_ports.testing.webhooks import WebhookSourceContract
+from tests.contract.facebook_inboxes import OnInstagram, OnMessenger, OnWhatsApp
 from tests.contract.facebook_weather import FacebookSender, FacebookWeather, OnFacebook, fair_weather
 from tests.fakes.asgi_http import AsgiHttp
 
@@ -45,19 +44,22 @@ class TestFacebookLeadSource(OnFacebook, LeadSourceContract): ...
 
 
 class TestFacebookActivitySync(OnFacebook, ActivitySyncContract):
-    """Over the sandbox's wall. Answers need a scope that a host asks for with the capability to answer."""
-
-    @pytest.fixture
-    def vendor(self, plugin: object) -> Vendor:
-        known = registered(plugin)
-        answering = {**known.capabilities, Capability.ANSWER_COMMENTS: Support.FULL}
-        return attrs.evolve(known, capabilities=answering)
+    """Over the sandbox's wall."""
 
     @pytest.fixture
     async def world(self, http: AsgiHttp, clock: FakeClock, settings: GraphSettings) -> FacebookWeather:
         world = await fair_weather(http, clock, settings)
         await world.write_post()
         return world
+
+
+class TestMessengerDirectMessages(OnMessenger, DirectMessagesContract): ...
+
+
+class TestInstagramDirectMessages(OnInstagram, DirectMessagesContract): ...
+
+
+class TestWhatsAppDirectMessages(OnWhatsApp, MessageSendingContract): ...
 
 
 class TestFacebookWebhooks(OnFacebook, WebhookSourceContract):

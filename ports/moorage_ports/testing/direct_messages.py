@@ -32,8 +32,8 @@ PICTURE: Final = "https://img.example/menu.jpg"
 STRANGER: Final = Person(external_id=NEVER_KEPT, realm="nowhere")
 
 
-class DirectMessagesContract(VendorFixtures):
-    """Subclass as `Test<Adapter>`; provide `vendor` and `world`; inherit the promises."""
+class MessageSendingContract(VendorFixtures):
+    """What is promised of messages alone, for surfaces without comments. Provide `vendor` and `world`."""
 
     @pytest.fixture
     def messages(self, vendor: Vendor, connected: Connected) -> DirectMessages:
@@ -53,17 +53,6 @@ class DirectMessagesContract(VendorFixtures):
             text=text,
             last_received_at=clock.now(),
             reference="attempt-1",
-        )
-
-    async def _reply(self, world: MessagesWorld, clock: FakeClock) -> PrivateReply:
-        """An answer to somebody who has just commented."""
-        comment = await world.comment("What does it cost?")
-        return PrivateReply(
-            channel_external_id=world.channel_external_id,
-            comment_external_id=comment,
-            text="We tell you here.",
-            commented_at=clock.now(),
-            reference="attempt-2",
         )
 
     # The window --------------------------------------------------------------------------------
@@ -114,15 +103,12 @@ class DirectMessagesContract(VendorFixtures):
     ) -> None:
         """`RejectedError`: who asks in vain too often is shut out."""
         message = await self._answer(world, clock)
-        reply = await self._reply(world, clock)
         await world.pass_time(LONG)
         before = await world.calls_made()
 
         for late in (message, attrs.evolve(message, last_received_at=None)):
             with pytest.raises(RejectedError):
                 await messages.send(late)
-        with pytest.raises(RejectedError):
-            await messages.reply_privately(reply)
         assert await world.calls_made() == before
 
     async def test_a_persons_own_words_may_come_later_than_a_programs(
@@ -200,7 +186,7 @@ class DirectMessagesContract(VendorFixtures):
         self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
     ) -> None:
         """`InvalidRequestError` for nothing, and for far too much; no call is made for either."""
-        message, reply = await self._answer(world, clock), await self._reply(world, clock)
+        message = await self._answer(world, clock)
         before = await world.calls_made()
 
         for text in ("", "  \n", "x" * 100_000):
@@ -208,8 +194,6 @@ class DirectMessagesContract(VendorFixtures):
                 messages.parts(attrs.evolve(message, text=text))
             with pytest.raises(InvalidRequestError):
                 await messages.send(attrs.evolve(message, text=text))
-            with pytest.raises(InvalidRequestError):
-                await messages.reply_privately(attrs.evolve(reply, text=text))
         assert await world.calls_made() == before
         assert await world.messages_got() == []
 
@@ -232,63 +216,19 @@ class DirectMessagesContract(VendorFixtures):
         for said in (repr(message), repr(seen), str(failure.value), failure.value.remedy, *_said(caplog)):
             assert "4711-0815" not in said
 
-    # Comments ----------------------------------------------------------------------------------
-
-    async def test_a_comment_is_answered_in_private(
-        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
-    ) -> None:
-        """The answer reaches its author, whose conversation it is part of."""
-        seen = await messages.reply_privately(await self._reply(world, clock))
-
-        assert await world.messages_got() == ["We tell you here."]
-        assert seen.is_ours
-        assert (seen.surface, seen.text) == (world.message_surface, "We tell you here.")
-        assert seen.person.external_id
-
-    async def test_a_comment_may_be_answered_in_private_for_a_while(
-        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
-    ) -> None:
-        """The comment's own window, counted as by hand."""
-        window = messages.window(world.comment_surface, clock.now())
-
-        assert window.is_open(clock.now() + A_WHILE, is_by_hand=True)
-        assert not window.is_open(clock.now() + LONG, is_by_hand=True)
-
-    async def test_a_comment_is_answered_in_private_once(
-        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
-    ) -> None:
-        """The second time is a `RejectedError`, and nobody gets it."""
-        reply = await self._reply(world, clock)
-        await messages.reply_privately(reply)
-
-        with pytest.raises(RejectedError):
-            await messages.reply_privately(reply)
-        assert await world.messages_got() == ["We tell you here."]
-
-    async def test_a_comment_that_is_gone_can_not_be_answered(
-        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
-    ) -> None:
-        """`VendorNotFoundError`."""
-        reply = await self._reply(world, clock)
-
-        with pytest.raises(VendorNotFoundError):
-            await messages.reply_privately(attrs.evolve(reply, comment_external_id=NEVER_KEPT))
-
     # Weather -----------------------------------------------------------------------------------
 
     async def test_lost_answer_is_never_reported_as_failure(
         self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
     ) -> None:
         """`OutcomeUnknownError`: it may be there, so nobody may send it again to find out."""
-        message, reply = await self._answer(world, clock), await self._reply(world, clock)
+        message = await self._answer(world, clock)
         await world.drop_answers()
 
         with pytest.raises(OutcomeUnknownError):
             await messages.send(message)
-        with pytest.raises(OutcomeUnknownError):
-            await messages.reply_privately(reply)
         await world.clear_up()
-        assert sorted(await world.messages_got()) == [message.text, reply.text]
+        assert await world.messages_got() == [message.text]
 
     async def test_out_of_reach_is_no_lost_answer(
         self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
@@ -327,25 +267,21 @@ class DirectMessagesContract(VendorFixtures):
         self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
     ) -> None:
         """`ReauthorizationError` for one channel says nothing about the others."""
-        message, reply = await self._answer(world, clock), await self._reply(world, clock)
+        message = await self._answer(world, clock)
 
         with pytest.raises(ReauthorizationError) as failure:
             await messages.send(attrs.evolve(message, channel_external_id=NEVER_KEPT))
         assert failure.value.hits is Hits.CHANNEL
-        with pytest.raises(ReauthorizationError):
-            await messages.reply_privately(attrs.evolve(reply, channel_external_id=NEVER_KEPT))
 
     async def test_a_revoked_grant_asks_for_reauthorization(
         self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
     ) -> None:
         """`ReauthorizationError`: nothing was sent."""
-        message, reply = await self._answer(world, clock), await self._reply(world, clock)
+        message = await self._answer(world, clock)
         await world.revoke_grant()
 
         with pytest.raises(ReauthorizationError):
             await messages.send(message)
-        with pytest.raises(ReauthorizationError):
-            await messages.reply_privately(reply)
         assert await world.messages_got() == []
 
     async def test_a_missing_scope_is_told_apart_from_a_lost_grant(
@@ -371,6 +307,101 @@ class DirectMessagesContract(VendorFixtures):
             await messages.send(message)
         assert failure.value.retry_after == A_WHILE
         await world.clear_up()
+        assert await world.messages_got() == []
+
+
+class DirectMessagesContract(MessageSendingContract):
+    """Subclass as `Test<Adapter>`; provide `vendor` and `world`; inherit the promises."""
+
+    async def _reply(self, world: MessagesWorld, clock: FakeClock) -> PrivateReply:
+        """An answer to somebody who has just commented."""
+        comment = await world.comment("What does it cost?")
+        return PrivateReply(
+            channel_external_id=world.channel_external_id,
+            comment_external_id=comment,
+            text="We tell you here.",
+            commented_at=clock.now(),
+            reference="attempt-2",
+        )
+
+    async def test_a_comment_is_answered_in_private(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """The answer reaches its author, whose conversation it is part of."""
+        seen = await messages.reply_privately(await self._reply(world, clock))
+
+        assert await world.messages_got() == ["We tell you here."]
+        assert seen.is_ours
+        assert (seen.surface, seen.text) == (world.message_surface, "We tell you here.")
+        assert seen.person.external_id
+
+    async def test_a_comment_may_be_answered_in_private_for_a_while(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """The comment's own window, counted as by hand."""
+        window = messages.window(world.comment_surface, clock.now())
+
+        assert window.is_open(clock.now() + A_WHILE, is_by_hand=True)
+        assert not window.is_open(clock.now() + LONG, is_by_hand=True)
+
+    async def test_a_comment_is_answered_in_private_once(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """The second time is a `RejectedError`, and nobody gets it."""
+        reply = await self._reply(world, clock)
+        await messages.reply_privately(reply)
+
+        with pytest.raises(RejectedError):
+            await messages.reply_privately(reply)
+        assert await world.messages_got() == ["We tell you here."]
+
+    async def test_a_comment_that_is_gone_can_not_be_answered(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """`VendorNotFoundError`; from a vendor that has one code for all that is wrong, `RejectedError`."""
+        reply = await self._reply(world, clock)
+
+        with pytest.raises((VendorNotFoundError, RejectedError)):
+            await messages.reply_privately(attrs.evolve(reply, comment_external_id=NEVER_KEPT))
+
+    async def test_a_comment_answered_too_late_is_refused_before_any_call(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """As a closed window of messages; nor is a call made for nothing, or for far too much."""
+        reply = await self._reply(world, clock)
+        before = await world.calls_made()
+        for text in ("", "  \n", "x" * 100_000):
+            with pytest.raises(InvalidRequestError):
+                await messages.reply_privately(attrs.evolve(reply, text=text))
+        await world.pass_time(LONG)
+
+        with pytest.raises(RejectedError):
+            await messages.reply_privately(reply)
+        assert await world.calls_made() == before
+
+    async def test_a_lost_answer_to_a_private_reply_leaves_it_open(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """`OutcomeUnknownError`: it works once, so whoever tries again hears a refusal."""
+        reply = await self._reply(world, clock)
+        await world.drop_answers()
+
+        with pytest.raises(OutcomeUnknownError):
+            await messages.reply_privately(reply)
+        await world.clear_up()
+        assert await world.messages_got() == [reply.text]
+
+    async def test_a_private_reply_needs_the_grant(
+        self, messages: DirectMessages, world: MessagesWorld, clock: FakeClock
+    ) -> None:
+        """`ReauthorizationError`, of one channel or of all of it."""
+        reply = await self._reply(world, clock)
+        with pytest.raises(ReauthorizationError):
+            await messages.reply_privately(attrs.evolve(reply, channel_external_id=NEVER_KEPT))
+        await world.revoke_grant()
+
+        with pytest.raises(ReauthorizationError):
+            await messages.reply_privately(reply)
         assert await world.messages_got() == []
 
 
