@@ -222,17 +222,20 @@ def _observe(
     connection: Connection, readings: Mapping[_Key, Reading], now: datetime
 ) -> dict[_Key, MeterState]:
     """Add the readings to what every process knows, and write that down; answers it."""
+    insert = insert_into(connection, USAGE_METER)
+    # What is not there cannot be locked: of two first readings the later would undo the other one's pause.
+    nothing = attrs.asdict(MeterState(observed_at=now))
+    connection.execute(insert.on_conflict_do_nothing(), [_named(key) | nothing for key in sorted(readings)])
     known = _read(connection, list(readings), locks=True)
     after = {key: observed(known.get(key), reading, now) for key, reading in readings.items()}
-    insert = insert_into(connection, USAGE_METER)
     replaced = {name: insert.excluded[name] for name in ("used", "parked_until", "strikes", "observed_at")}
     statement = insert.on_conflict_do_update(index_elements=["vendor", "app_id", "meter"], set_=replaced)
-    rows = [
-        {"vendor": key[0], "app_id": key[1], "meter": key[2], **attrs.asdict(after[key])}
-        for key in sorted(after)
-    ]
-    connection.execute(statement, rows)
+    connection.execute(statement, [_named(key) | attrs.asdict(after[key]) for key in sorted(after)])
     return after
+
+
+def _named(key: _Key) -> dict[str, object]:
+    return {"vendor": key[0], "app_id": key[1], "meter": key[2]}
 
 
 def _forget(connection: Connection, now: datetime) -> int:

@@ -91,6 +91,21 @@ async def test_what_one_process_hears_another_keeps_to(
     assert await is_admitted(second, APP, PAGE)
 
 
+async def test_of_two_first_readings_at_once_the_pause_stays(
+    open_storage: Opener, tmp_path: Path, clock: FixedClock
+) -> None:
+    """Two processes hear of a meter that has no row yet: one of a pause, the other only that it is warm."""
+    one, other = [of((await open_storage(tmp_path / "m.db")).database, clock) for _ in range(2)]
+    third = of((await open_storage(tmp_path / "m.db")).database, clock)
+    meters = [attrs.evolve(PAGE, owner_id=str(number)) for number in range(40)]
+
+    for meter in meters:
+        warm = [Reading(meter=each, used=0.6) for each in (APP, meter)]
+        await asyncio.gather(one.report([attrs.evolve(REFUSED, meter=meter)]), other.report(warm))
+
+    assert [meter.owner_id for meter in meters if await is_admitted(third, meter)] == []
+
+
 async def test_guesses_grow_over_all_processes(
     open_storage: Opener, tmp_path: Path, clock: FixedClock
 ) -> None:
