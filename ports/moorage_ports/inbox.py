@@ -66,11 +66,13 @@ class Intake(Protocol):
     async def keep(self, arrival: Arrival) -> Kept:
         """One row per owning org and change; returns only when all of them are durable.
 
+        A delivery of many changes may be stored in several steps, so that others are between them.
         A change whose (org, vendor, business key) is known is a duplicate and changes nothing.
         A change that no org owns is kept aside.
 
         Raises:
-            UnavailableError: Not stored, nothing half-written: answer 503 and let the vendor come back.
+            UnavailableError: Not stored, or of many changes only the first ones, duplicates the next
+                time: answer 503 and let the vendor come back.
         """
         ...
 

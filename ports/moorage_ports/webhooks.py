@@ -5,13 +5,20 @@ Everything here is pure: no network, no clock, no store. The host keeps bytes be
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
+from moorage_ports.errors import MalformedError
 from moorage_ports.events import Event
 from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
+
+MOST_CHANGES: Final = 4_000  # of one delivery; each is a row, and whoever brought an app signs what they like
+
+
+class TooManyChangesError(MalformedError):
+    """A delivery of more than `MOST_CHANGES`: nobody's vendor sends that."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,10 +86,11 @@ class WebhookSource(Protocol):
         ...
 
     def split(self, body: bytes) -> tuple[Change, ...]:
-        """Every change of a verified delivery, in order.
+        """Every change of a verified delivery, in order. May be called in any thread.
 
         Raises:
             MalformedError: The body is not a delivery (not JSON, too deep, no entries).
+            TooManyChangesError: It has more than `MOST_CHANGES`; found out before more than those are made.
         """
         ...
 

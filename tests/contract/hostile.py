@@ -53,7 +53,7 @@ from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
 from moorage_ports.testing.vendor import VendorContract
 from moorage_ports.testing.webhooks import WebhookSourceContract
-from moorage_ports.webhooks import Change, Delivery, VendorApp
+from moorage_ports.webhooks import Change, Delivery, TooManyChangesError, VendorApp
 from tests.contract.memory_weather import OnMemory
 
 
@@ -349,6 +349,17 @@ class Recursive(MemoryWebhooks):
         return super().split(body)
 
 
+class Insatiable(MemoryWebhooks):
+    """Takes as much as anybody sends."""
+
+    def split(self, body: bytes) -> tuple[Change, ...]:
+        try:
+            return super().split(body)
+        except TooManyChangesError:
+            news = msgspec.json.decode(body)["news"]
+            return super().split(msgspec.json.encode({"news": news[:1]})) * len(news)
+
+
 class KnowsEverything(MemoryWebhooks):
     """Expects the fields that were there yesterday."""
 
@@ -485,6 +496,7 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
         webhooks=KeyOfTheFinder()
     ),
     (WebhookSourceContract, "what_nests_too_deep_is_malformed"): _card(webhooks=Recursive()),
+    (WebhookSourceContract, "a_delivery_has_a_most_of_changes"): _card(webhooks=Insatiable()),
     (WebhookSourceContract, "a_delivery_with_a_surprise_in_it_is_still_read"): _card(
         webhooks=KnowsEverything()
     ),

@@ -1,6 +1,7 @@
 """The webhook route: what is proven is kept, what is not is refused, and nothing else happens."""
 
 import random
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -9,10 +10,11 @@ import attrs
 import pytest
 from sqlalchemy import text
 
-from moorage.routes.webhook import MAX_BODY
+from moorage.routes.webhook import LARGE_BODY, MANY_VALUES, MAX_BODY
 from moorage.services import Caller
-from moorage_adapters.memory.news import SIGNATURE_HEADER, signature, signed
+from moorage_adapters.memory.news import SIGNATURE_HEADER, news_of_slips, signature, signed
 from moorage_adapters.memory.things import Board, Form, Slip
+from moorage_adapters.memory.webhooks import MemoryWebhooks
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.errors import NotConnectedError, UnavailableError
@@ -20,7 +22,7 @@ from moorage_ports.inbox import Arrival, Kept, Unreadable
 from moorage_ports.operations import Role
 from moorage_ports.plugin import Vendor, VendorSettings
 from moorage_ports.storage import Storage
-from moorage_ports.webhooks import Delivery, VendorApp
+from moorage_ports.webhooks import MOST_CHANGES, Change, Delivery, VendorApp
 from tests.support.harbour import NOON, Harbour, harbour
 
 ORG_B = Caller(org_id="org-b", user_id="user-b", role=Role.ADMIN)
@@ -270,6 +272,46 @@ async def test_a_signed_body_that_cannot_be_read_is_kept_aside_and_acknowledged_
 
     assert answer.status_code == 200
     assert await rows(host) == {"": 1}
+
+
+async def test_a_delivery_of_too_many_changes_is_kept_aside_whole_w7b(host: Harbour) -> None:
+    """Whoever brought an app can sign what they like: they must not fill everybody's inbox with it."""
+    slips = [_slip(f"slip-{number}", CAFE) for number in range(MOST_CHANGES + 1)]
+    for some, kept in ((slips, {"": 1}), (slips[1:], {"": 1, "org-a": MOST_CHANGES})):
+        answer = await host.deliver(signed(news_of_slips(some), host.world.app.secret))
+
+        assert answer.status_code == 200
+        assert await rows(host) == kept
+    async with host.storage.database.read() as transaction:
+        reason = text("SELECT reason FROM quarantine")
+        found = await transaction.run(lambda connection: connection.execute(reason).scalar_one())
+    assert found == "too many changes"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_aside"),
+    [
+        (b'{"news":["plain"]}', False),
+        (b'{"news":[%s]}' % b",".join([b"0"] * (MANY_VALUES + 2)), True),
+        (b'{"news":["%s"]}' % (b"x" * LARGE_BODY), True),
+    ],
+)
+async def test_what_takes_long_to_split_is_split_in_a_thread(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch, body: bytes, is_aside: bool
+) -> None:
+    """Everybody else's answers come from the one thread that must not be held up."""
+    threads: list[int] = []
+    plain = MemoryWebhooks.split
+
+    def noting(self: MemoryWebhooks, body: bytes) -> tuple[Change, ...]:
+        threads.append(threading.get_ident())
+        return plain(self, body)
+
+    monkeypatch.setattr(MemoryWebhooks, "split", noting)
+    answer = await host.deliver(signed(body, host.world.app.secret))
+
+    assert answer.status_code == 200
+    assert [ident != threading.get_ident() for ident in threads] == [is_aside]
 
 
 async def test_an_unsigned_body_that_cannot_be_read_is_not_stored_w13(host: Harbour) -> None:

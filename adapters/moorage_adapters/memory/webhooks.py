@@ -27,7 +27,7 @@ from moorage_ports.events import (
     Unmapped,
 )
 from moorage_ports.lead_source import Lead
-from moorage_ports.webhooks import Change, Delivery, VendorApp
+from moorage_ports.webhooks import MOST_CHANGES, Change, Delivery, TooManyChangesError, VendorApp
 
 LONGEST_CHALLENGE = 64
 
@@ -162,6 +162,9 @@ class MemoryWebhooks:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
             msg = "this is no delivery of ours"
             raise MalformedError(msg) from failure
+        if len(envelope.news) > MOST_CHANGES:
+            msg = "this is more news than anybody has"
+            raise TooManyChangesError(msg)
         return tuple(_change(bytes(piece)) for piece in envelope.news)
 
     def events(self, change: bytes, received_at: datetime) -> tuple[Event, ...]:

@@ -2,7 +2,8 @@
 
 Deliveries that arrive together are committed together: while one group is written and fsynced, the next one
 collects, and nobody waits for a timer. A failure fails every delivery of its group, so an acknowledgement
-never stands for less than a commit.
+never stands for less than a commit. A delivery of many changes is cut into pieces of a bounded size, each
+committed in its turn: it holds up nobody, and is answered after its last piece.
 """
 
 import asyncio
@@ -27,15 +28,45 @@ from moorage_ports.inbox import Arrival, Kept, Unreadable
 log = structlog.get_logger(__name__)
 
 GROUP_ROWS: Final = 64
+PIECE_ROWS: Final = 128  # changes of one delivery in one transaction
 FORGET_ROWS: Final = 200  # deliveries must not wait behind a big clean-up
 
 
 @attrs.define
 class _Waiting:
-    """A delivery whose sender waits for our answer."""
+    """A delivery whose sender waits for our answer, and what is left of it to store."""
 
     arrival: Arrival
     answer: "asyncio.Future[Kept]"
+    kept: Kept = attrs.field(factory=Kept)
+    stored: int = 0  # changes
+
+    @property
+    def piece(self) -> Arrival:
+        """What is to be stored next."""
+        changes = self.arrival.changes
+        if len(changes) <= PIECE_ROWS:
+            return self.arrival
+        return attrs.evolve(self.arrival, changes=changes[self.stored : self.stored + PIECE_ROWS])
+
+    @property
+    def rows(self) -> int:
+        """How many changes the next piece has."""
+        return min(len(self.arrival.changes) - self.stored, PIECE_ROWS)
+
+    def is_done_with(self, piece: Kept) -> bool:
+        """Note what became of a piece; true, and answered, if it was the last one."""
+        self.stored += self.rows
+        self.kept = Kept(
+            stored=self.kept.stored + piece.stored,
+            duplicates=self.kept.duplicates + piece.duplicates,
+            orphaned=self.kept.orphaned + piece.orphaned,
+        )
+        if self.stored < len(self.arrival.changes):
+            return False
+        if not self.answer.done():
+            self.answer.set_result(self.kept)
+        return True
 
 
 class SqlIntake:
@@ -53,7 +84,7 @@ class SqlIntake:
         """One row per owning org and change; returns only when all of them are durable.
 
         Raises:
-            UnavailableError: Not stored, nothing half-written.
+            UnavailableError: Not stored, or not all pieces of a delivery of many changes.
         """
         if not arrival.changes:
             return Kept()
@@ -113,7 +144,7 @@ class SqlIntake:
     def _next_group(self) -> list[_Waiting]:
         rows = 0
         for number, waiting in enumerate(self._waiting):
-            rows += len(waiting.arrival.changes)
+            rows += waiting.rows
             if rows > GROUP_ROWS and number:
                 group, self._waiting = self._waiting[:number], self._waiting[number:]
                 return group
@@ -121,9 +152,9 @@ class SqlIntake:
         return group
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
-        """Commit one group and answer everybody in it."""
+        """Commit one group and answer everybody in it; who has more to store goes to the end of the line."""
         keys = TransactionKeys(self._cipher, self._clock)
-        arrivals = [waiting.arrival for waiting in group]
+        arrivals = [waiting.piece for waiting in group]
         try:
             kept = await self._database.write_at_once(
                 lambda connection: Keeping(connection, keys).store(arrivals), hot=True
@@ -145,9 +176,9 @@ class SqlIntake:
         keys.publish()
         if any(one.stored for one in kept):
             self._bell.ring()
-        for waiting, one in zip(group, kept, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(one)
+        self._waiting += [
+            waiting for waiting, one in zip(group, kept, strict=True) if not waiting.is_done_with(one)
+        ]
 
 
 def _refuse(group: Iterable[_Waiting]) -> None:

@@ -29,11 +29,15 @@ from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import Arrival, Unreadable
 from moorage_ports.plugin import Vendor
 from moorage_ports.values import ORG_ID
-from moorage_ports.webhooks import Change, Delivery, VendorApp, WebhookSource
+from moorage_ports.webhooks import Change, Delivery, TooManyChangesError, VendorApp, WebhookSource
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY: Final = 4 * 1024 * 1024
+# What would hold up all others while it is split is split in a thread: large bodies, and small ones with a
+# lot in them, for a few bytes are enough for a change.
+LARGE_BODY: Final = 64 * 1024
+MANY_VALUES: Final = 500
 READ_WITHIN: Final = timedelta(seconds=20)
 _ADDRESS: Final = re.compile(r"/([a-z][a-z0-9]{1,30})(/[A-Za-z0-9._-]{1,64})?/?", re.ASCII)  # vendor, service
 _PLAIN_ORG: Final = re.compile(f"orgid=({ORG_ID.pattern})".encode())
@@ -109,7 +113,10 @@ class WebhookRoute:
         and switch everybody's webhooks off after a while.
         """
         now = self.services.clock.now()
-        changes, reason = _split(vendor, source, body)
+        if len(body) > LARGE_BODY or body.count(b",") > MANY_VALUES:
+            changes, reason = await asyncio.to_thread(_split, vendor, source, body)
+        else:
+            changes, reason = _split(vendor, source, body)
         if changes:
             await self.services.storage.intake.keep(
                 Arrival(
@@ -266,6 +273,8 @@ def _split(vendor: Vendor, source: WebhookSource, body: bytes) -> tuple[tuple[Ch
     """The delivery's changes; or none, and why not."""
     try:
         changes = source.split(body)
+    except TooManyChangesError:
+        return (), "too many changes"
     except MalformedError:
         return (), "malformed"
     except Exception:

@@ -26,7 +26,7 @@ from moorage_ports.errors import MalformedError, SignatureError
 from moorage_ports.events import Event, Unmapped
 from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
-from moorage_ports.webhooks import Change, Delivery, VendorApp
+from moorage_ports.webhooks import MOST_CHANGES, Change, Delivery, TooManyChangesError, VendorApp
 
 SIGNATURE_HEADER: Final = "x-hub-signature-256"
 _CHALLENGE = re.compile(r"[0-9]{1,20}")
@@ -74,11 +74,7 @@ class GraphWebhooks:
     def split(self, body: bytes) -> tuple[Change, ...]:
         """One `Change` per thing that happened, each with what is needed to read it alone."""
         try:
-            changes = tuple(
-                change_from(context, happening)
-                for context, happened in _contexts(decode(body))
-                for happening in _one_by_one(context, happened)
-            )
+            changes = _changes_in(decode(body))
         except UnreadableError as unreadable:
             msg = f"this delivery {unreadable}"
             raise MalformedError(msg) from unreadable
@@ -114,6 +110,18 @@ class GraphWebhooks:
         }
         context = ChangeContext(topic="page", entry={"id": page_id, "time": at}, source="changes")
         return change_from(context, {"field": "leadgen", "value": {k: v for k, v in value.items() if v}})
+
+
+def _changes_in(delivery: object) -> tuple[Change, ...]:
+    """Every change; counted as they are made, because a few bytes are enough for one."""
+    changes: list[Change] = []
+    for context, happened in _contexts(delivery):
+        for happening in _one_by_one(context, happened):
+            if len(changes) == MOST_CHANGES:
+                msg = "this delivery has more changes than Meta sends"
+                raise TooManyChangesError(msg)
+            changes.append(change_from(context, happening))
+    return tuple(changes)
 
 
 def _contexts(delivery: object) -> Iterator[tuple[ChangeContext, object]]:

@@ -16,7 +16,14 @@ from moorage_ports.secret import Secret
 from moorage_ports.testing.contract import Contract
 from moorage_ports.testing.inputs import inherited, json_values
 from moorage_ports.testing.world import WebhookWorld
-from moorage_ports.webhooks import Change, Delivery, VendorApp, WebhookSource
+from moorage_ports.webhooks import (
+    MOST_CHANGES,
+    Change,
+    Delivery,
+    TooManyChangesError,
+    VendorApp,
+    WebhookSource,
+)
 
 LONGEST_KEY = 512
 CHALLENGE = "1158201444"
@@ -231,6 +238,14 @@ class WebhookSourceContract(Contract):
         for body in (deep, inside):
             with pytest.raises(MalformedError):
                 source.split(body)
+
+    def test_a_delivery_has_a_most_of_changes(self, source: WebhookSource, world: WebhookWorld) -> None:
+        """`TooManyChangesError`: the host keeps it aside whole, or each change would be a row."""
+        [lead, *_] = world.some_leads()
+
+        assert len(source.split(world.delivery_body([lead] * MOST_CHANGES))) == MOST_CHANGES
+        with pytest.raises(TooManyChangesError):
+            source.split(world.delivery_body([lead] * (MOST_CHANGES + 1)))
 
     @inherited
     @given(body=st.binary() | json_values.map(lambda value: json.dumps(value).encode()))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage_adapters.cipher import HOST
-from moorage_adapters.sqlmodel.intake import GROUP_ROWS
+from moorage_adapters.sqlmodel.intake import GROUP_ROWS, PIECE_ROWS
 from moorage_adapters.sqlmodel.keeping import BUCKETS, Keeping, bucket_of
 from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.sqlite_rows import SqliteRows
@@ -218,10 +218,60 @@ async def test_what_arrives_together_is_committed_together(
 
     monkeypatch.setattr(Keeping, "store", counting)
     await asyncio.gather(*(storage.intake.keep(arrival(change(f"k{n}"))) for n in range(200)))
-    await storage.intake.keep(arrival(*(change(f"big {n}") for n in range(300))))
+    await storage.intake.keep(arrival(*(change(f"big {n}") for n in range(PIECE_ROWS))))
     assert max(groups[:-1]) <= GROUP_ROWS
     assert len(groups) <= 6, "five groups of one commit each at most, and the big one alone"
-    assert groups[-1] == 300
+    assert groups[-1] == PIECE_ROWS
+
+
+async def test_a_delivery_of_many_changes_is_stored_in_pieces_with_others_between_them(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connect(storage, "a", "page-1")
+    pieces: list[int] = []
+    plain = Keeping.store
+
+    def noting(self: Keeping, arrivals: list[Arrival]) -> list[Kept]:
+        pieces.append(max(len(one.changes) for one in arrivals))
+        return plain(self, arrivals)
+
+    monkeypatch.setattr(Keeping, "store", noting)
+    many = 10 * PIECE_ROWS + 1
+    big = arrival(*(change(f"big {n}", "page-1" if n % 2 else "nobody") for n in range(many)))
+    answered: list[str] = []
+
+    async def keep(name: str, one: Arrival) -> Kept:
+        kept = await storage.intake.keep(one)
+        answered.append(name)
+        return kept
+
+    whole, _ = await asyncio.gather(keep("big", big), keep("small", arrival(change("small"))))
+    assert answered == ["small", "big"]
+    assert whole == Kept(stored=many // 2, orphaned=many - many // 2)
+    assert max(pieces) <= PIECE_ROWS
+    assert [await _count(storage, table) for table in (INBOX, QUARANTINE)] == [
+        many // 2 + 1,
+        many - many // 2,
+    ]
+
+
+async def test_a_delivery_that_fails_between_its_pieces_is_refused_and_is_whole_after_the_next_try(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connect(storage, "a", "page-1")
+    plain, pieces = Keeping.store, iter(range(9))
+
+    def failing(self: Keeping, arrivals: list[Arrival]) -> list[Kept]:
+        if next(pieces) == 1:
+            raise RuntimeError
+        return plain(self, arrivals)
+
+    big = arrival(*(change(f"big {n}") for n in range(3 * PIECE_ROWS)))
+    monkeypatch.setattr(Keeping, "store", failing)
+    with pytest.raises(UnavailableError):
+        await storage.intake.keep(big)
+    assert await storage.intake.keep(big) == Kept(stored=2 * PIECE_ROWS, duplicates=PIECE_ROWS)
+    assert len(await _claimed(storage, "a")) == 3 * PIECE_ROWS
 
 
 async def test_one_bad_delivery_takes_nobody_with_it(storage: SqlStorage) -> None:
