@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -228,11 +228,17 @@ class SqliteTransaction:
         self.refuse_if_failed()
         # The thread finishes what it began even if nobody waits any more; what follows stands in line there.
         with self._database.mapping_errors(writes=self.writes):
-            try:
-                return await asyncio.shield(self._lane.submit(work))
-            except (DBAPIError, sqlite3.Error):
-                self._failed = True
-                raise
+            step = self._lane.submit(work)
+            step.add_done_callback(self._ended)
+            return await asyncio.shield(step)
+
+    def _ended(self, step: "asyncio.Future[Any]") -> None:
+        """Take note of how a step ended, whether or not somebody still waits for it."""
+        failure = None if step.cancelled() else step.exception()
+        if isinstance(failure, DBAPIError | sqlite3.Error):
+            self._failed = True
+        if self.writes:
+            self._database.break_down_if_fatal(failure)
 
     def refuse_if_failed(self) -> None:
         """Raises UnavailableError after a failed statement.
@@ -332,8 +338,13 @@ class SqliteDatabase:
                 raise
             return result
 
+        def ended(future: "asyncio.Future[T]") -> None:
+            if not future.cancelled():
+                self.break_down_if_fatal(future.exception())
+            self._turns.give()
+
         done = self._writer.submit(whole)
-        done.add_done_callback(lambda _: self._turns.give())
+        done.add_done_callback(ended)
         with self.mapping_errors(writes=True, commits=True):
             return await asyncio.shield(done)
 
@@ -378,8 +389,8 @@ class SqliteDatabase:
 
         def done(future: "asyncio.Future[None]") -> None:
             failure = None if future.cancelled() else future.exception()
-            if failure is not None and commit and is_fatal(failure):
-                self.break_down(failure)
+            if commit:
+                self.break_down_if_fatal(failure)
             give_back()
             if failure is None and not future.cancelled():
                 for callback in after or ():
@@ -398,10 +409,10 @@ class SqliteDatabase:
             try:
                 yield
             except (DBAPIError, sqlite3.Error) as failure:
-                if writes and is_fatal(failure):
-                    self.break_down(failure)
-                    if commits:
-                        raise unknown("its disk failed") from failure
+                if writes:
+                    self.break_down_if_fatal(failure)
+                if commits and is_fatal(failure):
+                    raise unknown("its disk failed") from failure
                 raise
 
     def refuse_if_broken(self) -> None:
@@ -411,9 +422,9 @@ class SqliteDatabase:
         if self.is_broken:
             raise unavailable("broken: its disk failed, the process must be restarted")
 
-    def break_down(self, failure: BaseException) -> None:
-        """Write nothing from now on, and say so once."""
-        if self.is_broken:
+    def break_down_if_fatal(self, failure: BaseException | None) -> None:
+        """Write nothing from now on if the disk broke a promise, and say so once."""
+        if failure is None or self.is_broken or not is_fatal(failure):
             return
         self.is_broken = True
         log.critical("database_broken", error=type(failure).__name__, code=_sqlite_code(failure))

@@ -1,8 +1,10 @@
 """Connections, turns and transactions: settings that durability hangs on, and errors in the port's words."""
 
 import asyncio
+import gc
 import multiprocessing
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -208,6 +210,47 @@ async def test_w4_after_a_broken_promise_nothing_is_acknowledged_any_more(
         async with storage.unit_of_work("a"):
             pass
     await storage.aclose()
+
+
+@pytest.mark.parametrize("in_a_transaction", [False, True])
+async def test_w4_a_broken_promise_is_noticed_though_nobody_waits_any_more(
+    tmp_path: Path, in_a_transaction: bool
+) -> None:
+    """The request ran out of time, or its client hung up, while the disk was failing."""
+    path = tmp_path / "m.db"
+    await migrate.upgrade(f"sqlite:///{path}")
+    told: list[str] = []
+    database = await SqliteDatabase.open(path, on_fatal=lambda: told.append("fatal"))
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    has_begun, may_fail = threading.Event(), threading.Event()
+
+    def fails(_: sa.Connection) -> None:
+        has_begun.set()
+        may_fail.wait(5)
+        raise _error(sqlite3.SQLITE_IOERR_FSYNC)
+
+    async def write() -> None:
+        if in_a_transaction:
+            async with database.write() as transaction:
+                await transaction.run(fails)
+        else:
+            await database.write_at_once(fails)
+
+    writing = asyncio.create_task(write())
+    await asyncio.to_thread(has_begun.wait, 5)
+    writing.cancel()
+    await asyncio.wait([writing])
+    may_fail.set()
+    with pytest.raises(UnavailableError):
+        await database.write_at_once(lambda connection: connection.exec_driver_sql("SELECT 1"))
+    del writing
+    gc.collect()
+
+    assert database.is_broken
+    assert told == ["fatal"]
+    assert unheard == []
+    await database.aclose()
 
 
 async def test_a_file_that_is_no_database_is_refused(
