@@ -85,8 +85,13 @@ def piece_about_cheer(cheer: Cheer) -> dict[str, object]:
 
 def news_of_letter(letter: Letter) -> bytes:
     """Says that a letter was written, by either side, and what it says."""
+    return msgspec.json.encode({"news": [piece_about_letter(letter)]})
+
+
+def piece_about_letter(letter: Letter) -> dict[str, object]:
+    """The same as one piece of news among others."""
     enclosed = letter.enclosure
-    piece = {
+    return {
         "what": "letter",
         "letter": letter.id,
         "board": letter.board_id,
@@ -99,13 +104,17 @@ def news_of_letter(letter: Letter) -> bytes:
         "mark": letter.mark,
         "at": letter.written_at,
     }
-    return msgspec.json.encode({"news": [piece]})
 
 
 def news_of_receipt(receipt: Receipt) -> bytes:
     """Says how far a letter got."""
+    return msgspec.json.encode({"news": [piece_about_receipt(receipt)]})
+
+
+def piece_about_receipt(receipt: Receipt) -> dict[str, object]:
+    """The same as one piece of news among others."""
     letter = receipt.letter
-    piece = {
+    return {
         "what": "receipt",
         "letter": letter.id,
         "board": letter.board_id,
@@ -113,4 +122,3 @@ def news_of_receipt(receipt: Receipt) -> bytes:
         "mark": letter.mark,
         "at": receipt.at,
     }
-    return msgspec.json.encode({"news": [piece]})
