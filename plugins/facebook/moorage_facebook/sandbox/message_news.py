@@ -38,6 +38,7 @@ def message_news(world: World, thread: Thread, message: Message) -> News:
     told: dict[str, Json] = {"mid": message.id}
     if message.direction == "out":
         told |= {"is_echo": True, "app_id": int(message.app_id or 0)}
+        told |= {"metadata": message.mark} if message.mark else {}
     told |= _content(message)
     field = "message_echoes" if message.direction == "out" and thread.channel == "messenger" else "messages"
     return _messaging(
@@ -212,6 +213,8 @@ def _status(world: World, thread: Thread, message: Message, state: str) -> News:
         "recipient_id": thread.person_id,
         "recipient_user_id": _user_id(world, thread.person_id),
     }
+    if message.mark:
+        status["biz_opaque_callback_data"] = message.mark
     if state in {"sent", "delivered"}:
         status["pricing"] = {
             "billable": False,

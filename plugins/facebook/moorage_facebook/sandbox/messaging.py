@@ -210,6 +210,7 @@ def _message(call: Call, thread: Thread) -> Message:
         reply_to=reply_to,
         app_id=call.who.app.id,
         tag=call.param("tag").upper(),
+        mark=told.metadata if thread.channel == "messenger" else "",
         created_at=call.world.seconds(),
     )
 

@@ -177,6 +177,7 @@ class Message:
     reply_to: str = ""
     app_id: str = ""
     tag: str = ""
+    mark: str = ""  # what the app sent along, to have it back: `metadata`, `biz_opaque_callback_data`
     created_at: int
     created_ms: int = 0
     edits: int = 0

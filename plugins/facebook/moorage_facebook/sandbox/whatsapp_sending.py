@@ -149,6 +149,7 @@ def _content(call: Call, thread: Thread) -> Message:
         person_id=thread.person_id,
         direction="out",
         text="",
+        mark=call.param("biz_opaque_callback_data"),
         app_id=call.who.app.id,
         created_at=call.world.seconds(),
     )
