@@ -98,6 +98,7 @@ def register_workers(services: Services) -> None:
     jobs.every("usage meters", timedelta(hours=1), forget_meters)
     jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
     jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
+    jobs.every("settled deliveries", timedelta(hours=1), _bound(forget_settled, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
     jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
 
@@ -123,6 +124,13 @@ async def forget_expired(services: Services) -> None:
     forgotten = await services.storage.intake.forget_expired(services.clock.now())
     if forgotten:
         log.info("quarantine_forgotten", count=forgotten)
+
+
+async def forget_settled(services: Services) -> None:
+    """Forget bodies a week after they were worked on, then keys, then what was given up long ago."""
+    forgotten = await services.storage.intake.forget_settled(services.clock.now())
+    if forgotten:
+        log.info("settled_forgotten", count=forgotten)
 
 
 @attrs.frozen
@@ -240,9 +248,11 @@ class Intaker:
         events: list[CrmEvent] = []
         unmapped: list[Unmapped] = []
         leads: list[CrmLead] = []
+        is_lead = False
         for event in vendor.webhooks.events(item.body, item.received_at):
             match event:
                 case LeadArrived():
+                    is_lead = True
                     lead = await self._lead_of(org_id, vendor, event)
                     leads += [lead] if lead is not None else []
                 case GrantChanged():
@@ -252,7 +262,11 @@ class Intaker:
                 case _:
                     events.append(event)
         return Outcome(
-            state=ItemState.DONE, leads=tuple(leads), events=tuple(events), unmapped=tuple(unmapped)
+            state=ItemState.DONE,
+            leads=tuple(leads),
+            events=tuple(events),
+            unmapped=tuple(unmapped),
+            is_lasting=is_lead,
         )
 
     async def _lead_of(self, org_id: str, vendor: Vendor, event: LeadArrived) -> CrmLead | None:

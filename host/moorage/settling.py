@@ -40,6 +40,7 @@ class Outcome:
     leads: tuple[CrmLead, ...] = ()
     events: tuple[CrmEvent, ...] = ()
     unmapped: tuple[Unmapped, ...] = ()
+    is_lasting: bool = False  # a double must be recognised however late it comes
     parked_since: datetime | None = None  # when the call began that found what only a person can change
 
 
@@ -147,7 +148,9 @@ class Settler:
             integration = await uow.integrations.of_vendor(item.vendor)
             if integration is not None and _came_back(integration, outcome.parked_since):
                 state, retry_at = ItemState.PENDING, now
-        return Settlement(item=item, state=state, error=outcome.error, retry_at=retry_at)
+        return Settlement(
+            item=item, state=state, error=outcome.error, retry_at=retry_at, is_lasting=outcome.is_lasting
+        )
 
 
 async def _apply(uow: UnitOfWork, group: Sequence[_Waiting], now: datetime) -> None:

@@ -5,7 +5,7 @@ unit of work, for the worker.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol
 
@@ -17,6 +17,11 @@ from moorage_ports.values import is_aware
 from moorage_ports.webhooks import Change
 
 INBOX_QUEUE: Final = "inbox"
+
+# How long what is settled stays: vendors repeat themselves for a week, so the key outlives the body.
+BODY_KEPT: Final = timedelta(days=7)
+KEY_KEPT: Final = timedelta(days=30)
+DEAD_KEPT: Final = timedelta(days=90)  # the whole of it, for somebody to find out why and replay it
 
 
 def inbox_group(org_id: str, bucket: int) -> str:
@@ -92,6 +97,17 @@ class Intake(Protocol):
         """
         ...
 
+    async def forget_settled(self, now: datetime) -> int:
+        """Forget what nobody works on any more, over all orgs; answers of how many items something went.
+
+        The body of what is done goes after `BODY_KEPT`, the rest after `KEY_KEPT`, unless its key is to stay
+        (`Settlement.is_lasting`); what was given up goes whole, after `DEAD_KEPT`.
+
+        Raises:
+            UnavailableError: The database is out of reach; what is left is forgotten the next time.
+        """
+        ...
+
 
 class ItemState(Enum):
     """Where an inbox row stands. `parked`: waits until a person connects again."""
@@ -121,12 +137,16 @@ class InboxItem:
 
 @attrs.frozen(kw_only=True)
 class Settlement:
-    """What becomes of a claimed item (`PENDING` and `retry_at`: a retry; without an error: no try)."""
+    """What becomes of a claimed item (`PENDING` and `retry_at`: a retry; without an error: no try).
+
+    `is_lasting`: once it is done, its key is never forgotten, so that a double is one however late it comes.
+    """
 
     item: InboxItem
     state: ItemState
     error: str = ""
     retry_at: datetime | None = None
+    is_lasting: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -197,7 +217,10 @@ class Inbox(Protocol):
         vendor: str = "",
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
-        """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
+        """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given.
+
+        Those whose body is forgotten are not among them.
+        """
         ...
 
     async def kept(
@@ -209,7 +232,8 @@ class Inbox(Protocol):
     async def replay(self, items: Collection[SettledItem], *, now: datetime) -> tuple[int, ...]:
         """Make settled items pending again, as if they had just come; answers the buckets that have work now.
 
-        One that is pending or parked by now is left alone. Replaying what had its effect has none again.
+        One that is pending or parked by now, or whose body is forgotten, is left alone. Replaying what had
+        its effect has none again.
         """
         ...
 

@@ -7,12 +7,34 @@ from typing import Final
 
 import attrs
 import structlog
-from sqlalchemy import Connection, RowMapping, and_, false, func, literal_column, or_, select
+from sqlalchemy import (
+    Connection,
+    Delete,
+    RowMapping,
+    Update,
+    and_,
+    delete,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
-from moorage_ports.inbox import InboxItem, ItemState, KeptItem, SettledItem, Settlement
+from moorage_ports.inbox import (
+    BODY_KEPT,
+    DEAD_KEPT,
+    KEY_KEPT,
+    InboxItem,
+    ItemState,
+    KeptItem,
+    SettledItem,
+    Settlement,
+)
 from moorage_ports.listing import Listing
 from moorage_ports.secret_store import SealError
 
@@ -127,6 +149,7 @@ class SqlInbox:
         where = [
             or_(*(_is(state) for state in SETTLED if state in states)) if states else false(),
             INBOX.c.settled_at <= before,
+            _HAS_BODY,
         ]
         if ids:
             where.append(INBOX.c.key_digest.in_(_digests(ids)))
@@ -169,6 +192,7 @@ class SqlInbox:
                     INBOX.c.key_digest.in_(digests),
                     or_(*map(_is, SETTLED)),
                     INBOX.c.settled_at <= now,
+                    _HAS_BODY,
                 )
             )
 
@@ -176,11 +200,13 @@ class SqlInbox:
 
 
 SETTLED = (ItemState.DONE, ItemState.DEAD)
+_HAS_BODY: Final = func.length(INBOX.c.body_sealed) > 0
 # As if it had just come. The lease: whoever may still hold an old one has nothing more to say.
 _BEGINNING: Final = {
     "state": ItemState.PENDING,
     "next_at": None,
     "settled_at": None,
+    "forget_at": None,
     "tries": 0,
     "last_error": "",
     "lease": INBOX.c.lease + 1,
@@ -206,6 +232,14 @@ class _Words:
     error: str
     next_at: datetime | None
     settled_at: datetime | None
+    forget_at: datetime | None
+    is_lasting: bool
+
+
+def _forget_at(state: ItemState, now: datetime) -> datetime | None:
+    """When something of an item that is settled now is to be forgotten."""
+    kept = {ItemState.DONE: BODY_KEPT, ItemState.DEAD: DEAD_KEPT}.get(state)
+    return None if kept is None else now + kept
 
 
 def _words(settlement: Settlement, now: datetime) -> _Words:
@@ -218,6 +252,8 @@ def _words(settlement: Settlement, now: datetime) -> _Words:
         error=settlement.error[:MAX_ERROR_CHARACTERS],
         next_at=settlement.retry_at if is_pending else None,
         settled_at=None if is_pending else now,
+        forget_at=_forget_at(settlement.state, now),
+        is_lasting=settlement.is_lasting,
     )
 
 
@@ -227,6 +263,8 @@ def _settle(org: Tenant, words: _Words, digests: Sequence[bytes]) -> Iterable[by
         "last_error": words.error,
         "next_at": words.next_at,
         "settled_at": words.settled_at,
+        "forget_at": words.forget_at,
+        "is_lasting": words.is_lasting,
         "tries": words.tries,
         "lease": INBOX.c.lease + 1,  # what was settled cannot be settled again
     }
@@ -300,7 +338,12 @@ def _opened(org: Tenant, rows: Iterable[RowMapping], now: datetime) -> Iterator[
             yield _item(org, row)
         except SealError:
             log.error("inbox_item_does_not_open", org=org.org_id, vendor=row["vendor"], kind=row["kind"])
-            dead = {"state": ItemState.DEAD, "last_error": "sealed", "settled_at": now}
+            dead = {
+                "state": ItemState.DEAD,
+                "last_error": "sealed",
+                "settled_at": now,
+                "forget_at": _forget_at(ItemState.DEAD, now),
+            }
             org.update(INBOX, dead, INBOX.c.seq == row["seq"])
 
 
@@ -352,6 +395,29 @@ def pending_groups(connection: Connection, now: datetime) -> Sequence[tuple[str,
         .order_by(INBOX.c.org_id, INBOX.c.bucket)
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def forget_settled(connection: Connection, now: datetime, limit: int) -> int:
+    """Forget what is due of settled items, the oldest first; answers of how many."""
+    due = (
+        select(INBOX.c.seq, INBOX.c.is_lasting, and_(_is(ItemState.DONE), _HAS_BODY).label("has_body"))
+        .where(INBOX.c.forget_at <= now)
+        .order_by(INBOX.c.forget_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(due).all()
+    for is_lasting in (True, False):
+        bodies = [row.seq for row in rows if row.has_body and row.is_lasting is is_lasting]
+        next_at = None if is_lasting else now + (KEY_KEPT - BODY_KEPT)
+        _change(connection, update(INBOX).values(body_sealed=b"", forget_at=next_at), bodies)
+    _change(connection, delete(INBOX), [row.seq for row in rows if not row.has_body])
+    return len(rows)
+
+
+def _change(connection: Connection, statement: Update | Delete, numbers: Sequence[int]) -> None:
+    if numbers:
+        connection.execute(statement.where(INBOX.c.seq.in_(numbers)))
 
 
 def pending_count(connection: Connection) -> int:

@@ -7,7 +7,7 @@ committed in its turn: it holds up nobody, and is answered after its last piece.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from moorage_adapters.cipher import EnvelopeCipher
 from moorage_adapters.sqlmodel.database import Database
+from moorage_adapters.sqlmodel.inbox import forget_settled
 from moorage_adapters.sqlmodel.keeping import Aside, Keeping, forget_aside, put_aside
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import Bell
@@ -114,11 +115,20 @@ class SqlIntake:
         Raises:
             UnavailableError: The database is out of reach; what is left is deleted the next time.
         """
+        return await self._forget(lambda connection: forget_aside(connection, now, FORGET_ROWS))
+
+    async def forget_settled(self, now: datetime) -> int:
+        """Forget what is due of settled items, a transaction's worth at a time.
+
+        Raises:
+            UnavailableError: The database is out of reach; what is left is forgotten the next time.
+        """
+        return await self._forget(lambda connection: forget_settled(connection, now, FORGET_ROWS))
+
+    async def _forget(self, some_of_it: Callable[[Connection], int]) -> int:
         forgotten = 0
         while True:
-            some = await self._database.write_at_once(
-                lambda connection: forget_aside(connection, now, FORGET_ROWS)
-            )
+            some = await self._database.write_at_once(some_of_it)
             forgotten += some
             if some < FORGET_ROWS:
                 return forgotten

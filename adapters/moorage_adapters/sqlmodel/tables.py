@@ -194,6 +194,7 @@ class InboxRow(Base, table=True):
         partial("ix_inbox_waiting", _WAITING, "org_id", "bucket", "next_at"),
         partial("ix_inbox_parked", text("state = 'parked'"), "org_id", "vendor", "bucket"),
         partial("ix_inbox_dead", text("state = 'dead'"), "org_id", "seq"),
+        partial("ix_inbox_forget", text("forget_at IS NOT NULL"), "forget_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -211,7 +212,9 @@ class InboxRow(Base, table=True):
     tries: int = 0
     lease: int = 0
     last_error: str = Field(default="", sa_type=CleanText)
-    body_sealed: bytes = Field(sa_type=LargeBinary)
+    forget_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of a settled one: what is next
+    is_lasting: bool = False  # its key stays for ever
+    body_sealed: bytes = Field(sa_type=LargeBinary)  # empty once it is forgotten
 
 
 class QuarantineRow(Base, table=True):

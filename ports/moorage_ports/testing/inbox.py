@@ -5,10 +5,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from moorage_ports.inbox import InboxItem, ItemState, SettledItem, Settlement
+from moorage_ports.inbox import (
+    BODY_KEPT,
+    DEAD_KEPT,
+    KEY_KEPT,
+    InboxItem,
+    ItemState,
+    Kept,
+    SettledItem,
+    Settlement,
+)
 from moorage_ports.storage import Storage
 from moorage_ports.testing.contract import Contract
-from moorage_ports.testing.holding import SOON, VENDOR, change, hold, later
+from moorage_ports.testing.holding import SOON, VENDOR, arrival, change, hold, later
 from moorage_ports.testing.lent import BEGINNING
 
 NOW = BEGINNING + timedelta(minutes=1)
@@ -31,12 +40,17 @@ async def claim(
 
 
 async def settle(
-    storage: Storage, item: InboxItem, state: ItemState, retry_at: datetime | None = None
+    storage: Storage,
+    item: InboxItem,
+    state: ItemState,
+    retry_at: datetime | None = None,
+    *,
+    is_lasting: bool = False,
 ) -> bool:
     """What a worker reports."""
     async with storage.unit_of_work("acme") as work:
         error = "rate_limited" if retry_at else ""
-        settlement = Settlement(item=item, state=state, error=error, retry_at=retry_at)
+        settlement = Settlement(item=item, state=state, error=error, retry_at=retry_at, is_lasting=is_lasting)
         (is_settled,) = await work.inbox.settle([settlement], now=NOW)
         return is_settled
 
@@ -308,6 +322,67 @@ class InboxContract(Contract):
             assert await work.inbox.replay(items, now=NOW) == ()
 
         assert await settle(storage, claimed, ItemState.DONE)
+
+    async def test_what_is_done_is_forgotten_in_two_steps(self, storage: Storage) -> None:
+        """M4, W5: what people wrote after a week, that it was here after a month; not a moment earlier."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.DONE)
+
+        assert await storage.intake.forget_settled(NOW + BODY_KEPT - SOON) == 0
+        [kept] = await self._settled(storage)
+        assert await storage.intake.forget_settled(NOW + BODY_KEPT) == 1
+        assert await self._settled(storage) == ()
+        async with storage.unit_of_work("acme") as work:
+            assert await work.inbox.replay([kept], now=NOW + KEY_KEPT) == ()
+        assert await storage.intake.forget_settled(NOW + KEY_KEPT - SOON) == 0
+        assert await storage.intake.keep(arrival(change("a"))) == Kept(duplicates=1)
+        assert await storage.intake.forget_settled(NOW + KEY_KEPT) == 1
+        assert await storage.intake.keep(arrival(change("a"))) == Kept(stored=1)
+
+    async def test_a_lasting_key_is_never_forgotten(self, storage: Storage) -> None:
+        """W5: a lead that is announced again years later is the same lead."""
+        bucket = await bring(storage, "a")
+        [item] = await claim(storage, bucket)
+        await settle(storage, item, ItemState.DONE, is_lasting=True)
+
+        years = NOW + timedelta(days=5_000)
+        assert await storage.intake.forget_settled(NOW + BODY_KEPT) == 1
+        assert await storage.intake.forget_settled(years) == 0
+        assert await storage.intake.keep(arrival(change("a"))) == Kept(duplicates=1)
+        assert await self._settled(storage, before=years) == ()
+
+    async def test_what_was_given_up_is_forgotten_whole_and_late(self, storage: Storage) -> None:
+        """Somebody has to find out why; until then it can be replayed. What waits is never forgotten."""
+        bucket = await bring(storage, "dead", "parked", "due", "later", "replayed")
+        dead, parked, _, later, replayed = await claim(storage, bucket)
+        await settle(storage, dead, ItemState.DEAD, is_lasting=True)
+        await settle(storage, parked, ItemState.PARKED)
+        await settle(storage, later, ItemState.PENDING, retry_at=NOW + SOON)
+        await settle(storage, replayed, ItemState.DEAD)
+        both = await self._settled(storage)
+        async with storage.unit_of_work("acme") as work:
+            await work.inbox.replay(both[1:], now=NOW)
+
+        assert await storage.intake.forget_settled(NOW + DEAD_KEPT - SOON) == 0
+        assert await self._settled(storage) == both[:1]
+        assert await storage.intake.forget_settled(NOW + DEAD_KEPT) == 1
+        assert await self._settled(storage) == ()
+        assert _keys(await claim(storage, bucket, now=NOW + DEAD_KEPT)) == ["due", "later", "replayed"]
+
+    async def test_many_are_forgotten_at_once(self, storage: Storage) -> None:
+        """Over all orgs, however many fit into one step."""
+        await hold(storage, "globex", "board-1")
+        bucket = await bring(storage, *(f"{n}" for n in range(450)))
+        for org_id in ("acme", "globex"):
+            items = await claim(storage, bucket, org_id=org_id, limit=500)
+            async with storage.unit_of_work(org_id) as work:
+                done = [Settlement(item=item, state=ItemState.DONE) for item in items]
+                assert await work.inbox.settle(done, now=NOW) == (True,) * 450
+
+        assert await storage.intake.forget_settled(NOW + BODY_KEPT) == 900
+        assert await storage.intake.forget_settled(NOW + KEY_KEPT) == 900
+        assert await storage.intake.keep(arrival(change("0"))) == Kept(stored=2)
 
     async def _settled(
         self,

@@ -1,0 +1,33 @@
+"""When a settled inbox row has something to be forgotten, and whether its key stays for ever."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+_IS_TO_FORGET = sa.text("forget_at IS NOT NULL")
+# Nobody noted which of these announced leads: their bodies go at the next hour, their keys stay.
+_SETTLED_BEFORE = "UPDATE inbox SET forget_at = settled_at, is_lasting = true WHERE state = 'done'"
+
+
+def upgrade() -> None:
+    op.add_column("inbox", sa.Column("forget_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("inbox", sa.Column("is_lasting", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute(_SETTLED_BEFORE)
+    op.create_index(
+        "ix_inbox_forget",
+        "inbox",
+        ["forget_at"],
+        sqlite_where=_IS_TO_FORGET,
+        postgresql_where=_IS_TO_FORGET,
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_inbox_forget", table_name="inbox")
+    with op.batch_alter_table("inbox") as inbox:
+        inbox.drop_column("is_lasting")
+        inbox.drop_column("forget_at")
