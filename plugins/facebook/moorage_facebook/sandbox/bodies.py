@@ -1,6 +1,6 @@
 """What the control routes take: camelCase JSON, unknown keys refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -12,6 +12,9 @@ Delivery = Literal["send", "lose", "double", "late", "shuffle"]
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A control body."""
+
+
+B = TypeVar("B", bound=Body)
 
 
 class ConsentBody(Body):

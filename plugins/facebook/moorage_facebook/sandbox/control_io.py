@@ -1,7 +1,5 @@
 """How control routes read and answer."""
 
-from typing import TypeVar
-
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.datastructures import State
@@ -13,13 +11,12 @@ from moorage_facebook.sandbox.jsontext import Json
 from moorage_facebook.sandbox.state import World
 from moorage_facebook.sandbox.webhooks import WebhookSender
 
-B = TypeVar("B", bound=bodies.Body)
 TheWorld = NamedDependency[World]
 TheSender = NamedDependency[WebhookSender]
 Incoming = Request[None, None, State]
 
 
-async def read_body(request: Incoming, kind: type[B]) -> B:
+async def read_body(request: Incoming, kind: type[bodies.B]) -> bodies.B:
     """The body, checked; an empty one counts as `{}`.
 
     Raises:

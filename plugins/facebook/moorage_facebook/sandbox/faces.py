@@ -5,6 +5,7 @@ https://developers.facebook.com/docs/messenger-platform/identity/id-matching
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 
 from moorage_facebook.sandbox.entities import Page
@@ -21,19 +22,25 @@ def person_named(world: World, name: str) -> Person:
     known = next(iter(world.persons.of(name)), None)
     if known is not None:
         return known
-    plain = re.sub(r"[^a-z0-9]+", ".", name.lower()).strip(".") or "someone"
+    latin = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^a-z0-9]+", ".", latin).strip(".") or "someone"
     number = f"4915{secrets.randbelow(10**9):09d}"
     return world.persons.put(Person(id=world.new_id(), name=name, username=plain[:30], phone=number))
 
 
-def crowd(world: World, size: int) -> Sequence[Person]:
-    """`size` people, the same ones every time."""
+def names(size: int) -> Sequence[str]:
+    """What `size` people are called, the same ones every time."""
     first, last = len(FIRST_NAMES), len(LAST_NAMES)
-    names = []
+    found = []
     for number in range(size):
         suffix = f" {number // (first * last) + 1}" if number >= first * last else ""
-        names.append(f"{FIRST_NAMES[number % first]} {LAST_NAMES[number // first % last]}{suffix}")
-    return [person_named(world, name) for name in names]
+        found.append(f"{FIRST_NAMES[number % first]} {LAST_NAMES[number // first % last]}{suffix}")
+    return found
+
+
+def crowd(world: World, size: int) -> Sequence[Person]:
+    """`size` people."""
+    return [person_named(world, name) for name in names(size)]
 
 
 def face_on(world: World, person: Person, channel: Page | InstagramAccount) -> Face:

@@ -12,13 +12,14 @@ from moorage_facebook.sandbox.news import News, Object, change
 from moorage_facebook.sandbox.social import Face, Message, Part, Thread
 from moorage_facebook.sandbox.state import World
 
-_EMOJI: Mapping[str, str] = {
-    "\u2764\ufe0f": "love",
+LOVE, LIKE = "\u2764\ufe0f", "\U0001f44d"
+REACTIONS: Mapping[str, str] = {
+    LOVE: "love",
     "\u2764": "love",
     "\U0001f606": "smile",
     "\U0001f622": "sad",
     "\U0001f621": "angry",
-    "\U0001f44d": "like",
+    LIKE: "like",
     "\U0001f44e": "dislike",
     "\U0001f62e": "wow",
 }
@@ -76,7 +77,7 @@ def reaction_news(world: World, thread: Thread, message: Message, emoji: str) ->
         )
     told: dict[str, Json] = {"mid": message.id, "action": "react" if emoji else "unreact"}
     if emoji:
-        told |= {"reaction": _EMOJI.get(emoji, "other"), "emoji": emoji}
+        told |= {"reaction": REACTIONS.get(emoji, "other"), "emoji": emoji}
     return _messaging(thread, "message_reactions", {"reaction": told}, world.millis())
 
 

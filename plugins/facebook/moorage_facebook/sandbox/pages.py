@@ -1,35 +1,25 @@
-"""The pages a person can click: front page, consent dialog, Page walls, lead forms, webhook log.
-
-Server-rendered, no script, nothing loaded from elsewhere.
-"""
+"""The pages a person can click: front page, consent dialog, lead forms, webhook log; walls and windows."""
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import MediaType, Request, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from moorage_facebook.sandbox import acts, bodies, oauth, tokens
-from moorage_facebook.sandbox.entities import Delivery, LeadForm, Page, Photo, Post, Question
-from moorage_facebook.sandbox.params import read_sent
+from moorage_facebook.sandbox.entities import LeadForm, Page, Question
+from moorage_facebook.sandbox.html import HEADERS, HERE, Incoming, form_sent, redirect, show
 from moorage_facebook.sandbox.scopes import ALWAYS_GRANTED, PERMISSIONS
-from moorage_facebook.sandbox.state import World, posted_at
+from moorage_facebook.sandbox.state import World
+from moorage_facebook.sandbox.walls import WALLS
 from moorage_facebook.sandbox.webhooks import WebhookSender
+from moorage_facebook.sandbox.windows import WINDOWS
 
 TheWorld = NamedDependency[World]
 TheSender = NamedDependency[WebhookSender]
-Incoming = Request[None, None, State]
 
-_HERE = Path(__file__).parent
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 _SHOWN_DELIVERIES = 100
 _STATIC = {"sandbox.css": "text/css; charset=utf-8", "person.svg": "image/svg+xml"}
 _INPUTS = {
@@ -49,39 +39,22 @@ async def front(world: TheWorld) -> Response[str]:
             "page": page,
             "forms": [(form, len(world.leads.of(form.id))) for form in world.forms.of(page.id)],
             "posts": len(world.posts_on(page)),
+            "talks": world.threads.count(page.id),
+            "account": world.instagram_of(page),
             "fields": sorted({name for row in world.page_subscriptions.of(page.id) for name in row.fields}),
         }
         for page in world.pages
     ]
     connected = {row.user_id for row in world.consents if not row.removed}
     people = [(user, user.id in connected) for user in world.users]
-    recent = list(world.deliveries)[-5:][::-1]
-    return _page("front.html", rows=rows, people=people, recent=recent, now=world.seconds(), world=world)
-
-
-@get("/sandbox/pages/{page_id:str}")
-async def wall(world: TheWorld, page_id: FromPath[str]) -> Response[str]:
-    """A Page as visitors see it, and what is scheduled."""
-    page = world.pages.get(page_id)
-    if page is None:
-        raise NotFoundException
-    live = [_shown(world, row) for row in world.posts_on(page)]
-    waiting = [
-        _shown(world, row) for row in world.posts.of(page.id) if row.scheduled_at and not world.is_live(row)
-    ]
-    return _page(
-        "wall.html", page=page, posts=live, waiting=waiting, forms=world.forms.of(page.id), one=False
+    return show(
+        "front.html",
+        rows=rows,
+        numbers=[(number, world.threads.count(number.id)) for number in world.phone_numbers],
+        people=people,
+        recent=list(world.deliveries)[-5:][::-1],
+        now=world.seconds(),
     )
-
-
-@get("/sandbox/posts/{post_id:str}")
-async def one_post(world: TheWorld, post_id: FromPath[str]) -> Response[str]:
-    """One post by itself: where permalinks lead."""
-    row = world.posts.get(post_id)
-    page = world.pages.get(row.page_id) if row else None
-    if row is None or page is None:
-        raise NotFoundException
-    return _page("wall.html", page=page, posts=[_shown(world, row)], waiting=[], forms=[], one=True)
 
 
 @get("/sandbox/forms/{form_id:str}")
@@ -97,13 +70,13 @@ async def submit_form(
 ) -> Response[str]:
     """Check, keep, tell the app, and thank: post, redirect, get."""
     form, page = _form(world, form_id)
-    sent = await _sent(request)
+    sent = await form_sent(request)
     given = {question.key: sent.get(f"q{index}", "").strip() for index, question in enumerate(form.questions)}
     problems = {question.key: text for question in form.questions if (text := _problem(question, given))}
     if problems:
         return _form_page(form, page, given, problems, status=422)
     lead = acts.answer_form(world, sender, form, given)
-    return _redirect(f"/sandbox/forms/{form.id}/thanks/{lead.id}")
+    return redirect(f"/sandbox/forms/{form.id}/thanks/{lead.id}")
 
 
 @get("/sandbox/forms/{form_id:str}/thanks/{lead_id:str}")
@@ -114,14 +87,14 @@ async def thanks(world: TheWorld, form_id: FromPath[str], lead_id: FromPath[str]
     if lead is None or lead.form_id != form.id:
         raise NotFoundException
     delivery = next((row for row in reversed(list(world.deliveries)) if f'"{lead.id}"' in row.body), None)
-    return _page("thanks.html", form=form, page=page, lead=lead, delivery=delivery)
+    return show("thanks.html", form=form, page=page, lead=lead, delivery=delivery)
 
 
 @get("/sandbox/webhooks")
 async def webhook_log(world: TheWorld) -> Response[str]:
     """What was sent to the app and what it answered, newest first."""
     rows = list(world.deliveries)
-    return _page(
+    return show(
         "webhooks.html", rows=rows[-_SHOWN_DELIVERIES:][::-1], total=len(rows), shown=_SHOWN_DELIVERIES
     )
 
@@ -129,13 +102,13 @@ async def webhook_log(world: TheWorld) -> Response[str]:
 @post("/sandbox/act")
 async def act(world: TheWorld, sender: TheSender, request: Incoming) -> Response[str]:
     """The buttons of the front page: remove the app, move the clock."""
-    sent = await _sent(request)
+    sent = await form_sent(request)
     days = sent.get("days", "")
     if sent.get("revoke") in world.users:
         acts.revoke(world, sender, bodies.RevokeBody(user_id=sent["revoke"]))
     elif re.fullmatch(r"[0-9]{1,3}", days):
         world.advance(int(days) * 86_400)
-    return _redirect("/")
+    return redirect("/")
 
 
 @get(["/dialog/oauth", "/{version:str}/dialog/oauth"])
@@ -145,27 +118,27 @@ async def dialog(world: TheWorld, request: Incoming) -> Response[str]:
     try:
         ask = oauth.read_ask(world, params)
     except oauth.DialogProblemError as problem:
-        return _page("problem.html", title="This app can’t be opened", text=str(problem), status=400)
+        return show("problem.html", title="This app can’t be opened", text=str(problem), status=400)
     return _dialog_page(world, ask, params)
 
 
 @post(["/dialog/oauth", "/{version:str}/dialog/oauth"])
 async def answer_dialog(world: TheWorld, request: Incoming) -> Response[str]:
     """Continue or Cancel; either way the browser goes back to the app."""
-    sent = await _sent(request)
+    sent = await form_sent(request)
     asked = {name: sent.get(name, "") for name in _ASKED}
     try:
         ask = oauth.read_ask(world, asked)
     except oauth.DialogProblemError as problem:
-        return _page("problem.html", title="This app can’t be opened", text=str(problem), status=400)
+        return show("problem.html", title="This app can’t be opened", text=str(problem), status=400)
     if sent.get("decision") != "continue":
-        return _redirect(oauth.deny(ask))
+        return redirect(oauth.deny(ask))
     user = world.users.get(sent.get("user", ""))
     if user is None:
-        return _page("problem.html", title="Nobody is logged in", text="Open the dialog again.", status=400)
+        return show("problem.html", title="Nobody is logged in", text="Open the dialog again.", status=400)
     scopes = {scope for scope in ask.scopes if sent.get(f"scope:{scope}")}
     pages = {page.id for page in oauth.own_pages(world, user) if sent.get(f"page:{page.id}")}
-    return _redirect(oauth.grant(world, ask, user, scopes=scopes, page_ids=pages))
+    return redirect(oauth.grant(world, ask, user, scopes=scopes, page_ids=pages))
 
 
 @get("/sandbox/static/{name:str}")
@@ -173,8 +146,8 @@ async def static(name: FromPath[str]) -> Response[bytes]:
     """The stylesheet and the one picture."""
     if name not in _STATIC:
         raise NotFoundException
-    headers = {**_HEADERS, "cache-control": "max-age=60"}
-    return Response((_HERE / "static" / name).read_bytes(), media_type=_STATIC[name], headers=headers)
+    headers = {**HEADERS, "cache-control": "max-age=60"}
+    return Response((HERE / "static" / name).read_bytes(), media_type=_STATIC[name], headers=headers)
 
 
 def pages_router() -> Router:
@@ -183,8 +156,6 @@ def pages_router() -> Router:
         path="/",
         route_handlers=[
             front,
-            wall,
-            one_post,
             lead_form,
             submit_form,
             thanks,
@@ -193,6 +164,8 @@ def pages_router() -> Router:
             dialog,
             answer_dialog,
             static,
+            *WALLS,
+            *WINDOWS,
         ],
     )
 
@@ -200,7 +173,7 @@ def pages_router() -> Router:
 def not_found_page(_: Incoming, __: Exception) -> Response[str]:
     """For every address that is neither a page nor Graph."""
     text = "Nothing lives at this address. The front page lists everything there is."
-    return _page("problem.html", title="Not here", text=text, status=404)
+    return show("problem.html", title="Not here", text=text, status=404)
 
 
 def _dialog_page(world: World, ask: oauth.Ask, params: Mapping[str, str]) -> Response[str]:
@@ -218,7 +191,7 @@ def _dialog_page(world: World, ask: oauth.Ask, params: Mapping[str, str]) -> Res
     ]
     pages = [(page, known is None or page.id in known.page_ids) for page in oauth.own_pages(world, user)]
     asked = {name: params.get(name, "") for name in _ASKED}
-    return _page(
+    return show(
         "dialog.html", ask=ask, user=user, known=known, scopes=scopes, pages=pages, asked=asked, leaves=True
     )
 
@@ -237,7 +210,7 @@ def _form_page(
         }
         for index, question in enumerate(form.questions)
     ]
-    return _page("form.html", status=status, form=form, page=page, questions=questions, problems=problems)
+    return show("form.html", status=status, form=form, page=page, questions=questions, problems=problems)
 
 
 def _problem(question: Question, given: Mapping[str, str]) -> str:
@@ -264,59 +237,4 @@ def _form(world: World, form_id: str) -> tuple[LeadForm, Page]:
     return form, page
 
 
-def _shown(world: World, row: Post) -> Mapping[str, Post | list[Photo] | int]:
-    photos = [photo for photo in (world.photos.get(name) for name in row.photo_ids) if photo]
-    return {"post": row, "photos": photos, "at": posted_at(row)}
-
-
-async def _sent(request: Incoming) -> Mapping[str, str]:
-    body = await request.body()
-    return read_sent("", request.headers.get("content-type", ""), body).params
-
-
-def _redirect(url: str) -> Response[str]:
-    return Response("", status_code=303, headers={**_HEADERS, "location": url}, media_type=MediaType.HTML)
-
-
-def _page(template: str, *, status: int = 200, leaves: bool = False, **values: object) -> Response[str]:
-    """A page; one that `leaves` may send its form on to another origin (the app the person came from)."""
-    html = _TEMPLATES.get_template(template).render(**values)
-    target = "'self' http: https:" if leaves else "'self'"
-    headers = {**_HEADERS, "content-security-policy": f"{_CSP}; form-action {target}"}
-    return Response(html, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
-
-
-def when(unix: float) -> str:
-    """`22 Nov 2026, 14:05 UTC`."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%-d %b %Y, %H:%M UTC")
-
-
-def clock(unix: float) -> str:
-    """`14:05:09`, for things of one moment."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%H:%M:%S")
-
-
-def outcome(delivery: Delivery) -> str:
-    """One word and, if there was one, the last answer."""
-    words = {
-        "queued": "waiting",
-        "delivered": "delivered",
-        "lost": "lost on purpose",
-        "refused": "refused",
-        "given_up": "given up",
-    }
-    last = delivery.attempts[-1] if delivery.attempts else None
-    if last is None:
-        return words[delivery.state]
-    return f"{words[delivery.state]}, {last.status or last.error}"
-
-
-_TEMPLATES.filters |= {"when": when, "clock": clock, "outcome": outcome}
 _ASKED = ("client_id", "redirect_uri", "state", "scope", "response_type", "auth_type")
-_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-_HEADERS = {
-    "content-security-policy": f"{_CSP}; form-action 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID
 from tests.unit.facebook.sandbox.driver import FORM, PAGE, Driver
 
 
@@ -183,6 +184,9 @@ async def test_pages_of_the_sandbox_are_locked_down(sandbox: Driver) -> None:
         "/",
         f"/sandbox/pages/{PAGE}",
         f"/sandbox/forms/{FORM}",
+        f"/sandbox/instagram/{INSTAGRAM_ID}",
+        f"/sandbox/messages/messenger/{PAGE}",
+        f"/sandbox/messages/whatsapp/{PHONE_NUMBER_ID}",
         "/sandbox/webhooks",
         "/sandbox/nothing",
     ):
