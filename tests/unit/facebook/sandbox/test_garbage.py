@@ -4,7 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import attrs
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,9 +14,10 @@ from moorage_facebook.sandbox.entities import Setting
 from moorage_facebook.sandbox.errors import GraphError
 from moorage_facebook.sandbox.fields import Field, parse_fields
 from moorage_facebook.sandbox.params import read_sent
+from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID
 from moorage_facebook.sandbox.store import StateFile, Table
 from moorage_facebook.sandbox.wire import spell
-from tests.unit.facebook.sandbox.driver import FORM, PAGE, Driver, Host, opened
+from tests.unit.facebook.sandbox.driver import EVERYTHING, FORM, PAGE, Driver, Host, opened
 
 names = st.text("abcdefghijklmnopqrstuvwxyz_0123456789", min_size=1, max_size=8)
 arguments = st.dictionaries(
@@ -64,6 +67,76 @@ keys = st.sampled_from(
 )
 values = st.text(max_size=20) | st.sampled_from(
     ["-1", "9" * 30, "[]", "{}", '[{"method":1}]', "NaN", "[" * 500, "a{" * 40, "MTox", "1|2", "\x00"]
+)
+
+
+@attrs.frozen(kw_only=True)
+class Talking:
+    """A sandbox in which things were said, and who may do everything there."""
+
+    sandbox: Driver
+    user: str
+    page: str
+    nodes: dict[str, str]
+
+
+@pytest.fixture
+async def talking(sandbox: Driver) -> Talking:
+    await sandbox.control("bulk", posts=1, commentsPerPost=3, reactionsPerPost=3)
+    await sandbox.control("bulk", channel="instagram", posts=1, commentsPerPost=3)
+    await sandbox.control("messages", text="hello")
+    state, user = await sandbox.state(), await sandbox.user_token(EVERYTHING)
+    kinds = {
+        "post": "posts",
+        "comment": "comments",
+        "thread": "threads",
+        "media": "instagramMedia",
+        "remark": "instagramComments",
+    }
+    nodes = {name: state[kind][-1]["id"] for name, kind in kinds.items()}
+    return Talking(sandbox=sandbox, user=user, page=await sandbox.page_token(token=user), nodes=nodes)
+
+
+talk_keys = st.sampled_from(
+    [
+        *("message", "recipient", "messaging_type", "tag", "sender_action", "reply_to", "attachment_url"),
+        *(
+            "is_hidden",
+            "hide",
+            "filter",
+            "order",
+            "since",
+            "summary",
+            "type",
+            "to",
+            "text",
+            "image",
+            "context",
+        ),
+        *("messaging_product", "status", "message_id", "template", "platform", "user_id", "fields", "limit"),
+    ]
+)
+talk_values = st.sampled_from(
+    [
+        *(
+            "true",
+            "stream",
+            "chronological",
+            "whatsapp",
+            "image",
+            "read",
+            "template",
+            "instagram",
+            "HUMAN_AGENT",
+        ),
+        *('{"id":1}', '{"id":[]}', '{"comment_id":"1_2"}', '{"text":"hi"}', '{"text":1}', '{"mid":"m_1"}'),
+        *('{"attachment":{"type":"image","payload":null}}', '{"link":"x"}', '{"body":"hi"}', "4915112345678"),
+        *(
+            "comments{comments{comments{id}}}",
+            "replies.limit(0){id}",
+            "from{id},parent{id},attachment{media}",
+        ),
+    ]
 )
 
 
@@ -124,11 +197,50 @@ async def test_the_wire_never_fails(
     assert answer.status_code < 500
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "POST"]),
+    where=st.sampled_from(
+        [
+            *("{post}/comments", "{post}/reactions", "{comment}", "{comment}/comments", "{comment}/likes"),
+            *(
+                f"{PAGE}/messages",
+                f"{PAGE}/conversations",
+                "{thread}/messages",
+                "{media}/comments",
+                "{remark}",
+            ),
+            *("{remark}/replies", f"{INSTAGRAM_ID}/messages", f"{PHONE_NUMBER_ID}/messages"),
+        ]
+    ),
+    params=st.dictionaries(talk_keys, talk_values | values, max_size=5),
+)
+async def test_talking_never_fails(talking: Talking, method: str, where: str, params: dict[str, str]) -> None:
+    """With a token that may do everything, on nodes that are there."""
+    path = where.format(**talking.nodes)
+    token = talking.user if PHONE_NUMBER_ID in path else talking.page
+    clean = {name: value.encode("utf-8", "replace").decode() for name, value in params.items()}
+    answer = await talking.sandbox.graph(method, path, token, **clean)
+
+    assert answer.status_code < 500 or answer.json()["error"]["code"] == 1
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    path=st.sampled_from(["leads", "consent", "faults", "clock", "pages", "webhooks", "revoke", "reset"]),
+    path=st.sampled_from(
+        [
+            *("leads", "consent", "faults", "clock", "pages", "webhooks", "revoke", "reset"),
+            *("comments", "reactions", "shares", "media", "messages", "bulk"),
+        ]
+    ),
     body=st.binary(max_size=40)
-    | st.sampled_from([b"[" * 5_000, b'{"authUrl":"http://[::1"}', b'"\\ud800"', b"null"]),
+    | st.sampled_from(
+        [
+            *(b"[" * 5_000, b'{"authUrl":"http://[::1"}', b'"\\ud800"', b"null"),
+            *(b'{"text":"\\u0000"}', b'{"text":"x","person":"\\u0000"}', b'{"text":"x","count":1e9}'),
+            b'{"text":"x","createdTime":"yesterday"}',
+        ]
+    ),
 )
 async def test_control_never_fails(sandbox: Driver, path: str, body: bytes) -> None:
     answer = await sandbox.client.post(f"/_sandbox/{path}", content=body)
