@@ -79,7 +79,7 @@ async def run(database: str, url: str, folder: Path, count: int, seed: int) -> b
         states = await host.states()
     print(f"{database}: {count} mutants of {len(bodies)} bodies in {time.monotonic() - began:.0f} s")
     print(f"  answered   {dict(sending.answers)}")
-    print(f"  kept       {kept}, of them {sending.expected.unreadable} unreadable")
+    print(f"  kept       {kept}, of them {len(sending.expected.unreadable)} unreadable")
     print(f"  inbox      { {'/'.join(filter(None, state)): number for state, number in states.items()} }")
     print(f"  in the CRM {records}")
     for problem in problems:

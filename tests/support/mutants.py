@@ -222,8 +222,8 @@ class Expected:
     """What a host must have kept of what was delivered, by the plugin's own word."""
 
     channels: frozenset[str]  # of its one org
-    unreadable: int = 0
-    nobodys: int = 0
+    unreadable: set[bytes] = attrs.field(factory=set)
+    nobodys: set[str] = attrs.field(factory=set)
     keys: set[str] = attrs.field(factory=set)
 
     def add(self, body: bytes) -> None:
@@ -231,15 +231,15 @@ class Expected:
         try:
             changes = GraphWebhooks().split(body)
         except MalformedError:
-            self.unreadable += 1
+            self.unreadable.add(body)
             return
         for change in changes:
             if self.channels.isdisjoint(change.owner_keys):
-                self.nobodys += 1
+                self.nobodys.add(change.business_key)
             else:
                 self.keys.add(change.business_key)
 
     @property
     def rows(self) -> dict[str, int]:
         """Per table."""
-        return {"inbox": len(self.keys), "quarantine": self.unreadable + self.nobodys}
+        return {"inbox": len(self.keys), "quarantine": len(self.unreadable) + len(self.nobodys)}

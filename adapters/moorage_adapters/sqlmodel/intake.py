@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 GROUP_ROWS: Final = 64
 PIECE_ROWS: Final = 128  # changes of one delivery in one transaction
+_NOT_STORED: Final = "the delivery was not stored"
 FORGET_ROWS: Final = 200  # deliveries must not wait behind a big clean-up
 
 
@@ -104,9 +105,12 @@ class SqlIntake:
         keys = TransactionKeys(self._cipher, self._clock)
 
         def work(connection: Connection) -> None:
-            put_aside(connection, keys, [(Aside.of(unreadable, unreadable.reason), unreadable.body)])
+            put_aside(connection, keys, [Aside.unreadable(unreadable)])
 
-        await self._database.write_at_once(work, hot=True)
+        try:
+            await self._database.write_at_once(work, hot=True)
+        except UnavailableError as failure:  # also if nobody knows: a second one is no other row
+            raise UnavailableError(_NOT_STORED) from failure
         keys.publish()
 
     async def forget_expired(self, now: datetime) -> int:
@@ -194,5 +198,4 @@ class SqlIntake:
 def _refuse(group: Iterable[_Waiting]) -> None:
     for waiting in group:
         if not waiting.answer.done():
-            msg = "the delivery was not stored"
-            waiting.answer.set_exception(UnavailableError(msg))
+            waiting.answer.set_exception(UnavailableError(_NOT_STORED))

@@ -4,7 +4,7 @@ This is the hottest path of the host. What happens per row goes to the driver it
 (`SqliteRows`, `PostgresRows`): SQLAlchemy's part alone would cost more than the insert.
 """
 
-import secrets
+import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,13 +15,14 @@ import attrs
 import msgspec
 from sqlalchemy import Connection, delete, select
 
-from moorage_adapters.cipher import HOST, OrgKeys, fresh_nonces
+from moorage_adapters.cipher import HOST, OrgKeys, fresh_nonces, length_prefixed
 from moorage_adapters.sqlmodel.inbox import KEY_LABEL, body_context, pack
 from moorage_adapters.sqlmodel.inbox_lines import InboxLine, Key, Rows
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.sqlite_rows import SqliteRows
 from moorage_adapters.sqlmodel.tables import QUARANTINE
+from moorage_adapters.sqlmodel.tenant import insert_into
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import INBOX_QUEUE, Arrival, Kept, Unreadable, inbox_group
@@ -129,10 +130,10 @@ class Keeping:
         return new
 
 
-def _nobodys(arrival: Arrival, orgs_of: Iterable[Sequence[str]]) -> list[tuple["Aside", bytes]]:
+def _nobodys(arrival: Arrival, orgs_of: Iterable[Sequence[str]]) -> list["Aside"]:
     """The arrival's changes that nobody owns."""
     return [
-        (Aside.of(arrival, NOBODYS), whole(change))
+        Aside(arrival, NOBODYS, change.business_key.encode("utf-8", "surrogatepass"), whole(change))
         for change, orgs in zip(arrival.changes, orgs_of, strict=True)
         if not orgs
     ]
@@ -164,20 +165,23 @@ def owners_of(change: Change, arrival: Arrival, owners: Owners) -> Sequence[str]
 
 @attrs.frozen
 class Aside:
-    """A row of the quarantine, but for its body."""
+    """Something that goes into the quarantine, once: `key` is what a second one of it would share."""
 
-    id: str
-    vendor: str
-    app_id: str
+    came: Arrival | Unreadable
     reason: str
-    received_at: datetime
-    expires_at: datetime
+    key: bytes = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
 
     @classmethod
-    def of(cls, came: Arrival | Unreadable, reason: str) -> "Aside":
-        """What came in, kept aside because of `reason`."""
-        expires_at = came.received_at + QUARANTINE_LIFETIME
-        return cls(secrets.token_hex(16), came.vendor, came.app_id, reason, came.received_at, expires_at)
+    def unreadable(cls, delivery: Unreadable) -> "Aside":
+        """A delivery that cannot be split: it is the same one only if it is the same bytes."""
+        return cls(delivery, delivery.reason, delivery.body, delivery.body)
+
+    def id(self, host: OrgKeys) -> str:
+        """The row's key: a signature is good for ever, so whoever has one delivery may send it for ever."""
+        named = length_prefixed("whole" if isinstance(self.came, Unreadable) else "change", self.came.vendor)
+        named += length_prefixed(clean(self.came.app_id))
+        return host.digest("quarantine", hashlib.sha256(named + self.key).hexdigest()).hex()
 
 
 def whole(change: Change) -> bytes:
@@ -203,13 +207,21 @@ def forget_aside(connection: Connection, now: datetime, limit: int) -> int:
     return connection.execute(delete(QUARANTINE).where(QUARANTINE.c.id.in_(oldest))).rowcount
 
 
-def put_aside(connection: Connection, keys: TransactionKeys, items: Iterable[tuple[Aside, bytes]]) -> None:
-    """Insert rows into the quarantine, sealed under the host's key."""
+def put_aside(connection: Connection, keys: TransactionKeys, items: Iterable[Aside]) -> None:
+    """Insert what is not in the quarantine yet, sealed under the host's key."""
     host = keys.sealing(connection, HOST)
-    connection.execute(
-        QUARANTINE.insert(),
-        [
-            {**attrs.asdict(aside), "body_sealed": host.seal(body, "quarantine", aside.id, "body")}
-            for aside, body in items
-        ],
-    )
+    # In one order: two transactions with the same ones must not wait for each other.
+    named = sorted({item.id(host): item for item in items}.items())
+    rows = [
+        {
+            "id": row_id,
+            "vendor": item.came.vendor,
+            "app_id": item.came.app_id,
+            "reason": item.reason,
+            "received_at": item.came.received_at,
+            "expires_at": item.came.received_at + QUARANTINE_LIFETIME,
+            "body_sealed": host.seal(item.body, "quarantine", row_id, "body"),
+        }
+        for row_id, item in named
+    ]
+    connection.execute(insert_into(connection, QUARANTINE).on_conflict_do_nothing(), rows)

@@ -107,6 +107,27 @@ async def test_w13_what_cannot_be_split_is_kept_whole_for_seven_days(storage: Sq
     assert (row.reason, (row.expires_at - NOON).days) == ("not JSON", 7)
 
 
+async def test_w5_what_is_kept_aside_is_kept_once_however_often_it_comes(storage: SqlStorage) -> None:
+    """A signature is good for ever: whoever has one signed body could fill the disk with it."""
+    nobodys = arrival(change("3", "page-x"), change("3", "page-x"), change("4", "page-x"))
+    whole = Unreadable(vendor=VENDOR, app_id=APP, received_at=NOON, reason="not JSON", body=b"3")
+
+    for _ in range(5):
+        await asyncio.gather(*(storage.intake.keep(nobodys) for _ in range(3)))
+        await asyncio.gather(*(storage.intake.keep_aside(whole) for _ in range(3)))
+    assert await _count(storage, QUARANTINE) == 3
+
+    others = [
+        attrs.evolve(whole, body=b"4"),
+        attrs.evolve(whole, app_id="other"),
+        attrs.evolve(whole, vendor="v"),
+    ]
+    for other in others:
+        await storage.intake.keep_aside(other)
+    await storage.intake.keep(attrs.evolve(nobodys, app_id="other"))
+    assert await _count(storage, QUARANTINE) == 3 + 3 + 2
+
+
 async def test_w7_the_url_gives_nothing_to_anybody(storage: SqlStorage) -> None:
     await connect(storage, "a", "page-1")
     await connect(storage, "b", "page-2")
