@@ -103,10 +103,18 @@ def _kind(error: GraphError, row: Row | None, status: int, *, writes: bool) -> t
         return RateLimitError
     if row is None:
         return lost if status >= 500 or error.is_transient else RejectedError
-    if error.code == 1 and error.is_transient is False:
+    if error.code == 1 and error.is_transient is False and (not writes or _is_judged(error, status)):
         # "Unknown error", yet sure that it will stay: Graph's way to refuse what has no code of its own.
         return RejectedError
     return row.on_write if writes and row.on_write else row.kind
+
+
+def _is_judged(error: GraphError, status: int) -> bool:
+    """Whether Graph looked at a write and turned it down: it names a reason, and did not break over it.
+
+    Without both, "unknown error" may come after the write was made.
+    """
+    return error.subcode is not None and status < 500
 
 
 def _unexplained(status: int, wait: timedelta | None, *, writes: bool) -> VendorError:

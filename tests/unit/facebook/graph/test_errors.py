@@ -109,6 +109,15 @@ def test_what_graph_does_not_know_itself_may_have_happened(code: int) -> None:
 def test_an_unknown_error_that_will_stay_is_a_refusal() -> None:
     """Graph uses code 1 for refusals that have no code of their own, and says that they are not transient."""
     assert type(error(1, 1965014, writes=True, is_transient=False)) is RejectedError
+    assert type(error(1, is_transient=False)) is RejectedError
+
+
+@pytest.mark.parametrize(("subcode", "status"), [(None, 400), (None, 500), (1965014, 500), (99, 503)])
+def test_an_unknown_error_without_a_reason_may_come_after_the_write(subcode: int | None, status: int) -> None:
+    """Told as a refusal, it would be sent again: twice on the wall, or twice paid for."""
+    told = error(1, subcode, status=status, writes=True, is_transient=False)
+
+    assert type(told) is OutcomeUnknownError
 
 
 def test_only_what_ends_a_grant_disconnects() -> None:
