@@ -20,5 +20,8 @@ class Subscriptions(Protocol):
         ...
 
     async def is_subscribed(self, channel_external_id: str) -> bool:
-        """What the vendor says today."""
+        """Whether the vendor says today that all the news is sent which `subscribe` would ask for.
+
+        `False` has it subscribed again, so a part of the news that stopped comes back.
+        """
         ...

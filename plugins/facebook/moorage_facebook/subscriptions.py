@@ -95,9 +95,13 @@ class GraphSubscriptions:
             return
 
     async def is_subscribed(self, channel_external_id: str) -> bool:
-        """Whether this app gets any of the Page's news."""
+        """Whether this app gets all of the Page's news that its scopes allow.
+
+        Fields get lost one by one: Facebook drops one that fails for long, a person unticks one in the app.
+        """
         token = await self.vault.channel_token(channel_external_id)
-        return bool(await self._subscribed(channel_external_id, token))
+        wanted = fields_for(await self.vault.channel_scopes(channel_external_id))
+        return set(wanted) <= await self._subscribed(channel_external_id, token)
 
     async def _subscribed(self, page_id: str, token: Secret) -> frozenset[str]:
         """The fields that this app gets today."""

@@ -80,3 +80,23 @@ async def test_a_subscription_that_does_not_show_is_none(said: object, shown: ob
     """Leads would be missed in silence."""
     with pytest.raises(VendorError):
         await _subscriptions(answer(said), answer({"data": shown}))
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_heard"),
+    [
+        (["feed", "leadgen"], True),
+        (["feed", "leadgen", "ratings"], True),
+        (["feed"], False),
+        (["leadgen"], False),
+        ([], False),
+    ],
+)
+async def test_a_field_that_was_lost_is_missed(shown: list[str], is_heard: bool) -> None:
+    """Else nobody would notice that no lead comes any more: the posts still do."""
+    whole = answer({"data": [{"id": APP.app_id, "subscribed_fields": ["feed", "leadgen"]}]})
+    later = answer({"data": [{"id": APP.app_id, "subscribed_fields": shown}]})
+
+    subscriptions, _ = await _subscriptions(answer({"success": True}), whole, later)
+
+    assert await subscriptions.is_subscribed(PAGE) is is_heard
