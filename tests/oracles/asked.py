@@ -15,7 +15,17 @@ from tests.oracles.graph_spec import SdkSpec, Spec
 # https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow
 # https://developers.facebook.com/docs/graph-api/reference/debug_token
 # https://developers.facebook.com/docs/graph-api/batch-requests
-OUTSIDE: Final = frozenset({"POST oauth/access_token", "GET debug_token", "GET dialog/oauth", "POST /"})
+# https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
+OUTSIDE: Final = frozenset(
+    {
+        "POST oauth/access_token",
+        "GET debug_token",
+        "GET dialog/oauth",
+        "POST /",
+        "POST phone-number/messages",
+    }
+)
+NUMBER: Final = "phone-number"  # a kind of node that they do not know
 
 # Names that any call may carry.
 # https://developers.facebook.com/docs/graph-api/securing-requests
@@ -141,7 +151,8 @@ def asked(request: HttpRequest, kinds: Mapping[str, str], me: str) -> Asked:
     names, fields = frozenset(sent), sent.get("fields", "")
     head, *rest = path
     node = me if head == "me" else kinds.get(head, "PagePost" if "_" in head and head[:1].isdigit() else "")
-    if not node:
-        return Asked(node="", edge=f"{request.method} {'/'.join(path)}", params=names)
+    if not node or node == NUMBER:
+        where = "/".join([node or head, *rest])
+        return Asked(node="", edge=f"{request.method} {where}", params=names)
     edge = "/".join(rest) or "/"
     return Asked(node=node, edge=f"{request.method} {edge}", params=names, fields=fields)

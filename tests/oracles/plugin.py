@@ -10,6 +10,7 @@ from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
 from moorage_facebook.activity_sync import GraphActivitySync, activity_sync
 from moorage_facebook.authorizer import GraphAuthorizer, authorizer
+from moorage_facebook.direct_messages import GraphDirectMessages, direct_messages
 from moorage_facebook.directory import GraphDirectory, directory
 from moorage_facebook.lead_source import GraphLeadSource, lead_source
 from moorage_facebook.publisher import GraphPublisher, publisher
@@ -24,12 +25,14 @@ from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
 from tests.oracles.sandbox import REDIRECT_URI, ServedSandbox
 
 GRANT = "grant-1"
-INSTAGRAM = ("instagram_basic", "instagram_manage_comments")
+MORE = ("instagram_basic", "instagram_manage_comments", "instagram_manage_messages")
+WHATSAPP = ("whatsapp_business_messaging",)
 CAPABILITIES = (
     Capability.PUBLISH_POSTS,
     Capability.RECEIVE_LEADS,
     Capability.SYNC_ACTIVITY,
     Capability.ANSWER_COMMENTS,
+    Capability.DIRECT_MESSAGES,
     Capability.MANAGE_BUSINESSES,
 )
 
@@ -44,6 +47,7 @@ class ConnectedPlugin:
     subscriptions: GraphSubscriptions
     lead_source: GraphLeadSource
     activity_sync: GraphActivitySync
+    direct_messages: GraphDirectMessages
     token_vault: GraphTokenVault
 
 
@@ -69,13 +73,14 @@ def ports(sandbox: ServedSandbox, http: HttpClient) -> ConnectedPlugin:
         subscriptions=subscriptions(context),
         lead_source=lead_source(context),
         activity_sync=activity_sync(context),
+        direct_messages=direct_messages(context),
         token_vault=token_vault(context),
     )
 
 
 async def connect(plugin: ConnectedPlugin, sandbox: ServedSandbox, *, without: Sequence[str] = ()) -> None:
     """A person says yes to everything but `without`; the grant is kept."""
-    plan = plan_scopes(("email", *INSTAGRAM), CAPABILITIES)
+    plan = plan_scopes(("email", *MORE, *WHATSAPP), CAPABILITIES)
     scopes = tuple(scope for scope in plan.scopes if scope not in without)
     asked = AuthorizationRequest(state="state", redirect_uri=REDIRECT_URI, scopes=scopes)
     back = sandbox.consent(plugin.authorizer.authorization_url(asked))

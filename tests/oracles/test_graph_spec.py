@@ -10,15 +10,17 @@ from facebook_business.adobjects.page import Page as SdkPage
 
 from moorage_facebook.plugin import moorage_vendor
 from moorage_facebook.sandbox.scopes import PAGE_FIELDS
-from moorage_facebook.sandbox.seed import BUSINESS_ID, INSTAGRAM_ID
+from moorage_facebook.sandbox.seed import BUSINESS_ID, INSTAGRAM_ID, PHONE_NUMBER_ID
 from moorage_facebook.sandbox.tables import ROUTES, SHAPES
 from moorage_facebook.subscriptions import FIELDS
 from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
+from moorage_ports.direct_messages import OutgoingMessage, PrivateReply
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import MissingScopeError, VendorNotFoundError
+from moorage_ports.events import Attachment, AttachmentType, Person
 from moorage_ports.publisher import PublishPost
 from moorage_ports.secret import Secret
-from tests.oracles.asked import GAPS, Asked, RecordingHttp, asked, unbatched
+from tests.oracles.asked import GAPS, NUMBER, Asked, RecordingHttp, asked, unbatched
 from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
 from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, ports
 from tests.oracles.sandbox import FORM, PAGE, ServedSandbox
@@ -36,6 +38,7 @@ LISTS: Mapping[str, str] = {
     "instagramAccounts": "IGUser",
     "instagramMedia": "IGMedia",
     "instagramComments": "IGComment",
+    "phoneNumbers": NUMBER,
 }
 """What the sandbox's lists hold, in the words of the specification."""
 
@@ -117,22 +120,58 @@ async def syncing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
 
 async def syncing_instagram(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     """The account hangs on its Page: the Page's token opens it."""
-    token = await plugin.token_vault.channel_token(PAGE)
-    offer = ChannelOffer(external_id=INSTAGRAM_ID, type="instagram", name="The account")
-    grant = RedeemedGrant(
-        subject=Secret("1"),
-        profile={},
-        token=token,
-        granted_scopes=(),
-        channels=(ChannelGrant(offer=offer, token=token),),
-    )
-    await plugin.token_vault.keep("instagram", grant)
+    await _keep(plugin, INSTAGRAM_ID, "instagram", await plugin.token_vault.channel_token(PAGE))
     media = str(sandbox.control("media", caption="New in")["id"])
     comment = said(sandbox, mediaId=media, text="Lovely")
     sandbox.control("comments", commentId=comment, text="number {n}", count=60)
     await _synced(plugin, INSTAGRAM_ID, "")
     await plugin.activity_sync.reply(INSTAGRAM_ID, comment, "Thank you")
     await plugin.activity_sync.hide(INSTAGRAM_ID, comment, is_hidden=True)
+
+
+async def writing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """On each channel an answer, in time and late; and a private one to a comment."""
+    await _keep(plugin, PHONE_NUMBER_ID, "whatsapp", await plugin.token_vault.grant_token(GRANT))
+    now = plugin.publisher.client.clock.now()
+    for surface, channel_id, realm in (
+        ("messenger", PAGE, PAGE),
+        ("instagram", INSTAGRAM_ID, INSTAGRAM_ID),
+        ("whatsapp", PHONE_NUMBER_ID, "whatsapp"),
+    ):
+        made = sandbox.control("messages", channel=surface, text="Do you open on Sunday?")
+        (row,) = msgspec.convert(made["messages"], list[dict[str, object]])
+        answer = OutgoingMessage(
+            channel_external_id=channel_id,
+            person=Person(external_id=str(row["personId"]), realm=realm),
+            surface=surface,
+            text="From ten to four.",
+            reply_to_external_id=str(row["id"]),
+            last_received_at=now,
+            reference="note-1",
+        )
+        await plugin.direct_messages.send(answer)
+        picture = Attachment(type=AttachmentType.IMAGE, url=PICTURES[0])
+        await plugin.direct_messages.send(attrs.evolve(answer, text="", attachments=(picture,)))
+        if surface != "whatsapp":
+            late = attrs.evolve(answer, last_received_at=now - timedelta(days=2))
+            await plugin.direct_messages.send(late)
+    comment = said(sandbox, text="How much is it?")
+    await plugin.direct_messages.reply_privately(
+        PrivateReply(channel_external_id=PAGE, comment_external_id=comment, text="20 euros")
+    )
+
+
+async def _keep(plugin: ConnectedPlugin, channel_id: str, kind: str, token: Secret) -> None:
+    """A token for a channel that the directory does not offer yet."""
+    offer = ChannelOffer(external_id=channel_id, type=kind, name="")
+    grant = RedeemedGrant(
+        subject=Secret("1"),
+        profile={},
+        token=await plugin.token_vault.grant_token(GRANT),
+        granted_scopes=(),
+        channels=(ChannelGrant(offer=offer, token=token),),
+    )
+    await plugin.token_vault.keep(kind, grant)
 
 
 def said(sandbox: ServedSandbox, **comment: object) -> str:
@@ -179,6 +218,7 @@ STORY = (
     reading_leads,
     syncing,
     syncing_instagram,
+    writing,
     being_refused,
     leaving,
     lacking_scopes,
@@ -231,7 +271,7 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
     inside = {(call.node, call.edge) for call in told.distinct if call.node}
 
     assert given - {"own_app", "settings", "sandbox", "support"} == driven
-    assert outside == {"POST oauth/access_token", "GET debug_token"}
+    assert outside == {"POST oauth/access_token", "GET debug_token", "POST phone-number/messages"}
     assert inside == {
         ("Application", "GET /"),
         ("Business", "GET client_pages"),
@@ -255,6 +295,7 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("Page", "GET scheduled_posts"),
         ("Page", "GET subscribed_apps"),
         ("Page", "POST feed"),
+        ("Page", "POST messages"),
         ("Page", "POST photos"),
         ("Page", "POST subscribed_apps"),
         ("PagePost", "DELETE /"),

@@ -35,7 +35,7 @@ from moorage_facebook.sandbox.wire import AnyRoute, Call, Route, WebhookDoor
 
 MESSENGER = ("pages_messaging",)
 INSTAGRAM = ("instagram_basic", "instagram_manage_messages")
-LONGEST: Mapping[str, int] = {"messenger": 2_000, "instagram": 1_000}
+LONGEST: Mapping[str, int] = {"messenger": 2_000, "instagram": 1_000}  # characters; bytes on Instagram
 _TYPES = ("RESPONSE", "UPDATE", "MESSAGE_TAG", "UTILITY")
 _RETIRED = ("CONFIRMED_EVENT_UPDATE", "ACCOUNT_UPDATE", "POST_PURCHASE_UPDATE")
 _HUMAN_AGENT = "HUMAN_AGENT"
@@ -193,7 +193,8 @@ def _message(call: Call, thread: Thread) -> Message:
     most = LONGEST[thread.channel]
     if not told.text and not given:
         raise invalid("Message cannot be empty, must provide valid attachment or text")
-    if len(told.text) > most:
+    counted = told.text.encode("utf-8", "replace") if thread.channel == "instagram" else told.text
+    if len(counted) > most:
         raise invalid(f"Length of param message[text] must be less than or equal to {most}")
     reply_to = _read(call, "reply_to", _ReplyTo).mid if call.param("reply_to") else ""
     if reply_to and getattr(call.world.messages.get(reply_to), "thread_id", "") != thread.id:
