@@ -7,7 +7,6 @@ statement.
 import asyncio
 import os
 import sqlite3
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from moorage_adapters.fair import FairQueue, Seats
 from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, UnsafeDatabaseError, unavailable, unknown
 
 log = structlog.get_logger(__name__)
@@ -95,19 +95,19 @@ def mapping_errors() -> Iterator[None]:
 
 
 class Turns:
-    """Who writes next: one at a time, in order of arrival, except that the intake alternates with the others.
+    """Who writes next: one at a time; the orgs take turns, and the intake alternates with all of them.
 
-    An acknowledgement must not wait behind a line of workers, and workers must not starve behind a stream of
-    deliveries.
+    An acknowledgement must not wait behind a line of workers, workers must not starve behind a stream of
+    deliveries, and nobody must wait behind all that one org has to write.
     """
 
     def __init__(self) -> None:
         self._taken = False
-        self._hot: deque[asyncio.Future[None]] = deque()
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._hot = FairQueue()
+        self._line = FairQueue()
         self._hot_was_last = False
 
-    async def take(self, *, hot: bool = False) -> None:
+    async def take(self, org_id: str = "", *, hot: bool = False) -> None:
         """Return when it is this caller's turn.
 
         Raises:
@@ -117,8 +117,8 @@ class Turns:
             self._taken = True
             self._hot_was_last = hot
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._hot if hot else self._line).append(turn)
+        line = self._hot if hot else self._line
+        turn = line.join(org_id)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await turn
@@ -126,7 +126,7 @@ class Turns:
             if turn.done() and not turn.cancelled():
                 self.give()  # it came just as the wait ended
             else:
-                turn.cancel()
+                line.leave(org_id, turn)
             if isinstance(failure, TimeoutError):
                 raise unavailable("busy") from None
             raise
@@ -135,12 +135,9 @@ class Turns:
         """Pass the turn on."""
         lines = (self._line, self._hot) if self._hot_was_last else (self._hot, self._line)
         for line in lines:
-            while line:
-                turn = line.popleft()
-                if not turn.done():
-                    self._hot_was_last = line is self._hot
-                    turn.set_result(None)
-                    return
+            if line.call() is not None:
+                self._hot_was_last = line is self._hot
+                return
         self._taken = False
 
 
@@ -269,7 +266,8 @@ class SqliteDatabase:
         self._writer = Lane(sqlite_engine(path, "BEGIN IMMEDIATE"), self._executors[0])
         reading = sqlite_engine(path, "BEGIN", "PRAGMA query_only = ON")
         self._reader_lanes = [Lane(reading, executor) for executor in self._executors[1:]]
-        self._readers: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
+        self._readers: list[Lane] = []
+        self._reading = Seats(READERS)
 
     @classmethod
     async def open(cls, path: Path, on_fatal: Callable[[], None] | None = None) -> "SqliteDatabase":
@@ -287,22 +285,21 @@ class SqliteDatabase:
         with self.mapping_errors(writes=False):
             for lane in [self._writer, *self._reader_lanes]:
                 await lane.submit(_nothing)
-        for lane in self._reader_lanes:
-            self._readers.put_nowait(lane)
+        self._readers += self._reader_lanes
         return self
 
     @asynccontextmanager
     async def write(
         self, *, hot: bool = False, org_id: str | None = None
     ) -> AsyncIterator[SqliteTransaction]:
-        """A writing transaction; `hot` is the intake's. SQLite has no use for `org_id`.
+        """A writing transaction; `hot` is the intake's. `org_id` says whose turn it is, no more.
 
         Raises:
             UnavailableError: Nothing was written.
             CommitUnknownError: The disk failed while committing.
         """
         self.refuse_if_broken()
-        await self._turns.take(hot=hot)
+        await self._turns.take(org_id or "", hot=hot)
         transaction = SqliteTransaction(self, self._writer, writes=True)
         try:
             yield transaction
@@ -368,13 +365,19 @@ class SqliteDatabase:
             raise unavailable("closed")
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                lane = await self._readers.get()
+                await self._reading.take(org_id or "")
         except TimeoutError:
             raise unavailable("busy") from None
+        lane = self._readers.pop()
+
+        def give_back() -> None:
+            self._readers.append(lane)
+            self._reading.give(org_id or "")
+
         try:
             yield SqliteTransaction(self, lane, writes=False)
         finally:
-            self._end(lane, lambda: self._readers.put_nowait(lane), commit=False)
+            self._end(lane, give_back, commit=False)
 
     def _end(
         self,

@@ -4,13 +4,15 @@ Transactions are begun and ended here, on the driver's connection (SQLAlchemy's 
 org that row-level security is to let through (`row_security`) and the org's lock are one round trip.
 
 Of one org's writing transactions one runs at a time, over all processes: so what stores read and then write
-holds here as it does on SQLite, which has one writer for all orgs. The intake and the host's own transactions
+holds here as it does on SQLite, which has one writer for all orgs. Those of one process wait for each other
+before they take a connection, and the orgs take turns at those: one org's crowd must not hold all of them.
+The intake and the host's own transactions
 do not take that lock; their statements are right alone.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
@@ -18,6 +20,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from moorage_adapters.fair import Seats
 from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, unavailable, unknown
 from moorage_adapters.sqlmodel.postgres_connections import Connecting, take_clean_text
 from moorage_adapters.sqlmodel.postgres_errors import (
@@ -59,8 +62,9 @@ def _lock_key(org_id: str) -> str:
 class PostgresTransaction:
     """`Transaction` on one of the pool's connections."""
 
-    def __init__(self, connection: AsyncConnection, *, writes: bool) -> None:
+    def __init__(self, connection: AsyncConnection, leave: Callable[[], None], *, writes: bool) -> None:
         self._connection = connection
+        self._leave = leave
         self._raw = driver_connection(connection)
         self._failed = False
         self._step: asyncio.Future[Any] | None = None
@@ -118,7 +122,10 @@ class PostgresTransaction:
         except BaseException:
             await self.rollback()
             raise
-        await self._connection.close()
+        try:
+            await self._connection.close()
+        finally:
+            self._leave()
         for callback in self.after_commit:
             callback()
 
@@ -140,7 +147,10 @@ class PostgresTransaction:
         """Undo it and give the connection back."""
         if self._step is not None:
             await asyncio.wait([self._step])
-        await give_back(self._connection, self._raw)
+        try:
+            await give_back(self._connection, self._raw)
+        finally:
+            self._leave()
 
 
 def driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
@@ -177,6 +187,8 @@ class PostgresDatabase:
         self._connecting = connecting
         self._pool = _engine(connecting, POOL)
         self._hot = _engine(connecting, 1)
+        self._seats = Seats(POOL)
+        self._writers = Seats(each=1)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
@@ -280,12 +292,40 @@ class PostgresDatabase:
         """A transaction on a connection that answers: dead ones are found here, before anything was done."""
         self.refuse_if_broken()
         begin = _beginning(org_id, writes=writes)
-        with calling_postgres():
-            for _ in range(POOL):
-                connection = await engine.connect()
-                if await _begins(connection, begin):
-                    return PostgresTransaction(connection, writes=writes)
-        raise unavailable("out of reach")
+        leave = await self._admitted(engine, org_id, writes=writes)
+        try:
+            with calling_postgres():
+                for _ in range(POOL):
+                    connection = await engine.connect()
+                    if await _begins(connection, begin):
+                        return PostgresTransaction(connection, leave, writes=writes)
+            raise unavailable("out of reach")
+        except BaseException:
+            leave()
+            raise
+
+    async def _admitted(self, engine: AsyncEngine, org_id: str | None, *, writes: bool) -> Callable[[], None]:
+        """Wait for this org's turn, first at writing, then at a connection; answers what ends it.
+
+        Raises:
+            UnavailableError: That took too long.
+        """
+        if engine is self._hot:
+            return _nothing
+        leaving = ExitStack()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if writes and org_id is not None:
+                    await self._writers.take(org_id)
+                    leaving.callback(self._writers.give, org_id)
+                await self._seats.take(org_id or "")
+                leaving.callback(self._seats.give, org_id or "")
+        except BaseException as failure:
+            leaving.close()
+            if isinstance(failure, TimeoutError):
+                raise unavailable("busy") from None
+            raise
+        return leaving.close
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Have `work` done to its end, whether or not somebody waits for it."""
@@ -311,6 +351,10 @@ class PostgresDatabase:
             await asyncio.wait(self._tasks)
         await self._pool.dispose()
         await self._hot.dispose()
+
+
+def _nothing() -> None:
+    """The intake has a connection of its own: nobody waits for it to leave."""
 
 
 async def _begins(connection: AsyncConnection, begin: str) -> bool:

@@ -298,6 +298,24 @@ async def test_the_intake_alternates_with_the_line() -> None:
     assert order == ["i0", "w0", "i1", "w1", "i2", "w2"]
 
 
+async def test_a7_orgs_take_turns_at_writing_however_much_one_has_to_write() -> None:
+    turns, order = Turns(), []
+
+    async def one(org_id: str) -> None:
+        await turns.take(org_id)
+        order.append(org_id)
+        await asyncio.sleep(0)
+        turns.give()
+
+    await turns.take("a")
+    async with asyncio.TaskGroup() as tasks:
+        for org_id in "aaaab":
+            tasks.create_task(one(org_id))
+        await asyncio.sleep(0)
+        turns.give()
+    assert order == ["a", "b", "a", "a", "a"]
+
+
 @given(
     st.lists(
         st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3), st.booleans()), min_size=1, max_size=20

@@ -14,7 +14,7 @@ from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate, postgres_connections
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.keeping import BUCKETS, bucket_of
-from moorage_adapters.sqlmodel.postgres import PostgresDatabase
+from moorage_adapters.sqlmodel.postgres import POOL, PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import DURABLE, login_of, postgres_dsn
 from moorage_adapters.sqlmodel.postgres_errors import is_unavailable, out_of_reach, quiet
 from moorage_adapters.sqlmodel.storage import SqlStorage
@@ -290,6 +290,39 @@ async def test_w4_a_commit_that_the_server_refuses_wrote_nothing(
             async with storage.unit_of_work("a") as uow:
                 await uow.leads.add(lead(1))
     assert not isinstance(told.value, CommitUnknownError)
+
+
+async def test_a7_a_crowd_of_one_orgs_writers_leaves_connections_to_others(storage: SqlStorage) -> None:
+    """They wait for each other, not each of them on a connection for the org's lock."""
+    await connect(storage, "a", "page-1")
+    written = asyncio.Event()
+
+    async def write() -> None:
+        async with storage.unit_of_work("a") as uow:
+            await uow.integrations.all()
+            written.set()
+
+    async with storage.unit_of_work("a") as slow:
+        await slow.integrations.all()
+        crowd = [asyncio.create_task(write()) for _ in range(3 * POOL)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(2):
+            await asyncio.gather(*(connect(storage, f"other {n}", f"page-{n}") for n in range(POOL)))
+        assert not written.is_set()
+    await asyncio.gather(*crowd)
+
+
+async def test_a7_orgs_take_turns_at_connections(storage: SqlStorage) -> None:
+    """A newcomer reads when one of the crowd has read, not when all have."""
+    order: list[str] = []
+
+    async def read(org_id: str) -> None:
+        async with storage.unit_of_work(org_id, reads_only=True) as uow:
+            await uow.integrations.all()
+        order.append(org_id)
+
+    await asyncio.gather(*(read(org_id) for org_id in ["a"] * 10 * POOL + ["b"]))
+    assert order.index("b") < 4 * POOL
 
 
 async def test_w4_a_lock_of_somebody_else_means_unavailable_then_recovery(
