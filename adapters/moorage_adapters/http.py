@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 import httpx
 
+from moorage_adapters.fair import Seats
 from moorage_ports.http import (
     AnswerTooLargeError,
     HttpAnswer,
@@ -28,6 +29,7 @@ from moorage_ports.http import (
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 CLIENTS: Final = 8
 IN_FLIGHT: Final = 10  # per client: httpx's pool gets slower with the square of the calls in flight
+OF_ONE_LANE: Final = 8  # of these; several lanes share a client, and one may wait for answers for long
 CONNECT_SECONDS: Final = 5.0
 KEEP_ALIVE_SECONDS: Final = (
     15.0  # shorter than servers' own patience, so that few connections die in our hands
@@ -56,7 +58,10 @@ class _Progress:
 
 
 class HttpxClient:
-    """`moorage_ports.http.HttpClient` over a few long-lived connection pools, one chosen by each lane."""
+    """`moorage_ports.http.HttpClient` over a few long-lived connection pools, one chosen by each lane.
+
+    Lanes that share one take turns, and none of them has it for itself.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class HttpxClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         clients: int = CLIENTS,
         in_flight: int = IN_FLIGHT,
+        of_one_lane: int = OF_ONE_LANE,
     ) -> None:
         quiet_loggers()
         self._max_answer_bytes = max_answer_bytes
@@ -84,7 +90,7 @@ class HttpxClient:
             )
             for _ in range(clients)
         ]
-        self._slots = [asyncio.Semaphore(in_flight) for _ in range(clients)]
+        self._seats = [Seats(in_flight, each=of_one_lane) for _ in range(clients)]
 
     async def __aenter__(self) -> "HttpxClient":
         return self
@@ -114,7 +120,10 @@ class HttpxClient:
         number = zlib.crc32(request.lane.encode("utf-8", "surrogatepass")) % len(self._clients)
         progress, lost = _Progress(), NoAnswerError
         try:
-            async with asyncio.timeout(request.deadline.total_seconds()), self._slots[number]:
+            async with (
+                asyncio.timeout(request.deadline.total_seconds()),
+                self._seats[number].taken(request.lane),
+            ):
                 return await self._send(self._clients[number], request, progress)
         except HttpError:
             raise

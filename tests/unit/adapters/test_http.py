@@ -17,7 +17,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from moorage_adapters.http import TALKATIVE, HttpxClient
+from moorage_adapters.http import CLIENTS, IN_FLIGHT, OF_ONE_LANE, TALKATIVE, HttpxClient
 from moorage_ports.http import (
     AnswerTooLargeError,
     HttpAnswer,
@@ -31,6 +31,8 @@ from moorage_ports.http import (
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 SECRET = "canary-token"
+# Two lanes that go through the same client
+SHARED = [lane for lane in map(str, range(100)) if zlib.crc32(lane.encode()) % CLIENTS == 0][:2]
 
 
 @attrs.define
@@ -425,7 +427,9 @@ async def test_s2_an_answer_of_exactly_the_allowed_size_passes(client: HttpxClie
 # Many at once --------------------------------------------------------------------------------
 
 
-async def test_a_lane_has_ten_calls_in_flight_and_every_call_gets_its_own_answer(client: HttpxClient) -> None:
+async def test_a_client_has_ten_calls_in_flight_and_every_call_gets_its_own_answer(
+    client: HttpxClient,
+) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = await read_request(reader)
@@ -434,10 +438,34 @@ async def test_a_lane_has_ten_calls_in_flight_and_every_call_gets_its_own_answer
 
     async with serving(talk) as server:
         answers = await asyncio.gather(
-            *(client.send(server.request(lane="org", body=str(n).encode())) for n in range(100))
+            *(client.send(server.request(lane=SHARED[n % 2], body=str(n).encode())) for n in range(100))
         )
     assert [one.body for one in answers] == [str(n).encode() for n in range(100)]
-    assert server.most_at_once == 10
+    assert server.most_at_once == IN_FLIGHT
+
+
+async def test_a7_a_crowd_in_one_lane_leaves_room_for_another_of_the_same_client(client: HttpxClient) -> None:
+    """Also while none of its calls is answered."""
+    crowded, other = SHARED
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        if b"slow" in request:
+            await asyncio.sleep(20)
+        writer.write(answer(b"{}"))
+
+    async with serving(talk) as server:
+        slow = [
+            asyncio.create_task(client.send(server.request(lane=crowded, body=b"slow"))) for _ in range(80)
+        ]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(1):
+            for _ in range(3):
+                await client.send(server.request(lane=other))
+        assert server.most_at_once == OF_ONE_LANE + 1
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
 
 
 async def test_a_slow_lane_does_not_hold_up_another(client: HttpxClient) -> None:
