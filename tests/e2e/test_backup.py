@@ -1,11 +1,13 @@
 """D8: a backup of a running host is restored in another place: sealed as before, and the work goes on."""
 
 import base64
+import re
+import secrets
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
@@ -49,13 +51,13 @@ async def test_a_backup_of_sqlite_is_restored_elsewhere_d8(tmp_path: Path) -> No
 
 @pytest.mark.postgres
 async def test_a_dump_of_postgresql_is_restored_elsewhere_d8(tmp_path: Path, databases: Databases) -> None:
-    """D8: `pg_dump` and `pg_restore`, into a database that was empty."""
-    async with fresh_database(databases) as url:
+    """D8: `pg_dump` as the role that the page makes, and `pg_restore` into a database that was empty."""
+    async with fresh_database(databases) as url, _reader(databases, url, "BYPASSRLS") as reader:
 
         async def back_up(folder: Path) -> tuple[Path, bytes]:
             backup = folder / "backup.dump"
-            _run(databases, "pg_dump", "--format=custom", f"--file={backup}", url)
-            plain = _run(databases, "pg_dump", "--format=plain", url)
+            _run(databases, "pg_dump", "--format=custom", f"--file={backup}", reader)
+            plain = _run(databases, "pg_dump", "--format=plain", reader)
             return backup, plain
 
         async def restore(backup: Path, folder: Path) -> str:
@@ -66,14 +68,39 @@ async def test_a_dump_of_postgresql_is_restored_elsewhere_d8(tmp_path: Path, dat
         await _survives(tmp_path, url, back_up, restore)
 
 
+@pytest.mark.postgres
+async def test_whoever_does_not_see_all_rows_gets_no_backup_with_holes_d8(databases: Databases) -> None:
+    """D8: what row-level security hides is missed at once, not after the restore."""
+    async with fresh_database(databases) as url, _reader(databases, url, "NOBYPASSRLS") as reader:
+        done = _ran(databases, "pg_dump", "--format=custom", reader)
+    assert done.returncode != 0
+    assert b"row-level security" in done.stderr
+
+
+@asynccontextmanager
+async def _reader(databases: Databases, url: str, right: str) -> AsyncIterator[str]:
+    """The URL for a login that may read everything, and has this right."""
+    name = f"backup_{secrets.token_hex(4)}"
+    await databases.execute(f"CREATE ROLE {name} LOGIN {right} IN ROLE pg_read_all_data")
+    try:
+        yield re.sub(r"//[^@]*@", f"//{name}@", url)
+    finally:
+        await databases.execute(f"DROP ROLE {name}")
+
+
 def _run(databases: Databases, program: str, *arguments: str) -> bytes:
+    """What a program of the server's says, which succeeds."""
+    done = _ran(databases, program, *arguments)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def _ran(databases: Databases, program: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     """A program of the server's own version, if we know where those are."""
     binaries = databases.cluster.binaries
     beside = (binaries / "initdb").resolve().with_name(program) if binaries else None
     path = beside if beside and beside.exists() else program
-    done = subprocess.run([str(path), *arguments], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
+    return subprocess.run([str(path), *arguments], capture_output=True, check=False)
 
 
 async def _survives(
