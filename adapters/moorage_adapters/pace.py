@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 import attrs
@@ -24,6 +25,7 @@ STALE: Final = timedelta(minutes=10)  # nobody has called since: it says nothing
 
 SHORTEST_GAP: Final = 0.05  # seconds between two calls of a meter that has just become hot
 LONGEST_GAP: Final = 2.0  # at its limit
+LONGEST_STRIDE: Final = 3.0  # after many calls in one request: nobody's patience ends because of one of those
 
 FIRST_GUESS: Final = timedelta(minutes=1)  # how long to stay away when the vendor does not say
 LONGEST_GUESS: Final = timedelta(hours=1)
@@ -121,8 +123,19 @@ class LineTooLongError(Exception):
         self.wait = wait
 
 
+@attrs.frozen(eq=False)
+class _Turn:
+    """Somebody's place in a line, with as many calls as they make when it comes."""
+
+    came: "asyncio.Future[None]"
+    calls: int
+
+
 class Gate:
-    """Lets calls through one by one, a gap apart; the orgs that wait take turns."""
+    """Lets calls through one by one, a gap apart; the orgs that wait take turns.
+
+    Many calls of one request pass together, and the gap after them is as long as theirs would have been.
+    """
 
     def __init__(
         self,
@@ -131,7 +144,7 @@ class Gate:
     ) -> None:
         self._now = now
         self._sleep = sleep
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}  # in the order of their turns
+        self._lines: dict[str, deque[_Turn]] = {}  # in the order of their turns
         self._gap = 0.0
         self._free_at = 0.0
         self._usher: asyncio.Task[None] | None = None
@@ -141,35 +154,42 @@ class Gate:
         """Whether nobody waits and nobody would have to."""
         return not self._lines and self._now() >= self._free_at
 
-    async def pass_through(self, org_id: str, *, gap: float, patience: float) -> None:
-        """Return when it is this call's turn.
+    async def pass_through(self, org_id: str, *, gap: float, patience: float, calls: int = 1) -> None:
+        """Return when it is this request's turn.
 
         Raises:
             LineTooLongError: That would take longer than `patience` seconds; the line is as it was.
         """
         self._gap = gap
         if self.is_idle:
-            self._free_at = self._now() + gap
+            self._free_at = self._now() + self._stride(calls)
             return
         wait = self._wait(org_id)
         if wait > patience:
             raise LineTooLongError(wait)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn = _Turn(asyncio.get_running_loop().create_future(), calls)
         self._lines.setdefault(org_id, deque()).append(turn)
         if self._usher is None or self._usher.done():
             self._usher = asyncio.create_task(self._usher_in())
         try:
-            await turn
+            await turn.came
         finally:
             self._leave(org_id, turn)
 
     def _wait(self, org_id: str) -> float:
         """How long a newcomer of this org waits: everybody before them in the order of turns."""
         ahead = len(self._lines.get(org_id, ()))
-        others = sum(min(len(line), ahead + 1) for org, line in self._lines.items() if org != org_id)
-        return max(self._free_at - self._now(), 0.0) + (ahead + others) * self._gap
+        before = sum(
+            self._stride(turn.calls)
+            for org, line in self._lines.items()
+            for turn in islice(line, ahead + (org != org_id))
+        )
+        return max(self._free_at - self._now(), 0.0) + before
 
-    def _leave(self, org_id: str, turn: "asyncio.Future[None]") -> None:
+    def _stride(self, calls: int) -> float:
+        return min(self._gap * calls, max(LONGEST_STRIDE, self._gap))
+
+    def _leave(self, org_id: str, turn: _Turn) -> None:
         """Whoever gave up does not take a turn."""
         line = self._lines.get(org_id)
         if line is not None and turn in line:
@@ -187,6 +207,6 @@ class Gate:
             turn = line.popleft()
             if line:
                 self._lines[org_id] = line  # at the end: the others come first
-            if not turn.done():
-                turn.set_result(None)
-                self._free_at = self._now() + self._gap
+            if not turn.came.done():
+                turn.came.set_result(None)
+                self._free_at = self._now() + self._stride(turn.calls)

@@ -67,8 +67,11 @@ class Reading:
 class Governor(Protocol):
     """The pace of one app at one vendor. Whatever one process learns, all of them keep to."""
 
-    async def admit(self, meters: Collection[Meter], *, org_id: str) -> None:
+    async def admit(self, meters: Collection[Meter], *, org_id: str, calls: int = 1) -> None:
         """Return when a call that counts on all of `meters` may be sent: at once, or after a short wait.
+
+        One request may carry many `calls` that count alike: they are admitted together, and who comes next
+        waits for longer.
 
         Raises:
             RateLimitError: A meter is parked, or too many wait before a hot one. Nothing was sent;

@@ -71,12 +71,12 @@ class SqlGovernors:
         now = self._clock.now()
         return await self._database.write_at_once(lambda connection: _forget(connection, now))
 
-    async def admit(self, meters: Mapping[_Key, Meter], *, org_id: str) -> None:
+    async def admit(self, meters: Mapping[_Key, Meter], *, org_id: str, calls: int = 1) -> None:
         """See `Governor.admit`."""
         self._refuse_parked(meters)  # what this process knows itself costs no look at the database
         await self._look(meters)
         self._refuse_parked(meters)
-        if await self._wait_for_turns(meters, org_id):
+        if await self._wait_for_turns(meters, org_id, calls):
             # Meanwhile another process may have been turned away.
             await self._look(meters)
             self._refuse_parked(meters)
@@ -133,7 +133,7 @@ class SqlGovernors:
             msg = "the vendor asked for a pause; no call was made"
             raise _limit(msg, longest, meters[longest], waits[longest])
 
-    async def _wait_for_turns(self, meters: Mapping[_Key, Meter], org_id: str) -> bool:
+    async def _wait_for_turns(self, meters: Mapping[_Key, Meter], org_id: str, calls: int) -> bool:
         """Pass the gate of each hot meter; whether there was one."""
         now, loop = self._clock.now(), asyncio.get_running_loop()
         gaps = {key: seconds for key in meters if (seconds := gap(self._known.get(key), now))}
@@ -141,7 +141,8 @@ class SqlGovernors:
         for key, seconds in gaps.items():
             gate = self._gate(key)
             try:
-                await gate.pass_through(org_id, gap=seconds, patience=give_up_at - loop.time())
+                patience = give_up_at - loop.time()
+                await gate.pass_through(org_id, gap=seconds, patience=patience, calls=calls)
             except LineTooLongError as line:
                 msg = "too many calls wait for this vendor's limit already; no call was made"
                 wait = timedelta(seconds=max(line.wait, 1.0))
@@ -164,13 +165,14 @@ class SqlGovernor:
     vendor: str
     app_id: str
 
-    async def admit(self, meters: Collection[Meter], *, org_id: str) -> None:
+    async def admit(self, meters: Collection[Meter], *, org_id: str, calls: int = 1) -> None:
         """Return when a call that counts on all of `meters` may be sent.
 
         Raises:
             RateLimitError: A meter is parked, or too many wait before a hot one. Nothing was sent.
         """
-        await self.governors.admit({self._key(meter): meter for meter in meters}, org_id=org_id)
+        keyed = {self._key(meter): meter for meter in meters}
+        await self.governors.admit(keyed, org_id=org_id, calls=calls)
 
     async def report(self, readings: Collection[Reading]) -> timedelta | None:
         """Take note of an answer; how long the longest of its meters is parked now. Never raises."""

@@ -98,14 +98,14 @@ class FakeGovernor:
     parked: dict[Meter, datetime] = attrs.field(factory=dict)
     guesses: dict[Meter, int] = attrs.field(factory=dict)
 
-    async def admit(self, meters: Collection[Meter], *, org_id: str) -> None:
+    async def admit(self, meters: Collection[Meter], *, org_id: str, calls: int = 1) -> None:
         """Refuse if one of them is parked."""
         await asyncio.sleep(0)
         wait = self._longest(meters)
         if wait is not None:
             msg = "the vendor asked for a pause; no call was made"
             raise RateLimitError(msg, vendor=self.vendor, retry_after=wait)
-        self.admitted.append(tuple(meters))
+        self.admitted += [tuple(meters)] * calls
 
     async def report(self, readings: Collection[Reading]) -> timedelta | None:
         """Park what refused or is used up; without a stated wait a minute longer each time."""

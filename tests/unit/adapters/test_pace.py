@@ -15,6 +15,7 @@ from moorage_adapters.pace import (
     LONGEST_GAP,
     LONGEST_GUESS,
     LONGEST_PARK,
+    LONGEST_STRIDE,
     RECOVERY,
     SHORTEST_GAP,
     STALE,
@@ -193,8 +194,10 @@ class Harness:
     def __attrs_post_init__(self) -> None:
         self.gate = Gate(lambda: self.time.now, self.time.sleep)
 
-    async def call(self, org_id: str, *, every: float = 1.0, patience: float = 1_000.0) -> None:
-        await self.gate.pass_through(org_id, gap=every, patience=patience)
+    async def call(
+        self, org_id: str, *, every: float = 1.0, patience: float = 1_000.0, calls: int = 1
+    ) -> None:
+        await self.gate.pass_through(org_id, gap=every, patience=patience, calls=calls)
         self.passed.append((org_id, self.time.now))
 
 
@@ -271,3 +274,31 @@ async def test_a_gate_that_everybody_left_opens_again() -> None:
     await asyncio.gather(there.call("b"), there.call("c"))
 
     assert [org_id for org_id, _ in there.passed] == ["a", "b", "b", "c"]
+
+
+async def test_many_calls_of_one_request_pass_together_and_the_next_waits_longer() -> None:
+    there = Harness()
+
+    await asyncio.gather(
+        *(there.call(org_id, every=0.1, calls=calls) for org_id, calls in [("a", 5), ("a", 1), ("b", 50)]),
+        there.call("c", every=0.1),
+    )
+
+    assert there.passed == [
+        ("a", 0),
+        ("a", pytest.approx(0.5)),
+        ("b", pytest.approx(0.6)),
+        ("c", pytest.approx(0.6 + LONGEST_STRIDE)),
+    ]
+
+
+async def test_a_wait_is_told_by_the_calls_that_come_before() -> None:
+    there = Harness()
+    crowd = [asyncio.create_task(there.call("big", calls=calls)) for calls in (1, 3, 3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(LineTooLongError, match=r"about 4\.0 s"):
+        await there.call("small", patience=3.9)
+
+    for task in crowd:
+        task.cancel()

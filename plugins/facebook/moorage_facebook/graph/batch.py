@@ -7,7 +7,8 @@ https://developers.facebook.com/docs/graph-api/batch-requests
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from moorage_facebook.graph.call import MAX_READS, GraphCall
@@ -26,6 +27,7 @@ from moorage_facebook.graph.values import (
 )
 from moorage_facebook.settings import VENDOR
 from moorage_ports.errors import OutcomeUnknownError, RateLimitError, VendorError, VendorUnavailableError
+from moorage_ports.governor import Meter
 from moorage_ports.http import HttpAnswer, NeverSentError, NoAnswerError
 
 MOST_IN_BATCH: Final = 50
@@ -45,12 +47,18 @@ async def send_batch(
     Reads without an answer are asked for again, briefly; a write is sent once. Without headers the answer is
     smaller, and says nothing about limits until one refuses. Never raises a `VendorError`.
     """
-    outcomes: dict[int, Outcome] = {}
+    msg = "Facebook took too long over what came before; this was not sent"
+    outcomes: dict[int, Outcome] = {
+        place: VendorUnavailableError(msg, vendor=VENDOR, symptom="out_of_time")
+        for place in range(len(calls))
+    }
     left = list(enumerate(calls))
     give_up_at = client.clock.now() + READ_BUDGET
     for number in range(1, MAX_READS + 1):
         for chunk in _chunks(left):
-            outcomes.update(await _send_chunk(client, chunk, with_headers=with_headers))
+            if client.clock.now() >= give_up_at:
+                break
+            outcomes.update(await _send_chunk(client, chunk, give_up_at, with_headers=with_headers))
         left = [(place, call) for place, call in left if _may_go_again(call, outcomes[place], number)]
         if not left or not await client.paused(number, give_up_at):
             break
@@ -67,13 +75,10 @@ def _may_go_again(call: GraphCall, outcome: Outcome, number: int) -> bool:
 
 
 async def _send_chunk(
-    client: GraphClient, calls: Sequence[_Numbered], *, with_headers: bool
+    client: GraphClient, calls: Sequence[_Numbered], give_up_at: datetime, *, with_headers: bool
 ) -> dict[int, Outcome]:
     """One request, without the calls whose limits do not admit them now."""
-    limits = await asyncio.gather(*(_limit_of(client, call) for _, call in calls))
-    outcomes: dict[int, Outcome] = {
-        place: limit for (place, _), limit in zip(calls, limits, strict=True) if limit is not None
-    }
+    outcomes: dict[int, Outcome] = dict(await _limited(client, calls))
     admitted = [(place, call) for place, call in calls if place not in outcomes]
     if not admitted:
         return outcomes
@@ -81,7 +86,8 @@ async def _send_chunk(
         "batch": encode([_item(client, call) for _, call in admitted]).decode(),
         "include_headers": "true" if with_headers else "false",
     }
-    deadline = max(call.deadline for _, call in admitted)
+    left = max(give_up_at - client.clock.now(), timedelta(seconds=1))
+    deadline = min(max(call.deadline for _, call in admitted), left)
     try:
         answer = await client.http.send(client.root_post(data, deadline))
     except NeverSentError:
@@ -92,9 +98,25 @@ async def _send_chunk(
     return outcomes | await _read(client, answer, admitted)
 
 
-async def _limit_of(client: GraphClient, call: GraphCall) -> RateLimitError | None:
+async def _limited(client: GraphClient, calls: Sequence[_Numbered]) -> dict[int, RateLimitError]:
+    """The calls that have to wait. What counts alike is asked for once, together."""
+    alike: dict[tuple[Meter, ...], list[int]] = {}
+    for place, call in calls:
+        alike.setdefault(meters_of(call, client.app.secret), []).append(place)
+    limits = await asyncio.gather(
+        *(_limit_of(client, meters, len(places)) for meters, places in alike.items())
+    )
+    return {
+        place: limit
+        for places, limit in zip(alike.values(), limits, strict=True)
+        if limit is not None
+        for place in places
+    }
+
+
+async def _limit_of(client: GraphClient, meters: Collection[Meter], calls: int) -> RateLimitError | None:
     try:
-        await client.governor.admit(meters_of(call, client.app.secret), org_id=client.lane)
+        await client.governor.admit(meters, org_id=client.lane, calls=calls)
     except RateLimitError as limit:
         return limit
     return None

@@ -1,9 +1,10 @@
 """Batches: every call has its own token, limit and outcome; what Graph skipped is not taken for done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from moorage_facebook.graph.batch import MOST_IN_BATCH, Outcome, send_batch
 from moorage_facebook.graph.call import PAGES, GraphCall
+from moorage_facebook.graph.client import READ_BUDGET
 from moorage_ports.errors import (
     OutcomeUnknownError,
     RateLimitError,
@@ -19,8 +21,10 @@ from moorage_ports.errors import (
     VendorError,
     VendorUnavailableError,
 )
+from moorage_ports.governor import Meter
 from moorage_ports.http import HttpAnswer, HttpError, HttpRequest, NeverSentError, NoAnswerError
 from moorage_ports.secret import Secret
+from moorage_ports.testing.lent import FakeGovernor
 from tests.unit.facebook.graph.support import APP, Bench, ScriptedGraph, answer, bench, form_of, refusal
 
 TOKENS = [Secret(f"EAAB-page-{number}-token") for number in range(3)]
@@ -218,6 +222,39 @@ async def test_each_call_counts_on_its_own_limits() -> None:
     assert kinds(second) == ["RateLimitError", "body"]
     assert [len(batch_of(request)) for request in there.graph.sent] == [2, 1]
     assert 0.6 in [reading.used for reading in there.governor.reported]
+
+
+async def test_calls_that_count_alike_are_admitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty questions to the governor, each a look into the database, would be asked at the same moment."""
+    there = Bench(graph=ScriptedGraph(lambda request: answer([entry({"id": "1"})] * len(batch_of(request)))))
+    asked: list[int] = []
+    admit = there.governor.admit
+
+    async def count(meters: Collection[Meter], *, org_id: str, calls: int = 1) -> None:
+        asked.append(calls)
+        await admit(meters, org_id=org_id, calls=calls)
+
+    monkeypatch.setattr(FakeGovernor, "admit", staticmethod(count))
+    other = attrs.evolve(READS[0], owner="2")
+
+    await send_batch(there.client, [*[READS[0]] * 49, other])
+
+    assert sorted(asked) == [1, 49]
+
+
+async def test_a_batch_that_takes_too_long_leaves_the_rest_unsent() -> None:
+    """Whoever waits for it was promised an end; and nothing happened, so it may be asked for again."""
+
+    def slow(request: HttpRequest) -> HttpAnswer:
+        there.clock.advance(READ_BUDGET * 0.6)
+        return answer([entry({"id": "1"})] * len(batch_of(request)))
+
+    there = Bench(graph=ScriptedGraph(slow))
+
+    outcomes = await send_batch(there.client, [*READS[:1] * 150, WRITE])
+
+    assert kinds(outcomes) == ["body"] * 100 + ["VendorUnavailableError"] * 51
+    assert [request.deadline <= READ_BUDGET * 0.4 for request in there.graph.sent] == [False, True]
 
 
 async def test_a_batch_of_parked_calls_is_not_sent() -> None:
