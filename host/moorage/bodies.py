@@ -1,6 +1,8 @@
 """What a request says: its body, read whole within a size and within a time, and its query."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -8,12 +10,60 @@ from litestar import Request
 
 from moorage.codec import structure_query
 from moorage.errors import RequestTimeoutError, TooLargeError, UnsupportedEncodingError
-from moorage_ports.errors import InvalidRequestError
+from moorage_ports.errors import InvalidRequestError, UnavailableError
 
 T = TypeVar("T")
 
 MOST_PARAMETERS: Final = 32
+SMALL_BODY: Final = 64 * 1024
 READ_DEADLINE: Final = 20.0  # seconds; servers in front of us cut earlier, uvicorn alone never does
+
+
+class BodyBudget:
+    """How many bytes of strangers' bodies may be in memory at once: nothing is proven before the end.
+
+    Large ones leave a quarter to small ones: whoever sends large ones slowly must not shut out what is
+    ordinary.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    @contextmanager
+    def share(self) -> Iterator["BodyShare"]:
+        """One body's share, given back at the end of the block."""
+        share = BodyShare(self)
+        try:
+            yield share
+        finally:
+            self._held -= share.size
+
+    def take(self, size: int, *, is_large: bool) -> None:
+        """Raises UnavailableError if that is more than there is."""
+        if self._held + size > (self._most - self._most // 4 if is_large else self._most):
+            msg = "too much is being read just now"
+            raise UnavailableError(msg)
+        self._held += size
+
+
+class BodyShare:
+    """What one body takes of the budget."""
+
+    __slots__ = ("_budget", "size")
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        """Take more.
+
+        Raises:
+            UnavailableError: There is no more.
+        """
+        self._budget.take(size, is_large=self.size + size > SMALL_BODY)
+        self.size += size
 
 
 def refuse_encoded(request: Request[Any, Any, Any]) -> None:

@@ -152,6 +152,10 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-For is believed
     # The header in which the trusted proxies pass on the common name of a delivery's client certificate.
     webhook_client_cn_header: str = attrs.field(default="", validator=_is_header_name)
+    # Megabytes of deliveries that may be in memory at once, read or being read, whoever sent them.
+    webhook_memory_mb: int = attrs.field(
+        default=256, validator=[attrs.validators.ge(16), attrs.validators.le(65_536)]
+    )
     open_metrics: bool = False  # whether /metrics and /schema answer without a token
     open_schema: bool = False
     sync_every: timedelta = attrs.field(  # how often what people did on each channel is read

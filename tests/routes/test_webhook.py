@@ -1,5 +1,6 @@
 """The webhook route: what is proven is kept, what is not is refused, and nothing else happens."""
 
+import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator
@@ -319,6 +320,34 @@ async def test_an_unsigned_body_that_cannot_be_read_is_not_stored_w13(host: Harb
 
     assert answer.status_code == 403
     assert await rows(host) == {}
+
+
+async def test_slow_bodies_of_strangers_have_their_share_of_the_memory_and_no_more(host: Harbour) -> None:
+    """They are read before anybody knows whether they are signed; what is ordinary still gets in."""
+    settings = attrs.evolve(host.services.settings, webhook_memory_mb=16)
+    bare = Harbour(attrs.evolve(host.services, settings=settings), host.storage, host.world, host.clock)
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield bytes(2_900_000)
+        await go_on.wait()
+        yield bytes(1024)
+
+    async with bare.http:
+        slow = [
+            asyncio.create_task(bare.http.post("/connect/webhook/memory", content=slowly())) for _ in range(6)
+        ]
+        finished = asyncio.as_completed(slow, timeout=5)
+        refused = [await next(finished) for _ in range(2)]
+        assert (await bare.deliver(a_delivery(host))).status_code == 200
+        go_on.set()
+        answered = [await one for one in finished]
+        again = await bare.http.post("/connect/webhook/memory", content=slowly())
+
+    assert [(one.status_code, one.json()["code"]) for one in refused] == [(503, "unavailable")] * 2
+    assert all(int(one.headers["retry-after"]) > 0 for one in refused)
+    assert [one.status_code for one in (*answered, again)] == [403] * 5, "read to the end, and not signed"
+    assert await rows(host) == {"org-a": 1}
 
 
 async def test_what_cannot_be_stored_is_not_acknowledged_w4(host: Harbour) -> None:

@@ -20,6 +20,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from prometheus_client import Counter
 
 from moorage.auth import PUBLIC, QUIET, InvalidOrgIdError
+from moorage.bodies import BodyBudget, BodyShare
 from moorage.client_certificates import ClientCertificates
 from moorage.errors import MethodNotAllowedError, RequestTimeoutError, TooLargeError, UnsupportedEncodingError
 from moorage.metrics import DELIVERIES, LAST_HEARD
@@ -54,6 +55,7 @@ class WebhookRoute:
     """`GET` is a vendor's handshake, `POST` a delivery; whatever else is refused."""
 
     services: Services
+    budget: BodyBudget
     certificates: ClientCertificates | None = None
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -76,8 +78,14 @@ class WebhookRoute:
             TooLargeError: The body is larger than 4 MB.
             SignatureError: Nobody who holds the app's secret signed it, or the vendor's client certificate is
                 missing; nothing is stored.
-            UnavailableError: It could not be stored.
+            UnavailableError: It could not be stored; or too much is in memory already.
         """
+        with self.budget.share() as share:
+            await self._deliver(vendor, scope, receive, send, share)
+
+    async def _deliver(
+        self, vendor: Vendor, scope: HTTPScope, receive: Receive, send: Send, share: BodyShare
+    ) -> None:
         fail_point("P0")
         source = _source(vendor)
         if self.certificates is not None:
@@ -85,7 +93,7 @@ class WebhookRoute:
         raw_headers = scope["headers"]
         _refuse_encoded(raw_headers)
         org_id = narrowing_org(scope["query_string"])
-        body = await _body(raw_headers, receive)
+        body = await _body(raw_headers, receive, share)
         if body is None:
             return  # whoever sent it is gone
         fail_point("P2")
@@ -173,7 +181,8 @@ def _counted(vendor: str, outcome: str) -> Counter:
 
 def webhook_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes `/connect/webhook/{vendor}` and `/connect/webhook/{vendor}/{service}`."""
-    route = WebhookRoute(services, ClientCertificates.of(services.settings))
+    budget = BodyBudget(services.settings.webhook_memory_mb * 1024 * 1024)
+    route = WebhookRoute(services, budget, ClientCertificates.of(services.settings))
 
     # A mount, because the framework's router loses an ASGI handler that has parameters in its path.
     @asgi(
@@ -223,25 +232,26 @@ def _refuse_encoded(headers: Iterable[tuple[bytes, bytes]]) -> None:
             raise UnsupportedEncodingError(msg)
 
 
-async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes | None:
+async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, share: BodyShare) -> bytes | None:
     """The whole body; `None` if the sender went away. A `Content-Length` is only ever held against it.
 
     Raises:
         TooLargeError: It is larger than 4 MB, announced or not.
         RequestTimeoutError: It took longer than 20 seconds.
+        UnavailableError: Too much is in memory already.
     """
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
             raise _too_large()
     try:
         async with asyncio.timeout(READ_WITHIN.total_seconds()):
-            return await _read(receive)
+            return await _read(receive, share)
     except TimeoutError:
         msg = "the body did not arrive in time"
         raise RequestTimeoutError(msg) from None
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, share: BodyShare) -> bytes | None:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -252,6 +262,7 @@ async def _read(receive: Receive) -> bytes | None:
         size += len(chunk)
         if size > MAX_BODY:
             raise _too_large()
+        share.add(len(chunk))
         if not message["more_body"]:
             return b"".join((*chunks, chunk)) if chunks else chunk
         fail_point("P1")
