@@ -27,7 +27,8 @@ from tests.support.hosting import HostPlan, HostProcess
 from tests.support.postgres import Cluster, running_cluster
 
 SENDERS = 16
-DISK_MEGABYTES = 1024
+BYTES_PER_CHANGE = 4_096  # a row of the inbox and what comes of it in the CRM, with room
+LEAST_DISK = 1_024  # megabytes
 
 
 @attrs.frozen(kw_only=True)
@@ -132,6 +133,11 @@ def _report(database: str, orders: Orders, history: History, nemesis: Nemesis, f
     )
 
 
+def _megabytes(orders: Orders) -> int:
+    """A disk that only the nemesis fills."""
+    return LEAST_DISK + int(orders.minutes * 60 * orders.rate * BYTES_PER_CHANGE / 1_000_000)
+
+
 def main() -> int:
     """Parse, run on both databases, answer 0 when everything held."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -150,7 +156,7 @@ def main() -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-chaos-")))
             is_sqlite = database == "sqlite"
             wants_disk = is_sqlite and not given.points
-            disk = stack.enter_context(small_disk(folder, DISK_MEGABYTES)) if wants_disk else None
+            disk = stack.enter_context(small_disk(folder, _megabytes(orders))) if wants_disk else None
             if wants_disk and disk is None:
                 print("no small file system could be mounted here: the disk is never full in this run")
             cluster = None if is_sqlite else stack.enter_context(running_cluster(free_port()))
