@@ -4,9 +4,11 @@ The whole host over a Graph that answers 80004 with five minutes; who was called
 """
 
 import asyncio
+import itertools
 import secrets
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,12 +30,14 @@ from moorage.settings import JwtSettings, Settings
 from moorage.vendors import installed_vendors
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
+from moorage_adapters.http import IN_FLIGHT, OF_ONE_LANE, HttpxClient
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_facebook import plugin
 from moorage_facebook.sandbox.app import build_sandbox
 from moorage_facebook.settings import GraphSettings
+from moorage_ports.http import HttpClient
 from moorage_ports.jobs import Nudge
 from moorage_ports.operations import Role
 from moorage_ports.plugin import SandboxPlan
@@ -137,7 +141,10 @@ class Storm:
 
 
 @asynccontextmanager
-async def assembled(folder: Path, http: AsgiHttp, settings: GraphSettings) -> AsyncIterator[Storm]:
+async def assembled(
+    folder: Path, http: AsgiHttp, settings: GraphSettings, *, lent: HttpClient | None = None
+) -> AsyncIterator[Storm]:
+    """A host over the sandbox behind `http`; `lent` is what its plugin sends through, if that is another."""
     clock = FixedClock(NOON)
     vendors = installed_vendors(plugin, entries=())
     url = f"sqlite:///{folder}/moorage.db"
@@ -156,7 +163,7 @@ async def assembled(folder: Path, http: AsgiHttp, settings: GraphSettings) -> As
         settings=host_settings,
         storage=storage,
         jobs=StillJobs(),
-        http=http,
+        http=lent or http,
         clock=clock,
         vendors=vendors,
         apps=OrgApps(host_settings, vendors, storage, clock),
@@ -177,17 +184,20 @@ async def assembled(folder: Path, http: AsgiHttp, settings: GraphSettings) -> As
 @pytest.fixture
 async def storm(tmp_path: Path) -> AsyncIterator[Storm]:
     built = build_sandbox(SandboxPlan(base_url=SANDBOX, host_url=ORIGIN))
-    settings = GraphSettings(
-        app_id=built.settings["app_id"],
-        app_secret=Secret(built.settings["app_secret"]),
-        verify_token=Secret(built.settings["verify_token"]),
-        graph_url=SANDBOX,
-        dialog_url=SANDBOX,
-    )
-    async with asgi_http(built.app) as http, assembled(tmp_path, http, settings) as made:
+    async with asgi_http(built.app) as http, assembled(tmp_path, http, _settings(built.settings)) as made:
         await made.connect(ACME, PAGE)
         await made.connect(GLOBEX, SECOND_PAGE)
         yield made
+
+
+def _settings(told: Mapping[str, str]) -> GraphSettings:
+    return GraphSettings(
+        app_id=told["app_id"],
+        app_secret=Secret(told["app_secret"]),
+        verify_token=Secret(told["verify_token"]),
+        graph_url=SANDBOX,
+        dialog_url=SANDBOX,
+    )
 
 
 def problem(answer: httpx.Response) -> Mapping[str, object]:
@@ -257,51 +267,99 @@ async def test_without_a_graph_body_429_stops_the_app(storm: Storm) -> None:
     assert (await storm.post(GLOBEX, SECOND_PAGE, "two")).status_code == 200
 
 
+# And everybody else -----------------------------------------------------------------------------
+
+NOISE = 0.1  # seconds that a busy machine may add to anybody's time
+
+
 async def posting(storm: Storm, name: str, *, count: int) -> Sequence[float]:
-    """How long each of some posts of the other org took."""
-    took = []
-    for number in range(count):
-        begun = time.perf_counter()
-        answer = await storm.post(GLOBEX, SECOND_PAGE, f"{name} {number}")
-        took.append(time.perf_counter() - begun)
-        assert answer.status_code == 200, answer.text
-    return took
+    """How long each of some posts of the other org took; two of its people write at the same time."""
+
+    async def write(person: str) -> list[float]:
+        took = []
+        for number in range(count // 2):
+            begun = time.perf_counter()
+            answer = await storm.post(GLOBEX, SECOND_PAGE, f"{name} {person} {number}")
+            took.append(time.perf_counter() - begun)
+            assert answer.status_code == 200, answer.text
+        return took
+
+    return [*itertools.chain(*await asyncio.gather(write("ann"), write("ben")))]
+
+
+@asynccontextmanager
+async def crowd(storm: Storm, size: int, *, every: float) -> AsyncIterator[Counter[int]]:
+    """So many of the one org's people posting on and on; how often they got which answer."""
+    stop, answers = asyncio.Event(), Counter[int]()
+
+    async def try_on() -> None:
+        while not stop.is_set():
+            answers[(await storm.post(ACME, PAGE, "again")).status_code] += 1
+            await asyncio.sleep(every)
+
+    people = [asyncio.create_task(try_on()) for _ in range(size)]
+    try:
+        await asyncio.sleep(0.05)
+        yield answers
+    finally:
+        stop.set()
+        await asyncio.gather(*people)
 
 
 def p99(took: Sequence[float]) -> float:
-    return statistics.quantiles(took, n=100)[98]
+    return statistics.quantiles(took, n=100, method="inclusive")[98]
+
+
+def is_not_noticed(alone: Sequence[Sequence[float]], beside: Sequence[Sequence[float]]) -> bool:
+    """At most twice the time alone; of rounds in turn the middle one, for the machine has other work, too."""
+    without, with_it = (statistics.median(map(p99, rounds)) for rounds in (alone, beside))
+    print(
+        f"p99 alone {without * 1000:.0f} ms, beside it {with_it * 1000:.0f} ms: {with_it / without:.2f} times"
+    )
+    return with_it <= max(2 * without, without + NOISE)
 
 
 async def test_another_org_does_not_notice(storm: Storm) -> None:
-    """While one org's callers try on and on, another's posts all go out; how fast, is printed."""
-    count = 40
+    """While one org's callers try on and on, another's posts all go out, as fast as ever."""
     await storm.graph.control("faults", match={"pageId": SECOND_PAGE}, delayMs=20)
-    alone = await posting(storm, "alone", count=count)
     await storm.fill(PAGE, estimated_time_to_regain_access=5)
     problem(await storm.post(ACME, PAGE, "one too many"))
-    stop = asyncio.Event()
-    refused = 0
-
-    async def try_on() -> None:
-        nonlocal refused
-        while not stop.is_set():
-            problem(await storm.post(ACME, PAGE, "again"))
-            refused += 1
-            await asyncio.sleep(0.05)
-
-    crowd = [asyncio.create_task(try_on()) for _ in range(3)]
     before = len(storm.graph.http.sent)
-    beside = await posting(storm, "beside", count=count)
-    stop.set()
-    await asyncio.gather(*crowd)
+    alone, beside = [], []
+    for number in range(5):
+        alone.append(await posting(storm, f"alone {number}", count=8))
+        async with crowd(storm, 6, every=0.1) as refused:
+            beside.append(await posting(storm, f"beside {number}", count=8))
+        assert set(refused) == {429}
+        assert refused[429] >= 6
 
     during = storm.graph.http.sent[before:]
     assert not any(f"/{PAGE}" in request.url for request in during), "calls to the parked Page"
     texts = await storm.graph.texts_on(SECOND_PAGE)
-    assert all(f"beside {number}" in texts for number in range(count))
-    assert refused > 0
-    ratio, medians = p99(beside) / p99(alone), statistics.median(beside) / statistics.median(alone)
-    print(
-        f"p99 alone {p99(alone) * 1000:.0f} ms, beside a storm {p99(beside) * 1000:.0f} ms: {ratio:.2f} times"
-    )
-    print(f"medians {medians:.2f} times")
+    assert sum(text.startswith("beside") for text in texts) == 5 * 8
+    assert is_not_noticed(alone, beside)
+
+
+@pytest.mark.parametrize(("of_one_lane", "is_fair"), [(OF_ONE_LANE, True), (IN_FLIGHT, False)])
+async def test_another_org_does_not_wait_behind_one_whose_calls_are_slow(
+    tmp_path: Path, of_one_lane: int, is_fair: bool
+) -> None:
+    """Both orgs share the few connections of one HTTP client; without a share of one's own this is seen."""
+    built = build_sandbox(SandboxPlan(base_url=SANDBOX, host_url=ORIGIN))
+    async with (
+        asgi_http(built.app) as http,
+        HttpxClient(clients=1, of_one_lane=of_one_lane) as shared,
+        assembled(tmp_path, http, _settings(built.settings), lent=shared) as storm,
+    ):
+        shared._clients = [http.client]
+        await storm.connect(ACME, PAGE)
+        await storm.connect(GLOBEX, SECOND_PAGE)
+        await storm.graph.control("faults", match={"pageId": SECOND_PAGE}, delayMs=20)
+        await storm.graph.control("faults", match={"pageId": PAGE}, delayMs=700)
+        alone, beside = [], []
+        for number in range(3 if is_fair else 1):
+            alone.append(await posting(storm, f"alone {number}", count=6))
+            async with crowd(storm, IN_FLIGHT + 4, every=0.0):
+                beside.append(await posting(storm, f"beside {number}", count=6))
+
+    assert is_not_noticed(alone, beside) is is_fair
