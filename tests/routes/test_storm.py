@@ -30,7 +30,7 @@ from moorage.settings import JwtSettings, Settings
 from moorage.vendors import installed_vendors
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.http import IN_FLIGHT, OF_ONE_LANE, HttpxClient
+from moorage_adapters.http import IN_FLIGHT, HttpxClient
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.storage import SqlStorage
@@ -269,7 +269,7 @@ async def test_without_a_graph_body_429_stops_the_app(storm: Storm) -> None:
 
 # And everybody else -----------------------------------------------------------------------------
 
-NOISE = 0.1  # seconds that a busy machine may add to anybody's time
+NOISE = 0.2  # seconds that a busy machine may add to anybody's time
 
 
 async def posting(storm: Storm, name: str, *, count: int) -> Sequence[float]:
@@ -340,15 +340,12 @@ async def test_another_org_does_not_notice(storm: Storm) -> None:
     assert is_not_noticed(alone, beside)
 
 
-@pytest.mark.parametrize(("of_one_lane", "is_fair"), [(OF_ONE_LANE, True), (IN_FLIGHT, False)])
-async def test_another_org_does_not_wait_behind_one_whose_calls_are_slow(
-    tmp_path: Path, of_one_lane: int, is_fair: bool
-) -> None:
-    """Both orgs share the few connections of one HTTP client; without a share of one's own this is seen."""
+async def test_another_org_does_not_wait_behind_one_whose_calls_are_slow(tmp_path: Path) -> None:
+    """Both orgs share the few connections of one HTTP client; without a share of one's own it is 4 times."""
     built = build_sandbox(SandboxPlan(base_url=SANDBOX, host_url=ORIGIN))
     async with (
         asgi_http(built.app) as http,
-        HttpxClient(clients=1, of_one_lane=of_one_lane) as shared,
+        HttpxClient(clients=1) as shared,
         assembled(tmp_path, http, _settings(built.settings), lent=shared) as storm,
     ):
         shared._clients = [http.client]
@@ -357,9 +354,9 @@ async def test_another_org_does_not_wait_behind_one_whose_calls_are_slow(
         await storm.graph.control("faults", match={"pageId": SECOND_PAGE}, delayMs=20)
         await storm.graph.control("faults", match={"pageId": PAGE}, delayMs=700)
         alone, beside = [], []
-        for number in range(3 if is_fair else 1):
+        for number in range(3):
             alone.append(await posting(storm, f"alone {number}", count=6))
             async with crowd(storm, IN_FLIGHT + 4, every=0.0):
                 beside.append(await posting(storm, f"beside {number}", count=6))
 
-    assert is_not_noticed(alone, beside) is is_fair
+    assert is_not_noticed(alone, beside)
