@@ -33,7 +33,7 @@ def read_json(text: bytes) -> Json:
 
 def graph_time(unix: int) -> str:
     """`2015-02-28T08:49:14+0000`: no colon in the offset."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+    return datetime.fromtimestamp(unix, UTC).isoformat()[:19] + "+0000"
 
 
 def camel(name: str) -> str:

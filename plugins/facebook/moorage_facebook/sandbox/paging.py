@@ -16,7 +16,7 @@ from moorage_facebook.sandbox.errors import invalid, too_much
 from moorage_facebook.sandbox.fields import Field
 from moorage_facebook.sandbox.jsontext import Json
 from moorage_facebook.sandbox.params import is_true
-from moorage_facebook.sandbox.wire import Call, render
+from moorage_facebook.sandbox.wire import Call, render_all
 
 _DEFAULT_LIMIT = 25
 _MAX_LIMIT = 100
@@ -67,7 +67,7 @@ async def connection(
     position = _Positions(rows, at, rising)
     start, end = _window(call, position, len(rows), limit)
     shown = rows[start:end]
-    answer: dict[str, Json] = {"data": [await render(call, row, fields) for row in shown]}
+    answer: dict[str, Json] = {"data": await render_all(call, shown, fields)}
     if shown:
         before, after = _cursor(shown[0], at), _cursor(shown[-1], at)
         paging: dict[str, Json] = {"cursors": {"before": before, "after": after}}

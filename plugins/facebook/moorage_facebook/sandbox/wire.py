@@ -5,7 +5,7 @@ fields a node type has). `graph.py` joins them; nothing else knows which edges e
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -124,6 +124,9 @@ class Route(Generic[N]):
         return await self.handle(call, node)
 
 
+Reader: TypeAlias = Callable[[Call, Node], Json | Linked]
+
+
 class AnyShape(Protocol):
     """A `Shape` of whatever node type."""
 
@@ -136,7 +139,7 @@ class AnyShape(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
     def has(self, name: str) -> bool: ...
-    def value(self, call: Call, node: Node, name: str) -> Json | Linked: ...
+    def reader(self, name: str) -> Reader | None: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -156,8 +159,9 @@ class Shape(Generic[N]):
     def has(self, name: str) -> bool:
         return name in self.readers
 
-    def value(self, call: Call, node: Node, name: str) -> Json | Linked:
-        return self.readers[name](call, node) if isinstance(node, self.node) else None
+    def reader(self, name: str) -> Reader | None:
+        """What reads a field of such a node; the directory hands shapes out by the node's own type."""
+        return cast("Reader | None", self.readers.get(name))
 
 
 def nothing(_: Call, __: Node) -> Json:
@@ -177,27 +181,47 @@ async def render(call: Call, node: Node, wanted: Sequence[Field]) -> dict[str, J
     Raises:
         GraphError: 100 for a field that this type does not have.
     """
-    shape = call.directory.shape(node)
+    (rendered,) = await render_all(call, (node,), wanted)
+    return rendered
+
+
+async def render_all(call: Call, nodes: Sequence[Node], wanted: Sequence[Field]) -> list[dict[str, Json]]:
+    """Nodes of one type, each as `render` has it; what a field means is looked up once.
+
+    Raises:
+        GraphError: As above.
+    """
+    shape = call.directory.shape(nodes[0]) if nodes else None
     if shape is None:
-        return {"id": node.id}
+        return [{"id": node.id} for node in nodes]
     fields = tuple(wanted) or tuple(Field(name=name) for name in shape.default)
+    plan = [(field.key, field, shape.reader(field.name)) for field in fields if field.name != "id"]
+    return [await _rendered(call, node, shape, plan) for node in nodes]
+
+
+async def _rendered(
+    call: Call, node: Node, shape: AnyShape, plan: Sequence[tuple[str, Field, Reader | None]]
+) -> dict[str, Json]:
     answer: dict[str, Json] = {}
-    for field in fields:
-        value = await _field_value(call, node, shape, field)
-        if value is not None:
-            answer[field.key] = value
+    for key, field, read in plan:
+        value = read(call, node) if read is not None else await _edge_value(call, node, shape, field)
+        if value is None:
+            continue
+        if isinstance(value, Linked):
+            value = await render(call, value.node, field.sub)
+        elif field.sub and read is not None:
+            value = prune(value, field.sub)
+        answer[key] = value
     answer["id"] = node.id
     return answer
 
 
-async def _field_value(call: Call, node: Node, shape: AnyShape, field: Field) -> Json:
-    if field.name == "id":
-        return node.id
-    if shape.has(field.name):
-        value = shape.value(call, node, field.name)
-        if isinstance(value, Linked):
-            return await render(call, value.node, field.sub)
-        return prune(value, field.sub) if field.sub else value
+async def _edge_value(call: Call, node: Node, shape: AnyShape, field: Field) -> Json:
+    """A field that is an edge.
+
+    Raises:
+        GraphError: 100 if it is none, 10 without the edge's permissions.
+    """
     edge = call.directory.reader(node, field.name)
     if edge is None:
         raise invalid(f"Tried accessing nonexisting field ({field.name}) on node type ({shape.title})")
@@ -224,7 +248,7 @@ def spell(fields: Sequence[Field]) -> str:
 
 def prune(value: Json, fields: Sequence[Field]) -> Json:
     """Keep the wanted members of a plain object, of each object in a list, or of a `data` list."""
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # the first is told at once
         if "data" in value:
             return {**value, "data": prune(value["data"], fields)}
         return {field.key: value[field.name] for field in fields if field.name in value}
