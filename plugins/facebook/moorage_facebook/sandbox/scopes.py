@@ -70,6 +70,7 @@ WEBHOOK_FIELDS: Mapping[str, tuple[str, ...]] = {
         "live_comments",
         "mentions",
         "messages",
+        "message_edit",
         "message_reactions",
         "messaging_handover",
         "messaging_postbacks",
