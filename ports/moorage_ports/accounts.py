@@ -1,5 +1,6 @@
 """People who sign in to the admin UI, and their sessions."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -44,6 +45,10 @@ class Accounts(Protocol):
 
     async def by_email(self, email: str) -> Account | None:
         """The account, whatever the case of `email`."""
+        ...
+
+    async def emails(self, org_id: str) -> Mapping[str, str]:
+        """The e-mail address of everybody who may sign in for an org, by their account's id."""
         ...
 
     async def open_session(self, session: Session) -> None:

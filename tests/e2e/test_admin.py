@@ -1,5 +1,6 @@
 """The admin UI in a real browser, against a running demo: its whole journey, with script and without."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,16 @@ pytestmark = pytest.mark.e2e
 SALE = "Spring sale starts now! 20% off everything."
 LONG_WORD = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerk"
 FOCUS = "getComputedStyle(document.activeElement).outlineStyle"
-PAGES = ("", "/leads", "/posts", "/integrations", "/integrations/facebook")
+PAGES = (
+    "",
+    "/inbox",
+    "/inbox?kind=comment",
+    "/contacts",
+    "/leads",
+    "/posts",
+    "/integrations",
+    "/integrations/facebook",
+)
 
 # What a page under attack would do, noticed before any of its own scripts runs.
 WATCH = """
@@ -59,6 +69,22 @@ class Visit:
 
     async def go(self, path: str) -> None:
         await self.page.goto(f"{self.facts.host}/admin{path}")
+
+    async def until(self, path: str, text: str) -> None:
+        """Look at a page until it says something: without script nothing comes by itself."""
+        for _ in range(40):
+            await self.go(path)
+            if await self.page.get_by_text(text).first.is_visible():
+                return
+            await asyncio.sleep(0.2)
+        raise AssertionError(text)
+
+    async def first(self, path: str, begins: str) -> str:
+        """Where the first link of a page leads that begins so."""
+        await self.go(path)
+        link = await self.page.locator(f"a[href^='/admin{begins}']").first.get_attribute("href")
+        assert link is not None
+        return link.removeprefix("/admin")
 
     async def shot(self, name: str) -> None:
         """A picture for people, when somebody asks for them."""
@@ -121,8 +147,16 @@ async def submit_lead(visit: Visit, **answers: str) -> None:
     assert sent.status_code == 200, sent.text
 
 
+async def say(visit: Visit, text: str, person: str = "Ines Müller") -> None:
+    """Somebody comments on the newest post."""
+    sent = await visit.client.control(
+        "comments", {"pageId": visit.facts.pages[0].id, "person": person, "text": text}
+    )
+    assert sent.status_code == 200, sent.text
+
+
 async def test_the_whole_journey(tmp_path: Path) -> None:
-    """Sign in, connect, pick, post, and a lead that appears while one looks at the list."""
+    """Sign in, connect, pick, post; a lead and a comment appear while one looks, and one answers."""
     async with signed_in(tmp_path) as visit:
         page, channel = visit.page, visit.facts.pages[0].name
         await expect(page.get_by_text("Nothing is moored here yet")).to_be_visible()
@@ -148,6 +182,27 @@ async def test_the_whole_journey(tmp_path: Path) -> None:
         await expect(page.get_by_text("Everything is connected and nothing waits for you.")).to_be_visible()
         await visit.shot("overview")
 
+        await visit.go("/inbox")
+        await expect(page.get_by_text("Nothing is open")).to_be_visible()
+        await say(visit, "Is it still there in size M?")
+        await expect(page.get_by_role("link", name="Is it still there")).to_be_visible(timeout=8_000)
+        await visit.shot("inbox-live")
+        await page.get_by_role("link", name="Is it still there").click()
+        await expect(page.get_by_role("heading", name="Ines Müller")).to_be_visible()
+        await page.get_by_label("Your reply").fill("Two left. Shall we keep one?")
+        await page.get_by_role("button", name="Reply").click()
+        await expect(page.get_by_role("listitem").get_by_text("Two left.")).to_be_visible()
+        await say(visit, "Oh yes", person="Tomasz Nowak")
+        await page.get_by_label("Tags").fill("raincoat")
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("button", name="Close").click()
+        await expect(page.get_by_role("button", name="Open again")).to_be_visible()
+        await visit.shot("conversation")
+        await page.get_by_role("link", name="Ines Müller").click()
+        await expect(page.get_by_text("Commented")).to_be_visible()
+        await visit.go("/inbox?status=closed")
+        await expect(page.get_by_text("raincoat")).to_be_visible()
+
         await page.get_by_role("button", name="Sign out").click()
         await visit.go("/leads")
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -160,6 +215,14 @@ async def test_the_whole_journey_without_script(tmp_path: Path) -> None:
         await post(visit, SALE)
         await submit_lead(visit, full_name="Ines Müller", email="ines@customer.example")
         await visit.client.wait_for_leads(1, deadline=5)
+        await say(visit, "Is it still there?")
+        await visit.until("/inbox", "Is it still there?")
+        await visit.page.get_by_role("link", name="Is it still there?").click()
+        await visit.page.get_by_role("button", name="Mark as read").click()
+        await expect(visit.page.get_by_role("button", name="Mark as unread")).to_be_visible()
+        await visit.page.get_by_label("Your reply").fill("Two left.")
+        await visit.page.get_by_role("button", name="Reply").click()
+        await expect(visit.page.get_by_role("listitem").get_by_text("Two left.")).to_be_visible()
         await visit.go("/leads")
         await visit.page.get_by_role("link", name="Ines Müller").click()
         await expect(visit.page.get_by_text("ines@customer.example")).to_be_visible()
@@ -178,8 +241,12 @@ async def test_what_strangers_write_never_runs_u1(tmp_path: Path) -> None:
         leads = await visit.client.wait_for_leads(len(ATTACKS), deadline=10)
         for attack in ATTACKS[:3]:
             await post(visit, attack)
+        for attack in ATTACKS:
+            await say(visit, attack, person=attack)
+        await visit.until("/inbox", ATTACKS[-1])
         broken: list[str] = []
-        for path in [*PAGES, *(f"/leads/{lead['id']}" for lead in leads)]:
+        said = [await visit.first("/inbox", "/inbox/cv_"), await visit.first("/contacts", "/contacts/ct_")]
+        for path in [*PAGES, *said, *(f"/leads/{lead['id']}" for lead in leads)]:
             await visit.go(path)
             broken += await visit.page.evaluate("window.__broken")
         await visit.go("/leads")
@@ -224,7 +291,10 @@ async def test_no_page_is_wider_than_its_screen(tmp_path: Path, width: int, *, d
         address = f"{LONG_WORD}@{'x' * 60}.example"
         await submit_lead(visit, full_name=f"{LONG_WORD} von {LONG_WORD}", email=address)
         (lead,) = await visit.client.wait_for_leads(1, deadline=5)
-        for path in [*PAGES, f"/leads/{lead['id']}"]:
+        await say(visit, f"{LONG_WORD} {'x' * 300}", person=f"{LONG_WORD} von {LONG_WORD}")
+        await visit.until("/inbox", LONG_WORD)
+        said = [await visit.first("/inbox", "/inbox/cv_"), await visit.first("/contacts", "/contacts/ct_")]
+        for path in [*PAGES, *said, f"/leads/{lead['id']}"]:
             await visit.go(path)
             await visit.shot(f"{path.strip('/').replace('/', '-') or 'overview'}-{width}")
             assert await visit.page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -1,5 +1,6 @@
 """People who sign in to the admin UI, and their sessions; e-mail addresses are sealed and found by hash."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
@@ -60,6 +61,19 @@ class SqlAccounts:
                 return None
             opened = keys.open(connection, row["org_id"], row["email_sealed"], "account", row["id"], "email")
             return value_of(Account, row, email=opened.decode())
+
+        return await self._database.read_at_once(work)
+
+    async def emails(self, org_id: str) -> Mapping[str, str]:
+        """The e-mail address of everybody who may sign in for an org, by their account's id."""
+        keys = TransactionKeys(self._cipher, self._clock)
+
+        def work(connection: Connection) -> dict[str, str]:
+            found = select(ACCOUNT.c.id, ACCOUNT.c.email_sealed).where(ACCOUNT.c.org_id == org_id)
+            return {
+                key: keys.open(connection, org_id, sealed, "account", key, "email").decode()
+                for key, sealed in connection.execute(found).all()
+            }
 
         return await self._database.read_at_once(work)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from hashlib import sha256
+from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
@@ -16,6 +17,7 @@ from moorage.admin.forms import Form, check_token, read_form
 from moorage.admin.pages import Renderer, templates
 from moorage.admin.sessions import caller_of, session_from_request, touch
 from moorage.auth import require_role
+from moorage.ids import new_id
 from moorage.operations.handlers import HANDLERS
 from moorage.services import OperationCall, Services
 from moorage.vendors import binding_of
@@ -23,6 +25,7 @@ from moorage_ports.accounts import Session
 from moorage_ports.errors import MoorageError, UnsupportedError
 from moorage_ports.operations import Operation, Role
 from moorage_ports.plugin import Vendor
+from moorage_ports.publications import RememberedCall
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -126,6 +129,34 @@ class Visit:
         call = OperationCall(services=self.services, caller=caller, vendor=vendor, subject_id=subject_id)
         answer: A = await HANDLERS[operation.name](call, request)
         return answer
+
+    async def ask_once(
+        self, scope: str, key: str, vendor: Vendor, operation: Operation[Q, A], request: Q
+    ) -> str:
+        """Have something sent, and answer under which id of ours; a form sent twice sends nothing twice.
+
+        Raises:
+            MoorageError: Whatever the operation raises; then the same form may be sent again.
+        """
+        storage, subject_id = self.services.storage, new_id()
+        plain = attrs.astuple(
+            cast("attrs.AttrsInstance", request)
+        )  # as `repr` some fields keep to themselves
+        mark = sha256(repr(plain).encode(errors="surrogatepass")).hexdigest()
+        async with storage.unit_of_work(self.org_id) as uow:
+            call = RememberedCall(body_hash=mark, subject_id=subject_id)
+            earlier = await uow.remembered_calls.begin(scope, key, call, now=self.desk.now())
+        if earlier is not None:
+            return earlier.subject_id
+        try:
+            await self.ask(vendor, operation, request, subject_id=subject_id)
+        except MoorageError:
+            async with storage.unit_of_work(self.org_id) as uow:
+                await uow.remembered_calls.forget(scope, key)
+            raise
+        async with storage.unit_of_work(self.org_id) as uow:
+            await uow.remembered_calls.finish(scope, key, status=200, response=b"")
+        return subject_id
 
 
 # Litestar checks injected values with isinstance, which none of these needs.

@@ -1,6 +1,6 @@
 """The overview: is everything connected, what arrived, what waits for somebody, what is about to end."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import attrs
@@ -8,12 +8,17 @@ from litestar import get
 
 from moorage.admin import words
 from moorage.admin.desk import VisitHere
+from moorage.admin.inbox import NAMELESS, talk_row
 from moorage.admin.pages import Answer
 from moorage.admin.posts import PostRow, post_rows
 from moorage.admin.standing import VendorStanding, all_standings, channel_names
 from moorage.auth import SESSION
+from moorage_ports.contacts import ActivityFilter
+from moorage_ports.conversations import Conversation, ConversationFilter
 from moorage_ports.crm import CrmLead
+from moorage_ports.inbox import ItemState
 from moorage_ports.operations import PublicationStatus
+from moorage_ports.storage import UnitOfWork
 
 RECENT: Final = 5
 _DAYS: Final = 14
@@ -32,6 +37,7 @@ class Todo:
     action: str
     href: str = ""
     connect: str = ""  # a vendor's slug: the button connects it, in place
+    post: str = ""  # a path: the button posts to it, and whoever may not connect may not do that either
 
 
 @attrs.frozen(kw_only=True)
@@ -43,18 +49,37 @@ class Day:
     height: float
 
 
+@attrs.frozen(kw_only=True)
+class InboxNow:
+    """How the inbox stands: what waits, what came today (UTC), what is newest."""
+
+    unread: int
+    open: int
+    done_today: int
+    latest: tuple[Conversation, ...]
+    newest_unread: Conversation | None
+
+
 @get("/", opt=SESSION)
 async def overview(visit: VisitHere) -> Answer:
     """The first page."""
+    now = visit.desk.now()
     async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
         standings = await all_standings(uow, visit.services.vendors)
         leads = await uow.leads.page(page=1, page_size=_COUNTED)
         publications = await uow.publications.latest(limit=50)
-    now = visit.desk.now()
+        inbox = await _inbox(uow, now)
+        dead = (await uow.inbox.kept(ItemState.DEAD, page=1, page_size=1)).total
+    emails = await visit.services.storage.accounts.emails(visit.org_id)
     names = channel_names(standings)
     posts = post_rows(publications, names, visit.services.vendors)
     days = days_of(leads.items, leads.total, now)
-    todos = [*connection_todos(standings, now), *_post_todos(posts, now)]
+    todos = [
+        *connection_todos(standings, now),
+        *_inbox_todos(inbox),
+        *_post_todos(posts, now),
+        *_kept_todos(dead),
+    ]
     context = {
         "title": "Overview",
         "standings": standings,
@@ -68,8 +93,57 @@ async def overview(visit: VisitHere) -> Answer:
         "listening": sum(len(standing.heard) for standing in standings),
         "channels": sum(len(standing.selected) for standing in standings),
         "channel_names": names,
+        "inbox": inbox,
+        "talks": [talk_row(one, visit, names, emails) for one in inbox.latest],
     }
     return visit.page("overview.html", context)
+
+
+async def _inbox(uow: UnitOfWork, now: datetime) -> InboxNow:
+    talks, midnight = uow.conversations, datetime.combine(now.date(), time(), UTC)
+    unread = await talks.page(ConversationFilter(is_unread=True), page=1, page_size=1, now=now)
+    opened = await talks.page(ConversationFilter(status="open"), page=1, page_size=RECENT, now=now)
+    done = await uow.contacts.activity(ActivityFilter(since=midnight), page=1, page_size=1)
+    return InboxNow(
+        unread=unread.total,
+        open=opened.total,
+        done_today=done.total,
+        latest=opened.items,
+        newest_unread=unread.items[0] if unread.items else None,
+    )
+
+
+def _inbox_todos(inbox: InboxNow) -> list[Todo]:
+    newest = inbox.newest_unread
+    if newest is None:
+        return []
+    said = _brief(" ".join(newest.last_message.text.split())) if newest.last_message else ""
+    who, are = newest.contact_name or NAMELESS, "is" if inbox.unread == 1 else "are"
+    return [
+        Todo(
+            title=f"{words.count(inbox.unread, 'conversation')} {are} unread",
+            text=f"The newest is from {who}: “{said}”." if said else f"The newest is from {who}.",
+            tone="wait",
+            action="Read",
+            href="/admin/inbox?status=all&unread=1"
+            if inbox.unread > 1
+            else f"/admin/inbox/{newest.record.id}",
+        )
+    ]
+
+
+def _kept_todos(dead: int) -> list[Todo]:
+    if not dead:
+        return []
+    return [
+        Todo(
+            title=f"{words.count(dead, 'delivery', 'deliveries')} could not be worked on",
+            text="Everything is kept. Try again once the reason is gone; nothing happens twice.",
+            tone="bad",
+            action="Try again",
+            post="/admin/deliveries/replay",
+        )
+    ]
 
 
 def connection_todos(standings: tuple[VendorStanding, ...], now: datetime) -> list[Todo]:

@@ -32,6 +32,8 @@ class Place:
 
 NAVIGATION: Final = (
     Place("/admin", "Overview", "overview"),
+    Place("/admin/inbox", "Inbox", "inbox"),
+    Place("/admin/contacts", "Contacts", "contacts"),
     Place("/admin/leads", "Leads", "leads"),
     Place("/admin/posts", "Posts", "posts"),
     Place("/admin/integrations", "Integrations", "integrations"),
@@ -59,6 +61,7 @@ def templates() -> Environment:
         count=words.count,
     )
     environment.filters.update(
+        deed=words.deed,
         exact=words.exact,
         sentence=words.sentence,
         shortened=words.shortened,

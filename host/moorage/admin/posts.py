@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated, Final
 
 import attrs
@@ -23,7 +22,7 @@ from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundErro
 from moorage_ports.integrations import Channel
 from moorage_ports.operations import PUBLISH, PublicationStatus, Step
 from moorage_ports.plugin import Vendor
-from moorage_ports.publications import Publication, RememberedCall
+from moorage_ports.publications import Publication
 from moorage_ports.publisher import PublishPost
 from moorage_ports.storage import UnitOfWork
 
@@ -107,7 +106,7 @@ async def write_post(visit: VisitHere, form: FormHere) -> Answer:
     draft = _draft(form)
     try:
         vendor, publish = await _request(visit, draft)
-        publication_id = await _publish_once(visit, vendor, publish, draft.key)
+        publication_id = await visit.ask_once(_ONCE, draft.key, vendor, PUBLISH, publish)
     except MoorageError as error:
         draft = attrs.evolve(draft, key=new_id())
         return await _page(visit, draft, failure=_trouble(error), status=status_of(error))
@@ -175,30 +174,6 @@ def _publish_post(channel: Channel, draft: Draft) -> PublishPost:
 def _is_about(misfit: ValueError, name: str) -> bool:
     """Whether a value's own validator complains about that field: they name it first, or in quotes."""
     return str(misfit).startswith(name) or f"'{name}'" in str(misfit)
-
-
-async def _publish_once(visit: Visit, vendor: Vendor, request: PublishPost, key: str) -> str:
-    """Publish and answer the publication's id; a form that was sent before answers the first one's.
-
-    Raises:
-        MoorageError: Whatever publishing raises.
-    """
-    storage, subject = visit.services.storage, new_id()
-    mark = sha256(repr(attrs.astuple(request)).encode(errors="surrogatepass")).hexdigest()
-    async with storage.unit_of_work(visit.org_id) as uow:
-        call = RememberedCall(body_hash=mark, subject_id=subject)
-        earlier = await uow.remembered_calls.begin(_ONCE, key, call, now=visit.desk.now())
-    if earlier is not None:
-        return earlier.subject_id
-    try:
-        answer = await visit.ask(vendor, PUBLISH, request, subject_id=subject)
-    except MoorageError:
-        async with storage.unit_of_work(visit.org_id) as uow:
-            await uow.remembered_calls.forget(_ONCE, key)
-        raise
-    async with storage.unit_of_work(visit.org_id) as uow:
-        await uow.remembered_calls.finish(_ONCE, key, status=200, response=b"")
-    return answer.id
 
 
 def _trouble(error: MoorageError) -> Trouble:

@@ -10,8 +10,8 @@ from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
+from moorage.admin import contacts, conversation, inbox, kept, leads, overview, posts, sign_in, words
 from moorage.admin import integrations as vendor_pages
-from moorage.admin import leads, overview, posts, sign_in, words
 from moorage.admin.desk import (
     LIVE_HEADER,
     Desk,
@@ -44,6 +44,15 @@ def admin_router(services: Services) -> Router:
         sign_in.sign_in,
         sign_in.sign_out,
         overview.overview,
+        inbox.inbox_page,
+        conversation.conversation_page,
+        conversation.answer,
+        conversation.answer_privately,
+        conversation.hide,
+        conversation.tend,
+        contacts.contacts_page,
+        contacts.contact_page,
+        kept.replay_given_up,
         leads.leads_page,
         leads.lead_page,
         posts.posts_page,

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from moorage_ports.errors import MoorageError, VendorError
+from moorage_ports.events import DeliveryState
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import PublicationStatus, Step
 
@@ -163,6 +164,28 @@ def step_words(step: Step) -> str:
     return _STEPS.get((step.name, step.outcome), outcome)
 
 
+# What people did -----------------------------------------------------------------------------
+
+_DEEDS: Final[Mapping[str, str]] = {
+    "comment": "Commented",
+    "reaction": "Reacted",
+    "share": "Shared a post",
+    "mention": "Named the channel",
+    "referral": "Came by an ad or a link",
+    "opt_in": "Allowed messages",
+    "opt_out": "Forbade messages",
+    "account_linked": "Linked an account",
+    "account_unlinked": "Unlinked an account",
+    "purchase": "Bought something",
+    "call": "Called",
+}
+
+
+def deed(kind: str) -> str:
+    """What a kind of activity is, as a sentence begins."""
+    return _DEEDS.get(kind) or kind.replace("_", " ").capitalize()
+
+
 # How a status looks --------------------------------------------------------------------------
 
 
@@ -183,6 +206,22 @@ PUBLICATIONS: Final[Mapping[PublicationStatus, Badge]] = {
     PublicationStatus.FAILED: Badge("Failed", "bad"),
     PublicationStatus.UNCONFIRMED: Badge("Unconfirmed", "wait"),
     PublicationStatus.WITHDRAWN: Badge("Withdrawn", "calm"),
+}
+
+CONVERSATIONS: Final[Mapping[str, Badge]] = {
+    "open": Badge("Open", "accent"),
+    "pending": Badge("Waiting", "wait"),
+    "snoozed": Badge("Snoozed", "calm"),
+    "closed": Badge("Closed", "calm"),
+}
+
+DELIVERIES: Final[Mapping[DeliveryState, Badge]] = {
+    DeliveryState.PENDING: Badge("On its way", "wait"),
+    DeliveryState.UNKNOWN: Badge("Not known yet", "wait"),
+    DeliveryState.SENT: Badge("Sent", "calm"),
+    DeliveryState.FAILED: Badge("Not sent", "bad"),
+    DeliveryState.DELIVERED: Badge("Delivered", "calm"),
+    DeliveryState.READ: Badge("Read", "good"),
 }
 
 INTEGRATIONS: Final[Mapping[IntegrationStatus, Badge]] = {

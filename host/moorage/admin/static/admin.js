@@ -73,6 +73,16 @@ addEventListener("pageshow", () => {
   }
 });
 
+// What a look alone means (these messages are read) is said at once, to those whose page is in front of them.
+function sayAtOnce() {
+  if (document.hidden) return;
+  for (const form of document.querySelectorAll("form[data-at-once]")) {
+    const said = new URLSearchParams(new FormData(form));
+    form.remove();
+    fetch(form.action, { method: "POST", body: said, redirect: "manual" }).catch(() => {});
+  }
+}
+
 // Live parts: the page is asked for again and its live part replaces ours, unless somebody is using it.
 function load(url) {
   return new Promise((resolve, reject) => {
@@ -129,6 +139,7 @@ async function refresh(part) {
   part.replaceWith(here);
   announce(here, fresh);
   tellTimes();
+  sayAtOnce();
   return here;
 }
 
@@ -148,4 +159,6 @@ async function keepLive(part) {
 
 tellTimes();
 setInterval(tellTimes, 30000);
+sayAtOnce();
+document.addEventListener("visibilitychange", sayAtOnce);
 for (const part of document.querySelectorAll("[data-live]")) keepLive(part);
