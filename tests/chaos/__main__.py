@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 import uvloop
 
-from tests.chaos.checker import Verdict, settled, verdict
+from tests.chaos.checker import RECOVERY, Verdict, settled, slow_recoveries, verdict
 from tests.chaos.graph import graph_of_leads
 from tests.chaos.load import OWNERS, Author, History, Sender, deliver_at
 from tests.chaos.nemesis import Nemesis, small_disk
@@ -71,6 +71,8 @@ async def run(
             await settled(storage, deadline=120)
             found = await verdict(storage, history)
             await storage.aclose()
+    recoveries = [each.recovered_after for each in nemesis.incidents if each.name == "kill -9"]
+    found.slow_recoveries = slow_recoveries(recoveries)
     _report(database, orders, history, nemesis, found)
     return found.holds
 
@@ -116,10 +118,13 @@ async def _servers(plan: HostPlan, *, apart: bool) -> AsyncIterator[list[HostPro
 
 
 def _report(database: str, orders: Orders, history: History, nemesis: Nemesis, found: Verdict) -> None:
-    recoveries = sorted(each.recovered_after or 99.0 for each in nemesis.incidents if each.name == "kill -9")
+    recoveries = [each.recovered_after for each in nemesis.incidents if each.name == "kill -9"]
     names = [incident.name for incident in nemesis.incidents]
     accidents = ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
-    worst = f"{recoveries[-1]:.2f} s" if recoveries else "none"
+    worst = "none"
+    if recoveries:
+        came = [seconds for seconds in recoveries if seconds is not None]
+        worst = f"{max(came):.2f} s" if len(came) == len(recoveries) else "never"
     print(
         f"chaos {database}: seed {orders.seed}, {orders.minutes:g} min, {orders.rate:.0f} changes/s\n"
         f"  {accidents}\n"
@@ -127,8 +132,11 @@ def _report(database: str, orders: Orders, history: History, nemesis: Nemesis, f
         f" ({history.tries} tries, refused {history.refusals})\n"
         f"  lost {found.lost}  doubled {found.doubled}  in a foreign org {found.foreign}"
         f"  leads {found.leads}: lost {found.leads_lost}, doubled {found.leads_doubled}"
+        f"  messages: lost {found.messages_lost}, doubled {found.messages_doubled}"
+        f"  miscounted {found.miscounted}"
         f"  left over {found.left_over}  dead {found.dead}\n"
-        f"  slowest recovery after kill -9: {worst}  {'HOLDS' if found.holds else 'BROKEN'}",
+        f"  slowest recovery after kill -9: {worst} (may take {RECOVERY:g} s)"
+        f"  {'HOLDS' if found.holds else 'BROKEN'}",
         flush=True,
     )
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Iterable
 
 import attrs
 from sqlalchemy import Connection, text
 
 from moorage_adapters.sqlmodel.storage import SqlStorage, SqlUnitOfWork
+from moorage_adapters.sqlmodel.tenant import Tenant
 from moorage_facebook.webhooks import GraphWebhooks
 from tests.chaos.load import OWNERS, History, body_of, entry_of
 
@@ -25,23 +28,26 @@ class Verdict:
     foreign: int = 0
     leads_lost: int = 0
     leads_doubled: int = 0
+    messages_lost: int = 0
+    messages_doubled: int = 0
+    miscounted: int = 0  # by how much what is counted (unread, unmapped) is not what is there
+    slow_recoveries: int = 0
     left_over: int = 0  # rows neither done nor dead when we stopped waiting
     dead: int = 0
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost, doubled, misplaced or given up."""
-        return not any(
-            (
-                self.lost,
-                self.doubled,
-                self.foreign,
-                self.leads_lost,
-                self.leads_doubled,
-                self.left_over,
-                self.dead,
-            )
-        )
+        """Whether nothing was lost, doubled, misplaced, miscounted or given up, and kills were soon over."""
+        figures = attrs.asdict(self)
+        return not any(figures[name] for name in figures if name not in {"acknowledged", "leads"})
+
+
+RECOVERY = 2.0  # seconds within which deliveries are acknowledged again after a kill -9
+
+
+def slow_recoveries(after: Iterable[float | None]) -> int:
+    """How many recoveries took too long, or never came (`None`)."""
+    return sum(seconds is None or seconds > RECOVERY for seconds in after)
 
 
 async def settled(storage: SqlStorage, *, deadline: float) -> None:
@@ -67,10 +73,17 @@ async def verdict(storage: SqlStorage, history: History) -> Verdict:
         async with storage.unit_of_work(org_id, reads_only=True) as work:
             rows, digests, all_digests = await _inbox(work, wanted, possible)
             leads = await _leads(work)
+            messages, miscounted_unread = await _messages(work)
+            unmapped = await _unmapped(work)
+            odd = await _digests(work, history.possible(org_id, "odd"), history)
         stored = set(rows)
         found.lost += len(digests - stored)
         found.doubled += len(rows) - len(stored)
         found.foreign += len(stored - all_digests)
+        found.messages_lost += len(history.owed_comments(org_id) - set(messages))
+        found.messages_doubled += len(messages) - len(set(messages))
+        found.foreign += len(set(messages) - history.possible_comments(org_id))
+        found.miscounted += miscounted_unread + abs(unmapped - len(stored & odd))
         found.leads += len(leads)
         found.foreign += len(set(leads) - history.possible_leads(org_id))
         found.leads_lost += len(history.owed_leads(org_id) - set(leads))
@@ -95,6 +108,34 @@ async def _inbox(
             {org.digest("inbox key", key) for key in wanted},
             {org.digest("inbox key", key) for key in possible},
         )
+    )
+
+
+async def _digests(work: SqlUnitOfWork, keys: Iterable[str], history: History) -> set[bytes]:
+    named = [business_key(key, history.sent[key][0]) for key in keys]
+    return await work._gate.run(lambda org: {org.digest("inbox key", name) for name in named})
+
+
+async def _messages(work: SqlUnitOfWork) -> tuple[list[str], int]:
+    """The external ids of the org's comments, and by how much its unread counts are wrong: nobody reads."""
+    comments = text("SELECT external_id, conversation_id FROM message WHERE org_id = :org AND NOT is_ours")
+    counts = text("SELECT id, unread_count FROM conversation WHERE org_id = :org")
+
+    def read(org: Tenant) -> tuple[list[str], int]:
+        found = org._connection.execute(comments, {"org": work.org_id}).all()
+        unread = Counter(str(conversation_id) for _, conversation_id in found)
+        unread.subtract(
+            {str(row[0]): int(row[1]) for row in org._connection.execute(counts, {"org": work.org_id})}
+        )
+        return [str(external_id) for external_id, _ in found], sum(map(abs, unread.values()))
+
+    return await work._gate.run(read)
+
+
+async def _unmapped(work: SqlUnitOfWork) -> int:
+    query = text("SELECT coalesce(sum(count), 0) FROM unmapped_kind WHERE org_id = :org")
+    return await work._gate.run(
+        lambda org: int(org._connection.execute(query, {"org": work.org_id}).scalar_one())
     )
 
 

@@ -17,6 +17,7 @@ OWNERS: Mapping[str, Sequence[str]] = {
 }
 NOBODYS = "9009"
 LEAD_SHARE = 0.05
+ODD_SHARE = 0.02  # of a kind that nobody has mapped: it is counted, and a count tells of every double
 
 
 @attrs.define
@@ -41,13 +42,33 @@ class History:
         """Those of them that are leads, by lead id."""
         return {key.partition(":")[2] for key in self.owed(org_id) if self.sent[key][1]}
 
+    def owed_comments(self, org_id: str) -> set[str]:
+        """Those of them that are comments, by the vendor's id."""
+        return {comment_id_of(key) for key in self.owed(org_id) if kind_of(key) == "comment"}
+
+    def possible_comments(self, org_id: str) -> set[str]:
+        """Ids of all comments that were sent for pages of this org, acknowledged or not."""
+        return {comment_id_of(key) for key in self.possible(org_id, "comment")}
+
+    def possible(self, org_id: str, kind: str) -> set[str]:
+        """Keys of all happenings of a kind that were sent for pages of this org, acknowledged or not."""
+        return {
+            key for key, (page, _) in self.sent.items() if kind_of(key) == kind and page in OWNERS[org_id]
+        }
+
     def possible_leads(self, org_id: str) -> set[str]:
         """Ids of all leads that were sent for pages of this org, acknowledged or not."""
-        return {
-            key.partition(":")[2]
-            for key, (page, is_lead) in self.sent.items()
-            if is_lead and page in OWNERS[org_id]
-        }
+        return {key.partition(":")[2] for key in self.possible(org_id, "lead")}
+
+
+def kind_of(key: str) -> str:
+    """`lead`, `comment` or `odd`."""
+    return key.partition(":")[0]
+
+
+def comment_id_of(key: str) -> str:
+    """The vendor's id of a comment."""
+    return f"5_{key.partition(':')[2]}"
 
 
 @attrs.frozen
@@ -64,6 +85,8 @@ def entry_of(key: str, page: str) -> str:
     if kind == "lead":
         field = "leadgen"
         value = f'{{"leadgen_id":"{number}","form_id":"77","page_id":"{page}","created_time":1764000000}}'
+    elif kind == "odd":
+        field, value = "novelty", f'{{"id":"{number}"}}'
     else:
         field = "feed"
         ids = f'"post_id":"{page}_5","comment_id":"5_{number}","parent_id":"{page}_5"'
@@ -89,9 +112,10 @@ class Author:
         """A fresh delivery of so many changes."""
         keys = []
         for _ in range(changes):
-            is_lead = self.dice.random() < LEAD_SHARE
-            key = f"{'lead' if is_lead else 'comment'}:{next(self.numbers)}"
-            self.history.sent[key] = (self.dice.choice(self.pages), is_lead)
+            drawn = self.dice.random()
+            kind = "lead" if drawn < LEAD_SHARE else "odd" if drawn < LEAD_SHARE + ODD_SHARE else "comment"
+            key = f"{kind}:{next(self.numbers)}"
+            self.history.sent[key] = (self.dice.choice(self.pages), kind == "lead")
             keys.append(key)
         return Parcel(body_of([entry_of(key, self.history.sent[key][0]) for key in keys]), tuple(keys))
 

@@ -114,10 +114,12 @@ async def _hosts(plan: HostPlan, *, apart: bool) -> AsyncIterator[Sequence[HostP
 
 def line_of(point: str, kills: int, found: Verdict, seconds: float) -> str:
     """One point's result."""
-    lost, doubled = found.lost + found.leads_lost, found.doubled + found.leads_doubled
+    lost = found.lost + found.leads_lost + found.messages_lost
+    doubled = found.doubled + found.leads_doubled + found.messages_doubled
     return (
         f"  {point:<4} {kills} kills  acked {found.acknowledged}  lost {lost}  doubled {doubled}"
-        f"  foreign {found.foreign}  left over {found.left_over + found.dead}  leads {found.leads}"
+        f"  foreign {found.foreign}  miscounted {found.miscounted}"
+        f"  left over {found.left_over + found.dead}  leads {found.leads}"
         f"  {seconds:.0f} s  {'HOLDS' if found.holds else 'BROKEN'}"
     )
 

@@ -10,12 +10,15 @@ import attrs
 import pytest
 from sqlalchemy import text
 
+from moorage.crm.merging import apply_events
+from moorage.crm.unmapped import UnmappedItem, count_unmapped
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_facebook.webhooks import GraphWebhooks
 from moorage_ports.crm import CrmLead
+from moorage_ports.events import CommentSeen
 from moorage_ports.inbox import Arrival, ItemState, Settlement
-from tests.chaos.checker import Verdict, business_key, settled, verdict
-from tests.chaos.load import NOBODYS, OWNERS, History, body_of, entry_of
+from tests.chaos.checker import RECOVERY, Verdict, business_key, settled, slow_recoveries, verdict
+from tests.chaos.load import NOBODYS, OWNERS, History, body_of, comment_id_of, entry_of
 from tests.support.databases import fresh_database
 from tests.support.hosting import APP_ID, HostPlan
 
@@ -23,7 +26,16 @@ NOW = datetime(2030, 6, 1, 12, 0, tzinfo=UTC)
 LEAD, ANOTHER = "lead:10000000000000001", "lead:10000000000000002"
 COMMENT, SHARED = "comment:10000000000000003", "lead:10000000000000004"
 UNHEARD, ORPHAN = "comment:10000000000000005", "comment:10000000000000006"
-SENT = {LEAD: "1001", COMMENT: "1001", ANOTHER: "2001", SHARED: "1002", UNHEARD: "3001", ORPHAN: NOBODYS}
+ODD = "odd:10000000000000007"
+SENT = {
+    LEAD: "1001",
+    COMMENT: "1001",
+    ANOTHER: "2001",
+    SHARED: "1002",
+    ODD: "1001",
+    UNHEARD: "3001",
+    ORPHAN: NOBODYS,
+}
 
 COLUMNS = (
     *("org_id", "vendor", "key_digest", "partition_digest", "bucket", "kind", "state"),
@@ -93,8 +105,13 @@ async def _deliver(storage: SqlStorage, keys: Sequence[str]) -> None:
 
 
 async def _work(storage: SqlStorage) -> None:
-    """As the workers do: each row to its end, each lead into the CRM."""
+    """As the workers do: each row to its end, and what it means into the CRM."""
     await _settle(storage)
+    async with storage.unit_of_work("org-a") as work:
+        await apply_events(work.crm_records, [("facebook", _comment(COMMENT))])
+        await count_unmapped(
+            work.crm_records, [UnmappedItem(vendor="facebook", kind="novelty", item_id="1")], NOW
+        )
     for org_id, leads in {"org-a": (LEAD, SHARED), "org-b": (ANOTHER, SHARED)}.items():
         async with storage.unit_of_work(org_id) as work:
             for number, key in enumerate(leads):
@@ -112,10 +129,20 @@ def _lead(key: str, number: int = 0, *, vendor: str = "facebook") -> CrmLead:
     )
 
 
+def _comment(key: str) -> CommentSeen:
+    return CommentSeen(
+        channel_external_id="1001",
+        comment_external_id=comment_id_of(key),
+        at=NOW,
+        surface="feed",
+        post_external_id="1001_5",
+    )
+
+
 async def test_a_good_run_holds_d9(run: Run) -> None:
     """What was never acknowledged may be missing, what nobody owns must be."""
     found = await run.verdict()
-    assert found == Verdict(acknowledged=5, leads=4)
+    assert found == Verdict(acknowledged=6, leads=4)
     assert found.holds
 
 
@@ -130,7 +157,7 @@ async def test_a_lost_acknowledgement_is_found_d9(run: Run) -> None:
     digest = await run.digest("org-a", COMMENT)
     assert await run.sql("DELETE FROM inbox WHERE org_id = 'org-a' AND key_digest = :it", it=digest) == 1
     found = await run.verdict()
-    assert found == Verdict(acknowledged=5, leads=4, lost=1)
+    assert found == Verdict(acknowledged=6, leads=4, lost=1)
     assert not found.holds
 
 
@@ -156,10 +183,10 @@ async def test_a_row_in_a_foreign_org_is_found_d9(run: Run) -> None:
 
 
 async def test_a_row_that_nobody_sent_is_found_d9(run: Run) -> None:
-    """An effect without a cause."""
+    """An effect without a cause: the row, and the comment that came of it."""
     del run.history.sent[COMMENT]
     run.history.acked.discard(COMMENT)
-    assert (await run.verdict()).foreign == 1
+    assert (await run.verdict()).foreign == 2
 
 
 async def test_a_lost_lead_is_found_d9(run: Run) -> None:
@@ -184,11 +211,45 @@ async def test_a_lead_of_another_org_or_of_nobody_is_found_d9(run: Run, key: str
     assert (found.foreign, found.holds) == (1, False)
 
 
+async def test_a_lost_comment_is_found_d9(run: Run) -> None:
+    """Its row says done, and nobody reads it."""
+    await run.sql("DELETE FROM message WHERE org_id = 'org-a'")
+    await run.sql("DELETE FROM conversation WHERE org_id = 'org-a'")
+    found = await run.verdict()
+    assert (found.messages_lost, found.lost, found.holds) == (1, 0, False)
+
+
+async def test_a_doubled_or_foreign_comment_is_found_d9(run: Run) -> None:
+    """Under another id of ours, so that no unique key stood in its way; and in an org that was sent none."""
+    for org_id, vendor in {"org-a": "other", "org-c": "facebook"}.items():
+        async with run.storage.unit_of_work(org_id) as work:
+            await apply_events(work.crm_records, [(vendor, _comment(COMMENT))])
+    found = await run.verdict()
+    assert (found.messages_doubled, found.foreign, found.holds) == (1, 1, False)
+
+
+async def test_an_effect_that_is_only_counted_is_found_when_it_happened_twice_d9(run: Run) -> None:
+    """There is no second row, only a wrong number."""
+    assert (
+        await run.sql("UPDATE conversation SET unread_count = unread_count + 1 WHERE org_id = 'org-a'") == 1
+    )
+    assert await run.sql("UPDATE unmapped_kind SET count = count + 1 WHERE org_id = 'org-a'") == 1
+    found = await run.verdict()
+    assert (found.miscounted, found.holds) == (2, False)
+
+
+def test_a_recovery_that_takes_too_long_is_no_pass_d9() -> None:
+    """One that never came is not a fast one."""
+    assert slow_recoveries([0.0, 0.4, RECOVERY]) == 0
+    assert slow_recoveries([0.4, RECOVERY + 0.1, None]) == 2
+    assert not Verdict(acknowledged=5, leads=4, slow_recoveries=1).holds
+
+
 async def test_work_that_is_left_over_or_given_up_is_found_d9(run: Run) -> None:
     await run.sql("UPDATE inbox SET state = 'pending' WHERE org_id = 'org-a'")
     await run.sql("UPDATE inbox SET state = 'dead' WHERE org_id = 'org-b'")
     found = await run.verdict()
-    assert (found.left_over, found.dead, found.holds) == (3, 2, False)
+    assert (found.left_over, found.dead, found.holds) == (4, 2, False)
     await settled(run.storage, deadline=0.1)
 
 
