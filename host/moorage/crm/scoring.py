@@ -13,6 +13,7 @@ HEAT_EPOCH: Final = datetime(2025, 1, 1, tzinfo=UTC)
 HALF_LIFE: Final = timedelta(days=14)
 # A vendor's clock may say anything: past this many half-lives (some 19 years) the sum would swallow others.
 _MOST_HALVES: Final = 500.0
+MOST: Final = 9_999.0  # the highest score that is shown
 
 MESSAGE: Final = "message"
 WEIGHTS: Final = {
@@ -37,8 +38,11 @@ def heat_of(kind: str, at: datetime) -> float:
 
 
 def score(heat: float, now: datetime) -> float:
-    """The engagement score at `now`: a fresh comment is worth 4, one of two weeks ago 2."""
-    return round(max(heat, 0.0) / math.pow(2.0, _halves(now)), 2)
+    """The engagement score at `now`: a fresh comment is worth 4, one of two weeks ago 2.
+
+    What a vendor dates into the future is worth more than anything can be: then it is the most there is.
+    """
+    return min(round(max(heat, 0.0) / math.pow(2.0, _halves(now)), 2), MOST)
 
 
 def _halves(at: datetime) -> float:
