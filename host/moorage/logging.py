@@ -28,12 +28,10 @@ QUIET: Final = (
     "h2",
     "h11",
     "sqlalchemy",
-    "aiosqlite",
     "asyncpg",
     "alembic",
     "asyncio",
     "uvicorn.access",
-    "stamina",
     "pgqueuer",
 )
 REDACTED: Final = "[redacted]"
