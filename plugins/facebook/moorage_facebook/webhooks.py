@@ -34,7 +34,7 @@ _NO_SECRET = b"compared against so that an unknown app costs the same time"
 
 # What every part of a delivery takes along must stay small, or a large one would grow with the square.
 _MOST_HEAD: Final = 255
-_MOST_SHARED: Final = 16_384
+_MOST_SHARED: Final = 2_048
 
 _SOURCES: Final[tuple[Source, ...]] = ("changes", "messaging", "standby")
 

@@ -289,12 +289,17 @@ def _persons(happening: Happening, side: str) -> tuple[Person, ...]:
 
 
 def _contact_of(happening: Happening, number: str, user: str) -> Mapping[str, object]:
-    """The contact of the change that is this person: no id differs, and one is the same or it is alone."""
+    """The contact of the change that is this person: one id is the same, and none differs.
+
+    Where one side names nobody, a contact that is alone is meant. Anything less would be no proof that a
+    number and a user id are one person.
+    """
     contacts = records(items(happening.value.get("contacts"))[:_MOST_CONTACTS])
     for contact in contacts:
-        pairs = ((number, loose_id(contact.get("wa_id"))), (user, loose_id(contact.get("user_id"))))
-        both = [one == other for one, other in pairs if one and other]
-        if all(both) and (both or len(contacts) == 1):
+        theirs = (loose_id(contact.get("wa_id")), loose_id(contact.get("user_id")))
+        same = [one == other for one, other in zip((number, user), theirs, strict=True) if one and other]
+        is_meant = len(contacts) == 1 and not ((number or user) and any(theirs))
+        if all(same) and (same or is_meant):
             return contact
     return {}
 

@@ -259,6 +259,13 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
             ),
         ),
     ),
+    "messages__sticker_of_its_own_type": (
+        evolve(
+            SAID,
+            message_external_id="m_22",
+            attachments=(Attachment(type=AttachmentType.STICKER, url="https://cdn.example/wave.png"),),
+        ),
+    ),
     "messages__taken_from_us": (evolve(HANDED, owner="another"),),
     "messages__test_button": (
         evolve(

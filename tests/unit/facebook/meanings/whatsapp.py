@@ -275,6 +275,9 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
     ),
     "whatsapp__text": (evolve(SAID, text="One loaf please"),),
     "whatsapp__text_beside_a_strangers_card": (evolve(SAID, person=ADAS_NUMBER, text="hi"),),
+    "whatsapp__text_by_user_id_beside_a_number": (
+        evolve(SAID, message_external_id="wamid.QI==", person=ADAS_USER_ID, text="not proven to be Ada"),
+    ),
     "whatsapp__text_by_user_id_only": (
         evolve(
             SAID,
