@@ -95,6 +95,28 @@ class InboxContract(Contract):
 
         assert _keys(await claim(storage, bucket)) == ["c"]
 
+    async def test_what_is_kept_is_listed_by_its_state(self, storage: Storage) -> None:
+        """The newest first, page by page, of one vendor or of all, of one org only."""
+        bucket = await bring(storage, "a", "b", "c", "d")
+        first, second, third, fourth = await claim(storage, bucket)
+        await settle(storage, first, ItemState.DEAD)
+        await settle(storage, second, ItemState.PARKED)
+        await settle(storage, third, ItemState.DEAD)
+        await settle(storage, fourth, ItemState.PENDING, retry_at=NOW + SOON)
+
+        async def kept(state: ItemState, *, page: int = 1, vendor: str = "", org: str = "acme") -> list[str]:
+            async with storage.unit_of_work(org, reads_only=True) as work:
+                found = await work.inbox.kept(state, page=page, page_size=1, vendor=vendor)
+            return [found.items[0].id if found.items else "", str(found.total)]
+
+        assert await kept(ItemState.DEAD) == [third.id, "2"]
+        assert await kept(ItemState.DEAD, page=2, vendor=VENDOR) == [first.id, "2"]
+        assert await kept(ItemState.DEAD, page=3) == ["", "2"]
+        assert await kept(ItemState.PARKED) == [second.id, "1"]
+        assert await kept(ItemState.PENDING) == [fourth.id, "1"]
+        assert await kept(ItemState.DEAD, vendor="another") == ["", "0"]
+        assert await kept(ItemState.DEAD, org="another") == ["", "0"]
+
     async def test_a_retry_waits_for_its_moment(self, storage: Storage) -> None:
         """And counts its tries."""
         bucket = await bring(storage, "a")

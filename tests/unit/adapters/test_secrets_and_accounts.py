@@ -257,6 +257,22 @@ async def test_an_account_is_found_whatever_the_case_and_one_per_address(storage
     assert await accounts.by_email("canary-admin@shop.example") is None
 
 
+async def test_who_may_sign_in_for_an_org_is_known_to_that_org(storage: SqlStorage) -> None:
+    for org_id, names in (("a", ("ada", "bo")), ("b", ("cy",))):
+        for name in names:
+            account = Account(
+                id=f"id-{name}",
+                org_id=org_id,
+                email=f"{name}@{org_id}.example",
+                password_hash="x",
+                role=Role.AGENT,
+            )
+            await storage.accounts.save(account)
+    assert await storage.accounts.emails("a") == {"id-ada": "ada@a.example", "id-bo": "bo@a.example"}
+    assert await storage.accounts.emails("b") == {"id-cy": "cy@b.example"}
+    assert await storage.accounts.emails("c") == {}
+
+
 async def test_a_session_lives_from_sign_in_to_sign_out(storage: SqlStorage) -> None:
     accounts = storage.accounts
     await accounts.open_session(_session())
