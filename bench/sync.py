@@ -127,10 +127,10 @@ async def beside_the_sdk(sandbox: ServedSandbox, wall: argparse.Namespace) -> bo
         with official_sdk(sandbox, sandbox.page_token(sandbox.user_token())) as api:
             theirs = await asyncio.to_thread(sdk_loop, api, part)
         print(f"{theirs.line('SDK loop')}  (the first {part} of {wall.posts} posts)", flush=True)
-        change(sandbox, CHANGES)
+        changes = change(sandbox, CHANGES)
         second = await ours.run()
-        print(f"{second.line('ours again')}  after {CHANGES} changes", flush=True)
-        assert len(ours.seen) == wanted + CHANGES
+        print(f"{second.line('ours again')}  after {changes} changes", flush=True)
+        assert len(ours.seen) == wanted + changes
     ratio = first.per_second / theirs.per_second
     apiece = theirs.calls / theirs.items * first.items
     print(
@@ -140,15 +140,17 @@ async def beside_the_sdk(sandbox: ServedSandbox, wall: argparse.Namespace) -> bo
     return ratio >= 10 and first.calls < apiece
 
 
-def change(sandbox: ServedSandbox, changes: int) -> None:
-    """People comment on some posts and react to others, all of them different ones."""
+def change(sandbox: ServedSandbox, most: int) -> int:
+    """People comment on some posts and react to others, all of them different ones; how many there were."""
     posts = [str(row["id"]) for row in sandbox.state("posts")]
-    for number, post in enumerate(posts[:: max(1, len(posts) // changes)][:changes]):
+    changed = posts[:: max(1, len(posts) // most)][:most]
+    for number, post in enumerate(changed):
         act = {"postId": post, "person": f"Newcomer {number}", "delivery": "lose"}
         if number % 2:
             sandbox.control("reactions", **act)
         else:
             sandbox.control("comments", **act, text="I came late")
+    return len(changed)
 
 
 async def whole_host(sandbox: ServedSandbox, wall: argparse.Namespace, folder: Path) -> None:
@@ -196,26 +198,32 @@ async def run(wall: argparse.Namespace) -> bool:
         process = SandboxProcess(folder=folder)
         try:
             sandbox = served_by(process, await process.start())
-            began = time.monotonic()
-            sandbox.control(
-                "bulk",
-                posts=wall.posts,
-                commentsPerPost=wall.comments,
-                reactionsPerPost=wall.reactions,
-                people=PEOPLE,
-            )
-            print(
-                f"sync wall: {wall.posts} posts with {wall.comments} comments and {wall.reactions} reactions"
-                f" each, made in {time.monotonic() - began:.1f} s; {LATENCY} ms per request, limit {LIMIT},"
-                f" at most {MOST_EXPANDED} nested per call",
-                flush=True,
-            )
-            enough = await beside_the_sdk(sandbox, wall)
-            if wall.host:
-                await whole_host(sandbox, wall, folder)
+            with sandbox.client:
+                build(sandbox, wall)
+                enough = await beside_the_sdk(sandbox, wall)
+                if wall.host:
+                    await whole_host(sandbox, wall, folder)
             return enough
         finally:
             await process.stop()
+
+
+def build(sandbox: ServedSandbox, wall: argparse.Namespace) -> None:
+    """The history that both sides read."""
+    began = time.monotonic()
+    sandbox.control(
+        "bulk",
+        posts=wall.posts,
+        commentsPerPost=wall.comments,
+        reactionsPerPost=wall.reactions,
+        people=PEOPLE,
+    )
+    print(
+        f"sync wall: {wall.posts} posts with {wall.comments} comments and {wall.reactions} reactions each,"
+        f" made in {time.monotonic() - began:.1f} s; {LATENCY} ms per request, limit {LIMIT},"
+        f" at most {MOST_EXPANDED} nested per call",
+        flush=True,
+    )
 
 
 def compare(argv: Sequence[str] | None = None) -> bool:

@@ -47,6 +47,14 @@ def message_news(world: World, thread: Thread, message: Message) -> News:
     )
 
 
+def pressed_news(world: World, thread: Thread, message: Message) -> News:
+    """A button was pressed: a postback, or on WhatsApp a message of its own kind."""
+    if thread.channel == "whatsapp":
+        return message_news(world, thread, message)
+    told: Json = {"mid": message.id, "title": message.text, "payload": message.payload}
+    return _messaging(thread, "messaging_postbacks", {"postback": told}, message.created_ms)
+
+
 def edit_news(world: World, thread: Thread, message: Message) -> News:
     """The person changed the text."""
     if thread.channel == "whatsapp":

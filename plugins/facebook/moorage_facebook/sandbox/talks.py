@@ -14,6 +14,7 @@ from moorage_facebook.sandbox.jsontext import Json
 from moorage_facebook.sandbox.message_news import (
     edit_news,
     message_news,
+    pressed_news,
     reaction_news,
     read_news,
     unsent_news,
@@ -32,7 +33,7 @@ def act_on_messages(world: World, sender: WebhookSender, body: MessagesBody) -> 
         UnworkableError: What is named is not there, or this can't be done to it.
     """
     channel = inbox(world, body)
-    if body.action == "send":
+    if body.action in {"send", "press"}:
         made, news = _write(world, body, channel)
     else:
         made, news = _change(world, body, channel)
@@ -73,6 +74,8 @@ def inbox(world: World, body: MessagesBody) -> Inbox:
 def _write(world: World, body: MessagesBody, channel: Inbox) -> tuple[Sequence[Message], list[News]]:
     if not (body.text or body.attachments or body.payload):
         raise UnworkableError("a message needs a text or an attachment")
+    if body.action == "press" and not (body.text and body.payload):
+        raise UnworkableError("a button has a text and a payload")
     made: list[Message] = []
     news: list[News] = []
     writers = _writers(world, body, channel)
@@ -96,7 +99,8 @@ def _write(world: World, body: MessagesBody, channel: Inbox) -> tuple[Sequence[M
         )
         thread, kept = keep(world, thread, message)
         made.append(kept)
-        news.append(message_news(world, thread, kept))
+        tell = pressed_news if body.action == "press" else message_news
+        news.append(tell(world, thread, kept))
     return made, news
 
 

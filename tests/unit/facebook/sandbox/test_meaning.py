@@ -17,6 +17,7 @@ from moorage_ports.events import (
     Event,
     MessageDelivery,
     MessageEdited,
+    MessageKind,
     MessageRemoved,
     MessageSeen,
     PersonLinked,
@@ -143,6 +144,18 @@ async def test_a_conversation_on_messenger_and_instagram(sandbox: Driver, channe
     assert isinstance(read, DeliveryMark | MessageDelivery)
     assert read.state is DeliveryState.READ
     await _changed(sandbox, ear, channel, asked["id"])
+
+
+@pytest.mark.parametrize("channel", ["messenger", "instagram", "whatsapp"])
+async def test_a_button_is_pressed(sandbox: Driver, channel: str) -> None:
+    await sandbox.talkative("messages,messaging_postbacks")
+    await on_whatsapp(sandbox)
+    ear = Ear(sandbox)
+    pressed = await write(sandbox, "Yes, please", channel=channel, action="press", payload="ORDER_7")
+    (seen,) = await ear.hears()
+    assert isinstance(seen, MessageSeen)
+    assert (seen.message_external_id, seen.kind) == (pressed["id"], MessageKind.CHOICE)
+    assert (seen.text, seen.payload) == ("Yes, please", "ORDER_7")
 
 
 async def _changed(sandbox: Driver, ear: Ear, channel: str, message_id: str) -> None:
