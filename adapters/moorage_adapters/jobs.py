@@ -7,7 +7,8 @@ outlive its worker: after a crash every row is simply in line.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,10 +31,27 @@ FIRST_BACKOFF: Final = timedelta(milliseconds=500)
 LONGEST_BACKOFF: Final = timedelta(minutes=1)
 
 
+class Shares:
+    """Who of the orgs had enough of a queue's last looks, and stands back while others wait."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._share = max(1, concurrency // 4)
+        self._last: deque[str] = deque(maxlen=4 * concurrency)
+
+    def begun(self, org_id: str) -> None:
+        """A look at something of this org begins."""
+        self._last.append(org_id)
+
+    def standing_back(self) -> frozenset[str]:
+        """These orgs."""
+        return frozenset(org_id for org_id, looks in Counter(self._last).items() if looks >= self._share)
+
+
 @attrs.frozen
 class _Queue:
     handler: JobHandler
     concurrency: int
+    shares: Shares
 
 
 @attrs.define
@@ -102,7 +120,7 @@ class EmbeddedJobs:
         if queue in self._queues:
             msg = f"the queue {queue!r} has a handler already"
             raise ValueError(msg)
-        self._queues[queue] = _Queue(handler, concurrency)
+        self._queues[queue] = _Queue(handler, concurrency, Shares(concurrency))
 
     def every(self, name: str, interval: timedelta, handler: Callable[[], Awaitable[None]]) -> None:
         """Register a schedule: once per interval over all replicas, first at once. Before `run`."""
@@ -190,6 +208,7 @@ class EmbeddedJobs:
                 self._running.pop(one.look.key, None)
             for look in turn.looks:
                 self._running[look.key] = asyncio.create_task(self._look(look))
+                self._queues[look.nudge.queue].shares.begun(look.nudge.org_id)
             for schedule in turn.schedules:
                 schedule.task = asyncio.create_task(self._tick(schedule))
             return turn.next_at
@@ -226,7 +245,8 @@ class EmbeddedJobs:
             taken = {group for busy_queue, group in busy if busy_queue == name}
             free = 0 if self._is_draining or name in paused else queue.concurrency - len(taken)
             if free > 0:
-                rows = first_in_line(connection, name, limit=free + len(taken), now=now)
+                back = queue.shares.standing_back()
+                rows = in_turn(connection, name, limit=free + len(taken), now=now, back=back)
                 looks += [_look(row) for row in rows if row.group_key not in taken][:free]
         waits = [at for at in (next_timer_at(connection), next_retry_at(connection, now)) if at is not None]
         waits += [s.next_at for s in self._schedules.values() if s.next_at is not None]
@@ -273,15 +293,24 @@ def _look(row: Row[tuple[object, ...]]) -> _Look:
 
 
 def first_in_line(
-    connection: Connection, queue: str, *, limit: int, now: datetime
+    connection: Connection, queue: str, *, limit: int, now: datetime, without: Collection[str] = ()
 ) -> Sequence[Row[tuple[object, ...]]]:
-    """The first groups in a queue's line that need not wait for a retry."""
-    return connection.execute(
-        select(JOB)
-        .where(JOB.c.queue == queue, or_(JOB.c.due_at.is_(None), JOB.c.due_at <= now))
-        .order_by(JOB.c.place)
-        .limit(limit)
-    ).all()
+    """The first groups in a queue's line that need not wait for a retry, and are not of these orgs."""
+    due = select(JOB).where(JOB.c.queue == queue, or_(JOB.c.due_at.is_(None), JOB.c.due_at <= now))
+    if without:
+        due = due.where(JOB.c.org_id.not_in(without))
+    return connection.execute(due.order_by(JOB.c.place).limit(limit)).all()
+
+
+def in_turn(
+    connection: Connection, queue: str, *, limit: int, now: datetime, back: Collection[str]
+) -> Sequence[Row[tuple[object, ...]]]:
+    """Who is next: the first in line, those of orgs that stand back after all others."""
+    rows = first_in_line(connection, queue, limit=limit, now=now)
+    if not any(row.org_id in back for row in rows):
+        return rows
+    others = first_in_line(connection, queue, limit=limit, now=now, without=back)
+    return [*others, *(row for row in rows if row.org_id in back)]
 
 
 def next_timer_at(connection: Connection) -> datetime | None:

@@ -6,7 +6,7 @@ tasks of their own: they outlive a lost connection, and are released when the da
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
@@ -21,7 +21,7 @@ from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import QueueManagerId
 from sqlalchemy import Connection
 
-from moorage_adapters.jobs import backoff
+from moorage_adapters.jobs import Shares, backoff
 from moorage_adapters.pgqueuer_line import CHANNEL, PAUSE, PRUNE, RESUME, Driver, End, Line, connect, news
 from moorage_adapters.sqlmodel.pg_nudges import LATER, put_pg_nudges
 from moorage_adapters.sqlmodel.postgres_connections import postgres_dsn
@@ -71,6 +71,9 @@ class _Queue:
     concurrency: int
     interval: timedelta | None = None
     taken: int = 0
+    shares: Shares = attrs.field(
+        default=attrs.Factory(lambda self: Shares(self.concurrency), takes_self=True)
+    )
 
 
 @attrs.define
@@ -185,12 +188,20 @@ class PgQueuerJobs:
         rooms = {name: queue.concurrency - queue.taken for name, queue in self._queues.items()}
         return {name: room for name, room in rooms.items() if room > 0}
 
+    def standing_back(self) -> Mapping[str, Collection[str]]:
+        """The orgs, by queue, that get another look only if nobody else waits."""
+        found = {name: queue.shares.standing_back() for name, queue in self._queues.items()}
+        return {name: orgs for name, orgs in found.items() if orgs}
+
     def take(self, jobs: Sequence[Job]) -> list[Job]:
         """Reserve places for what was claimed; answers what is not under way here already."""
         fresh = [job for job in jobs if job.id not in self._looks]
         for job in fresh:
-            self._looks[job.id] = _look_of(job)
-            self._queues[job.entrypoint].taken += 1
+            look = self._looks[job.id] = _look_of(job)
+            queue = self._queues[job.entrypoint]
+            queue.taken += 1
+            if queue.interval is None:
+                queue.shares.begun(look.nudge.org_id)
         return fresh
 
     # One connection ----------------------------------------------------------------------------

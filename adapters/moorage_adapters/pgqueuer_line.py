@@ -6,7 +6,7 @@ is still this worker's and nobody nudged meanwhile. No statement here waits for 
 a whole worker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -80,7 +80,7 @@ WITH ended AS (
     FOR UPDATE OF job SKIP LOCKED
 ), back AS (
     UPDATE jobs.pgqueuer AS job
-    SET id = nextval(pg_get_serial_sequence('jobs.pgqueuer', 'id')), status = 'queued',
+    SET id = nextval(pg_get_serial_sequence('jobs.pgqueuer', 'id')), priority = 0, status = 'queued',
         queue_manager_id = NULL, updated = now(), attempts = mine.failures,
         execute_after = clock_timestamp() + coalesce(mine.delay, interval '0')
     FROM mine WHERE job.id = mine.id AND mine.stays
@@ -103,6 +103,14 @@ HELD: Final = """
 SELECT id FROM jobs.pgqueuer
 WHERE id = ANY($2::bigint[]) AND status = 'picked' AND queue_manager_id = $1
 """
+# The first that are not of these orgs go to the front: pgqueuer claims by priority, then in order.
+IN_FRONT: Final = """
+UPDATE jobs.pgqueuer SET priority = 1 WHERE priority = 0 AND id IN (
+    SELECT id FROM jobs.pgqueuer
+    WHERE entrypoint = $1 AND status = 'queued' AND execute_after < now()
+        AND headers->>'org' <> ALL($2::text[])
+    ORDER BY priority DESC, id LIMIT $3 FOR UPDATE SKIP LOCKED
+)"""
 BEAT: Final = """
 UPDATE jobs.pgqueuer SET heartbeat = now() WHERE id IN (
     SELECT id FROM jobs.pgqueuer
@@ -211,6 +219,10 @@ class Places(Protocol):
         """How many more looks each queue may begin now; queues without room are left out."""
         ...
 
+    def standing_back(self) -> Mapping[str, Collection[str]]:
+        """The orgs, by queue, that get another look only if nobody else waits."""
+        ...
+
     def take(self, jobs: Sequence[Job]) -> list[Job]:
         """Reserve places for what was claimed; answers what is not under way here already."""
         ...
@@ -248,6 +260,10 @@ class Line(Queries):
         """
         self._bell.attend()
         free = await self._open(list(entrypoints))
+        for queue, orgs in self._places.standing_back().items():
+            name = QueueEntrypoint(queue)
+            if name in free:
+                await self.driver.execute(IN_FRONT, name, list(orgs), free[name])
         jobs: list[Job] = []
         for room in sorted(set(free.values())):
             jobs += await super().dequeue(

@@ -50,7 +50,11 @@ class Jobs(Protocol):
     """The running side."""
 
     def handle(self, queue: str, handler: JobHandler, *, concurrency: int = 4) -> None:
-        """Register what a queue's nudges call, at most `concurrency` groups at once. Before `run`."""
+        """Register what a queue's nudges call, at most `concurrency` groups at once. Before `run`.
+
+        An org that had its share of the last looks is looked at again after others that wait: a long line of
+        one org's is no long wait for another.
+        """
         ...
 
     def every(self, name: str, interval: timedelta, handler: Callable[[], Awaitable[None]]) -> None:

@@ -214,6 +214,26 @@ class JobsContract(Contract):
 
         assert "small" in handler.seen[:3]
 
+    async def test_an_orgs_long_line_does_not_delay_another(self, storage: Storage, jobs: Jobs) -> None:
+        """What becomes free goes to an org that has nothing, also while several have long lines."""
+
+        async def work(_: Nudge) -> None:
+            await asyncio.sleep(0.02)
+
+        handler = Recorder(work)
+        jobs.handle(QUEUE, handler, concurrency=2)
+        for org_id in ("acme", "initech"):
+            await nudge(storage, *(f"{org_id} {n}" for n in range(15)), org_id=org_id)
+        async with at_work(jobs):
+            await until(lambda: len(handler.seen) > 2)
+            await nudge(storage, "small", org_id="globex")
+            before = len(handler.seen)
+            await until(lambda: "small" in handler.seen)
+            assert handler.seen.index("small") <= before + 4
+            await until(lambda: len(handler.seen) == 31)
+
+        assert handler.overlaps == 0
+
     async def test_looking_again_later_waits(self, storage: Storage, jobs: Jobs) -> None:
         """A handler names its own moment."""
         times: list[datetime] = []
