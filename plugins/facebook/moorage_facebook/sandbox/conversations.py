@@ -6,10 +6,10 @@ https://developers.facebook.com/docs/messenger-platform/identity/user-profile
 """
 
 from moorage_facebook.sandbox.entities import Page
-from moorage_facebook.sandbox.errors import invalid
+from moorage_facebook.sandbox.errors import invalid, not_found
 from moorage_facebook.sandbox.faces import author_name
 from moorage_facebook.sandbox.jsontext import Json, graph_time
-from moorage_facebook.sandbox.messaging import INSTAGRAM, MESSENGER
+from moorage_facebook.sandbox.messaging import INSTAGRAM, MESSENGER, need
 from moorage_facebook.sandbox.paging import connection, newest_first
 from moorage_facebook.sandbox.social import Face, InstagramAccount, Message, Thread
 from moorage_facebook.sandbox.state import World
@@ -29,9 +29,10 @@ async def list_page_threads(call: Call, page: Page) -> Json:
     if platform not in {"messenger", "instagram"}:
         raise invalid("Param platform must be one of {INSTAGRAM, MESSENGER}")
     account = call.world.instagram_of(page)
-    if platform == "instagram":
-        return await _listed(call, account.id if account else "")
-    return await _listed(call, page.id)
+    if platform == "messenger":
+        return await _listed(call, page.id)
+    need(call, INSTAGRAM)
+    return await _listed(call, account.id if account else "")
 
 
 async def list_account_threads(call: Call, account: InstagramAccount) -> Json:
@@ -48,23 +49,38 @@ async def _listed(call: Call, channel_id: str) -> Json:
 
 async def read_thread(call: Call, thread: Thread) -> Json:
     """`GET /{conversation}`."""
+    _may_read(call, thread)
     return await render(call, thread, call.fields())
 
 
 async def list_messages(call: Call, thread: Thread) -> Json:
     """`GET /{conversation}/messages`: the newest first."""
+    _may_read(call, thread)
     rows = [row for row in reversed(written(call.world, thread)) if not row.is_removed]
     return await connection(call, rows, _sent)
 
 
 async def read_message(call: Call, message: Message) -> Json:
     """`GET /{message}`."""
+    _may_read(call, message)
     return await render(call, message, call.fields())
 
 
 async def read_person(call: Call, face: Face) -> Json:
     """`GET /{page-scoped id}`: who wrote."""
+    _may_read(call, face)
     return await render(call, face, call.fields())
+
+
+def _may_read(call: Call, node: Thread | Message | Face) -> None:
+    """WhatsApp shows nothing of all this, and Instagram's is a permission of its own.
+
+    Raises:
+        GraphError: 100/33 or 10.
+    """
+    if call.world.page_of(node) is None:
+        raise not_found(call.method, node.id)
+    need(call, INSTAGRAM if node.channel_id in call.world.instagram_accounts else MESSENGER)
 
 
 def _touched(thread: Thread) -> int:
@@ -155,24 +171,17 @@ ROUTES: tuple[AnyRoute, ...] = (
         page_token=True,
         usage="messenger",
     ),
-    Route[Thread](
-        method="GET", node=Thread, handle=read_thread, scopes=MESSENGER, page_token=True, usage="messenger"
-    ),
+    Route[Thread](method="GET", node=Thread, handle=read_thread, page_token=True, usage="messenger"),
     Route[Thread](
         method="GET",
         node=Thread,
         edge="messages",
         handle=list_messages,
-        scopes=MESSENGER,
         page_token=True,
         usage="messenger",
     ),
-    Route[Message](
-        method="GET", node=Message, handle=read_message, scopes=MESSENGER, page_token=True, usage="messenger"
-    ),
-    Route[Face](
-        method="GET", node=Face, handle=read_person, scopes=MESSENGER, page_token=True, usage="messenger"
-    ),
+    Route[Message](method="GET", node=Message, handle=read_message, page_token=True, usage="messenger"),
+    Route[Face](method="GET", node=Face, handle=read_person, page_token=True, usage="messenger"),
 )
 
 SHAPES: tuple[AnyShape, ...] = (

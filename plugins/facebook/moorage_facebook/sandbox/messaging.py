@@ -87,13 +87,13 @@ async def send_from_page(call: Call, page: Page) -> Json:
     account = call.world.instagram_of(page)
     if account is not None and _is_instagram(call.world, told, account):
         return await send_from_account(call, account)
-    _need(call, MESSENGER)
+    need(call, MESSENGER)
     return _send(call, page, told)
 
 
 async def send_from_account(call: Call, account: InstagramAccount) -> Json:
     """`POST /{ig}/messages`; errors as above."""
-    _need(call, INSTAGRAM)
+    need(call, INSTAGRAM)
     return _send(call, account, _read(call, "recipient", _Recipient))
 
 
@@ -233,7 +233,12 @@ def _is_instagram(world: World, told: _Recipient, account: InstagramAccount) -> 
     return face is not None and face.channel_id == account.id
 
 
-def _need(call: Call, scopes: tuple[str, ...]) -> None:
+def need(call: Call, scopes: tuple[str, ...]) -> None:
+    """Check permissions that depend on the channel.
+
+    Raises:
+        GraphError: 10 or 200.
+    """
     missing = tuple(scope for scope in scopes if not call.who.may(scope))
     if missing:
         raise missing_permission(call.method, missing)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID, WHATSAPP_ACCOUNT_ID
-from tests.unit.facebook.sandbox.driver import EVERYTHING, PAGE, Driver
+from tests.unit.facebook.sandbox.driver import EVERYTHING, PAGE, SCOPES, Driver
 from tests.unit.facebook.sandbox.test_comments import error_of, say
 
 HEARD = "messages,message_echoes,message_deliveries,message_reads,message_reactions,message_edits"
@@ -196,6 +196,29 @@ async def test_conversations_are_read_back(sandbox: Driver) -> None:
     assert len(instagram.json()["data"]) == 1
     assert person.json() == {"first_name": "Mei", "last_name": "Chen", "id": asked["personId"]}
     assert message.json()["attachments"]["data"][0]["file_url"] == "https://a.example/1"
+
+
+async def test_conversations_are_shown_to_those_who_may_see_them(sandbox: Driver) -> None:
+    rows = {
+        channel: await write(sandbox, channel=channel) for channel in ("messenger", "instagram", "whatsapp")
+    }
+    token = await sandbox.page_token(
+        token=await sandbox.user_token(EVERYTHING, scopes=[*SCOPES, "pages_messaging"])
+    )
+    other = await sandbox.page_token("104857600012345", token=await sandbox.user_token(EVERYTHING))
+
+    def refusals(channel: str, name: str, who: str) -> Any:
+        return sandbox.graph("GET", rows[channel][name], who)
+
+    for name in ("id", "threadId", "personId"):
+        assert (await refusals("messenger", name, token)).status_code == 200
+        assert error_of(await refusals("messenger", name, other)) == (100, 33)
+        assert error_of(await refusals("whatsapp", name, token)) == (100, 33)
+    sandbox_token = await sandbox.user_token(EVERYTHING, scopes=[*SCOPES, "pages_messaging"])
+    poor = await sandbox.page_token(token=sandbox_token)
+    assert error_of(await refusals("instagram", "threadId", poor)) == (10, None)
+    listed = await sandbox.graph("GET", f"{PAGE}/conversations", poor, platform="instagram")
+    assert error_of(listed) == (10, None)
 
 
 async def whatsapp(sandbox: Driver, token: str, to: str, **more: object) -> Any:
