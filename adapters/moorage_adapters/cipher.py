@@ -81,18 +81,22 @@ class _KeyringFile(msgspec.Struct, forbid_unknown_fields=True):
 class Keyring:
     """The keys that wrap data keys: the primary wraps, all unwrap. Lives in a file, in no database."""
 
-    def __init__(self, *, primary: str, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, *, primary: str, keys: Mapping[str, bytes], path: Path | None = None) -> None:
         if primary not in keys:
             msg = "the keyring's primary key is not among its keys"
             raise KeyringError(msg)
         for key_id, key in keys.items():
             _check_key(key_id, key)
         self.primary = primary
+        self._path = path  # where it came from
         self._keys = dict(keys)
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
 
     def __repr__(self) -> str:
         return f"Keyring(primary={self.primary!r}, {len(self._keys)} keys)"
+
+    def __contains__(self, key_id: object) -> bool:
+        return key_id in self._keys
 
     @classmethod
     def load(cls, path: Path) -> "Keyring":
@@ -119,7 +123,7 @@ class Keyring:
         except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
             msg = f'the keyring {path} is not {{"primary": ID, "keys": {{ID: base64}}}}'
             raise KeyringError(msg) from None
-        return cls(primary=parsed.primary, keys=keys)
+        return cls(primary=parsed.primary, keys=keys, path=path)
 
     @classmethod
     def create(cls, path: Path) -> "Keyring":
@@ -128,9 +132,22 @@ class Keyring:
         Raises:
             KeyringError: Something is there already; it is left alone.
         """
-        ring = cls(primary="k1", keys={"k1": os.urandom(KEY_BYTES)})
+        ring = cls(primary="k1", keys={"k1": os.urandom(KEY_BYTES)}, path=path)
         ring.save(path)
         return ring
+
+    def read_again(self) -> "Keyring":
+        """What the file has by now, and no key less than before; this one if it is gone or another's."""
+        if self._path is None:
+            return self
+        try:
+            found = Keyring.load(self._path)
+        except KeyringError:
+            return self
+        theirs = found._keys  # noqa: SLF001 - of another one of this class
+        if any(theirs.get(key_id, key) != key for key_id, key in self._keys.items()):
+            return self
+        return Keyring(primary=found.primary, keys={**self._keys, **theirs}, path=self._path)
 
     def save(self, path: Path) -> None:
         """Write to a new file, mode 0400, durable when this returns.
@@ -378,7 +395,8 @@ class EnvelopeCipher:
         return tuple(self.mint_one(org_id, key_no) for key_no in (INDEX_KEY_NO, FIRST_KEY_NO))
 
     def mint_one(self, org_id: str, key_no: int) -> WrappedKey:
-        """One fresh key, wrapped."""
+        """One fresh key, wrapped by what is the primary key by now."""
+        self.keyring = self.keyring.read_again()
         return self.keyring.wrap(os.urandom(KEY_BYTES), org_id=org_id, key_no=key_no)
 
     def unwrap(self, org_id: str, wrapped: Iterable[WrappedKey]) -> OrgKeys:
@@ -387,7 +405,7 @@ class EnvelopeCipher:
         Raises:
             SealError: One of them does not unwrap, or there are none.
         """
-        keys = {key.key_no: self.keyring.unwrap(key, org_id=org_id) for key in wrapped}
+        keys = {key.key_no: self._unwrapped(org_id, key) for key in wrapped}
         return OrgKeys(org_id, keys, lambda key_no: self._uses.setdefault((org_id, key_no), Uses()))
 
     def rewrap(self, org_id: str, wrapped: WrappedKey) -> WrappedKey:
@@ -396,9 +414,12 @@ class EnvelopeCipher:
         Raises:
             SealError: It does not unwrap.
         """
-        return self.keyring.wrap(
-            self.keyring.unwrap(wrapped, org_id=org_id), org_id=org_id, key_no=wrapped.key_no
-        )
+        return self.keyring.wrap(self._unwrapped(org_id, wrapped), org_id=org_id, key_no=wrapped.key_no)
+
+    def _unwrapped(self, org_id: str, wrapped: WrappedKey) -> bytes:
+        if wrapped.kek_id not in self.keyring:  # another process has put it there since
+            self.keyring = self.keyring.read_again()
+        return self.keyring.unwrap(wrapped, org_id=org_id)
 
     def cached(self, org_id: str) -> OrgKeys | None:
         """The org's keys, if they were remembered not too long ago."""

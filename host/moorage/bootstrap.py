@@ -1,10 +1,11 @@
 """Puts the host together: the only module that names adapters."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import structlog
 
 from moorage.apps import OrgApps
@@ -16,6 +17,7 @@ from moorage_adapters.cipher import Keyring, KeyringError
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
 from moorage_adapters.jobs import EmbeddedJobs
+from moorage_adapters.keyring_file import add_primary_key
 from moorage_adapters.sqlmodel import migrate as schema
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.governor import SqlGovernors
@@ -23,10 +25,21 @@ from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.clock import Clock
 from moorage_ports.jobs import Jobs
+from moorage_ports.secret_store import SealError
 
 log = structlog.get_logger(__name__)
 
 _IO_ERROR = 74  # EX_IOERR of sysexits.h
+
+
+@attrs.frozen(kw_only=True)
+class RotatedKeys:
+    """What a rotation came to; `is_new`: the primary key was made by it. `old` ones wrap nothing here now."""
+
+    primary: str
+    is_new: bool
+    rewrapped: int
+    old: tuple[str, ...]
 
 
 @asynccontextmanager
@@ -107,6 +120,52 @@ def create_keyring(path: Path) -> None:
         Keyring.create(path)
     except KeyringError as unfit:
         raise CannotStartError(str(unfit)) from unfit
+
+
+def add_key(settings: Settings) -> str:
+    """Give the keyring's file a fresh primary key, and change nothing else; answers its id.
+
+    Raises:
+        CannotStartError: The keyring is unfit or cannot be replaced.
+    """
+    try:
+        return add_primary_key(settings.keyring_file).primary
+    except KeyringError as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+
+
+async def rotate_keys(settings: Settings, progress: Callable[[int, int], None]) -> RotatedKeys:
+    """Give the keyring a fresh primary key and have it wrap every data key, while the host works.
+
+    What an earlier one left unfinished is finished first, with the key that is there for it. `progress` is
+    told how many data keys are done, of how many.
+
+    Raises:
+        CannotStartError: The keyring is unfit or cannot be replaced, or a key is missing in it.
+        UnavailableError: The database is out of reach; what is left is done the next time.
+    """
+    try:
+        keyring = Keyring.load(settings.keyring_file)
+        storage = await SqlStorage.open(settings.database_url, keyring, SystemClock())
+    except (KeyringError, UnsafeDatabaseError) as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+    try:
+        await storage.ping()
+        counts = await storage.keys_by_kek()
+        is_new = set(counts) <= {keyring.primary}
+        if is_new:
+            keyring = storage.cipher.keyring = add_primary_key(settings.keyring_file)
+        total = sum(count for kek_id, count in counts.items() if kek_id != keyring.primary)
+        done = await storage.rewrap_keys(lambda done: progress(done, total))
+    except KeyringError as unfit:
+        raise CannotStartError(str(unfit)) from unfit
+    except SealError as missing:
+        msg = "a data key does not open: the keyring lacks the key that wraps it; put it back, then go on"
+        raise CannotStartError(msg) from missing
+    finally:
+        await storage.aclose()
+    old = tuple(key_id for key_id in keyring.fingerprints() if key_id != keyring.primary)
+    return RotatedKeys(primary=keyring.primary, is_new=is_new, rewrapped=done, old=old)
 
 
 def _give_up() -> None:

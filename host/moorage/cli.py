@@ -16,6 +16,9 @@ app.command(
     "moorage.commands:check_config", name="check-config", help="Check the settings; print fingerprints."
 )
 app.command("moorage.commands:create_keys", name="create-keys", help="Make a keyring with one fresh key.")
+keys = App(name="keys", help="The keyring, whose keys wrap every organisation's data keys.")
+keys.command("moorage.commands:rotate_keys", name="rotate", help="Wrap all data keys with a fresh key.")
+app.command(keys)
 
 
 def main() -> None:

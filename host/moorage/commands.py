@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from moorage.auth import issue_token
@@ -248,6 +249,43 @@ def create_keys(path: Path) -> int:
         f"A new keyring is at {path}. Keep a copy elsewhere: without it nothing that was sealed opens again."
     )
     return 0
+
+
+def rotate_keys(
+    *,
+    add_only: Annotated[
+        bool, Parameter(help="Only put the fresh key into the keyring, to copy that elsewhere.", negative="")
+    ] = False,
+    config: Config = None,
+) -> int:
+    """Make a fresh key that wraps all data keys from now on. The host may run; interrupted, it goes on."""
+    from moorage.bootstrap import add_key  # noqa: PLC0415
+    from moorage.bootstrap import rotate_keys as rotate  # noqa: PLC0415
+
+    settings = _settings(installed_vendors(), config)
+    if settings is None:
+        return _WRONG_SETTINGS
+
+    async def add() -> None:
+        _say(f"{add_key(settings)} is in the keyring. Once every machine has it, rotate.")
+
+    if add_only:
+        return _run(add)
+
+    async def turn_over() -> None:
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("data keys", total=None)
+            rotated = await rotate(
+                settings, lambda done, total: bar.update(task, completed=done, total=max(done, total))
+            )
+        _say(f"{rotated.primary} wraps all data keys now; {rotated.rewrapped} were wrapped anew.")
+        if not rotated.is_new:
+            _say("That finished an earlier rotation. Run this again for a fresh key.")
+        if rotated.old:
+            kept = ", ".join(rotated.old)
+            _say(f"Keep {kept} in the keyring for as long as you keep backups of the database from before.")
+
+    return _run(turn_over)
 
 
 def _settings(found: Vendors, config: Path | None) -> Settings | None:

@@ -265,8 +265,10 @@ class SqlStorage:
 
     # Keys ------------------------------------------------------------------------------------
 
-    async def rewrap_keys(self) -> int:
+    async def rewrap_keys(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Wrap every data key that an old key of the keyring wraps under the primary one; answers how many.
+
+        `progress` is told how many are done, again and again.
 
         Touches no sealed value, may run while the host works, and goes on where it was interrupted.
 
@@ -281,6 +283,7 @@ class SqlStorage:
             if not some:
                 return done
             done += some
+            progress(done)
 
     async def renew_key(self, org_id: str) -> int:
         """Seal what comes from now on under a fresh data key; answers its number.

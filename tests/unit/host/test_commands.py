@@ -13,8 +13,12 @@ from moorage.auth import TokenVerifier
 from moorage.cli import app
 from moorage.settings import load_settings
 from moorage.vendors import installed_vendors
+from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
+from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.operations import Role
+from moorage_ports.secret import Secret
+from moorage_ports.secret_store import SecretRef
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +125,80 @@ def test_the_commands_that_pages_name_exist() -> None:
     named = {word for block in blocks for word in re.findall(r"^moorage ([a-z-]+)", block, re.MULTILINE)}
     assert {"serve", "worker", "migrate"} <= named
     assert named <= set(app)
+
+
+# Keys --------------------------------------------------------------------------------------------
+
+
+async def _seal(config: Path, *orgs: str) -> None:
+    """What a host does when these organisations connect."""
+    settings = load_settings(installed_vendors(), environ={}, config=config)
+    storage = await SqlStorage.open(settings.database_url, Keyring.load(settings.keyring_file), SystemClock())
+    for org in orgs:
+        await storage.secrets(org, "quay").put(
+            SecretRef(owner_type="channel", owner_id="1", field="token"), Secret(org)
+        )
+    await storage.aclose()
+
+
+def test_v3_keys_rotate_says_what_it_did_and_what_to_keep(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring = config.with_name("keyring.json")
+    commands.create_keys(ring)
+    commands.migrate(config=config)
+    asyncio.run(_seal(config, "a", "b"))
+    capsys.readouterr()
+
+    assert commands.rotate_keys(config=config) == 0
+
+    told = capsys.readouterr().out
+    assert "k2 wraps all data keys now; 4 were wrapped anew." in told
+    assert "Keep k1" in told
+    assert Keyring.load(ring).primary == "k2"
+    asyncio.run(_seal(config, "a", "c"))
+
+
+def test_v3_keys_rotate_finishes_what_was_begun_before_it_begins_anew(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted after the key was made, or made with `--add-only` so that every machine has it first."""
+    commands.create_keys(config.with_name("keyring.json"))
+    commands.migrate(config=config)
+    asyncio.run(_seal(config, "a"))
+    assert commands.rotate_keys(add_only=True, config=config) == 0
+    assert "k2 is in the keyring" in capsys.readouterr().out
+
+    assert commands.rotate_keys(config=config) == 0
+    told = capsys.readouterr().out
+    assert "k2 wraps all data keys now; 2 were wrapped anew." in told
+    assert "finished an earlier rotation" in told
+
+    assert commands.rotate_keys(config=config) == 0
+    assert "k3 wraps all data keys now; 2 were wrapped anew." in capsys.readouterr().out
+
+
+def test_v3_a_key_that_is_missing_is_told_and_nothing_is_lost(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring = config.with_name("keyring.json")
+    commands.create_keys(ring)
+    commands.migrate(config=config)
+    asyncio.run(_seal(config, "a"))
+    saved = ring.read_bytes()
+    ring.unlink()
+    Keyring.create(config.with_name("other.json")).with_new_primary("k9").without("k1").save(ring)
+
+    assert commands.rotate_keys(config=config) != 0
+    assert "put it back" in capsys.readouterr().err
+
+    ring.unlink()
+    ring.write_bytes(saved)
+    ring.chmod(0o400)
+    assert commands.rotate_keys(config=config) == 0
+
+
+def test_keys_without_a_keyring_are_a_sentence(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for add_only in (False, True):
+        assert commands.rotate_keys(add_only=add_only, config=config) != 0
+        assert "cannot be read" in capsys.readouterr().err
