@@ -224,22 +224,20 @@ class Expected:
     channels: frozenset[str]  # of its one org
     unreadable: set[bytes] = attrs.field(factory=set)
     nobodys: set[str] = attrs.field(factory=set)
-    keys: set[str] = attrs.field(factory=set)
+    owned: set[str] = attrs.field(factory=set)
 
     def add(self, body: bytes) -> None:
-        """One more delivery."""
+        """One more delivery. What came before, as a body or as a change, is not kept a second time."""
         try:
             changes = GraphWebhooks().split(body)
         except MalformedError:
             self.unreadable.add(body)
             return
         for change in changes:
-            if self.channels.isdisjoint(change.owner_keys):
-                self.nobodys.add(change.business_key)
-            else:
-                self.keys.add(change.business_key)
+            is_nobodys = self.channels.isdisjoint(change.owner_keys)
+            (self.nobodys if is_nobodys else self.owned).add(change.business_key)
 
     @property
     def rows(self) -> dict[str, int]:
         """Per table."""
-        return {"inbox": len(self.keys), "quarantine": len(self.unreadable) + len(self.nobodys)}
+        return {"inbox": len(self.owned), "quarantine": len(self.unreadable) + len(self.nobodys)}
