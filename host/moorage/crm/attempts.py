@@ -30,10 +30,11 @@ async def settle(records: CrmRecords, merge: Merge, events: Sequence[tuple[str, 
         message = _told_of(merge, vendor, event)
         if message is None:
             continue
-        attempt = merge.ledger.messages.get(attempt_record_id(vendor, _reference(event)))
+        reference = _reference(event)
+        attempt = merge.ledger.messages.get(attempt_record_id(vendor, reference)) if reference else None
         if attempt is not None:
             _become(merge, message, attempt)
-        elif message.is_ours and message.is_known and not message.attempt_id:
+        elif not reference and message.is_ours and message.is_known and not message.attempt_id:
             ours[message.id] = message
     if not ours:
         return
