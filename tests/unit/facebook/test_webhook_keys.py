@@ -29,7 +29,8 @@ DATED_BY_ITS_ENTRY: Final = {
     *("whatsapp__account_restricted", "whatsapp__account_reviewed", "whatsapp__account_verified"),
     *("whatsapp__names_only", "whatsapp__number_flagged", "whatsapp__number_in_trouble"),
     *("whatsapp__number_named", "whatsapp__partner_added_without_object", "whatsapp__template_approved"),
-    *("whatsapp__template_quality", "whatsapp__template_rejected"),
+    *("whatsapp__template_quality", "whatsapp__template_rejected", "whatsapp__template_shown_again"),
+    *("whatsapp__account_has_a_blocked_flow", "whatsapp__number_limited"),
 }
 
 

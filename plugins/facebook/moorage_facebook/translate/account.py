@@ -22,9 +22,11 @@ from moorage_ports.events import GrantChanged, Severity
 
 _PROBLEMS: Final = (
     *("DELETED", "VIOLATION", "RESTRICTION", "DISABLE", "BANNED", "REJECTED", "FLAGGED"),
-    *("UNINSTALLED", "REMOVED", "PAUSED", "SUSPEND"),
+    *("UNINSTALLED", "REMOVED", "PAUSED", "SUSPEND", "BLOCKED", "OFFBOARDED"),
 )
-_WARNINGS: Final = frozenset({"YELLOW", "RED", "DOWNGRADE", "DELETION", "APPEAL", "LIMIT", "LIMITED"})
+_WARNINGS: Final = frozenset(
+    {"YELLOW", "RED", "DOWNGRADE", "DELETION", "APPEAL", "LIMIT", "LIMITED", "THROTTLED"}
+)
 # After these nobody of ours may act for the account any more.
 _ENDS: Final = frozenset({"ACCOUNT_DELETED", "PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED"})
 _TAKEN: Final = frozenset({"revoked", "revoke", "remove", "removed", "denied", "declined"})
@@ -42,9 +44,11 @@ def business_notice(happening: Happening) -> Events:
     if not value:
         return None
     verdict = first_text(value, "event", "decision", "new_quality_score", "new_category", "alert_type")
-    words = first_text(value, "reason", "rejection_reason", "alert_description")
+    words = first_text(value, "reason", "rejection_reason", "alert_description", "message")
     told = f"{verdict}: {words}" if words and words != "NONE" else verdict
-    severity = _ALERTS.get(text(value.get("alert_severity"))) or _severity(verdict)
+    severity = _ALERTS.get(text(value.get("alert_severity"))) or _severity(
+        verdict, name_of(value.get("new_status"))
+    )
     account_id = loose_id(record(value.get("waba_info")).get("waba_id")) or happening.channel
     noticed = notice(happening, happening.field or "account_update", severity=severity, told=told)
     noticed = attrs.evolve(noticed, channel_external_id=account_id)
@@ -129,9 +133,10 @@ def _count(value: object) -> str:
     return str(len(items(value))) if items(value) else ""
 
 
-def _severity(verdict: str) -> Severity:
+def _severity(verdict: str, status: str) -> Severity:
     if verdict.startswith("UN") or verdict in {"REINSTATE", "GREEN"}:
         return Severity.INFO
-    if any(word in verdict for word in _PROBLEMS):
+    if any(word in f"{verdict}_{status}" for word in _PROBLEMS):
         return Severity.PROBLEM
-    return Severity.WARNING if not _WARNINGS.isdisjoint(verdict.split("_")) else Severity.INFO
+    words = {*verdict.split("_"), *status.split("_")}
+    return Severity.INFO if _WARNINGS.isdisjoint(words) else Severity.WARNING

@@ -149,7 +149,8 @@ _CHATS: Final = ("messages", "smb_message_echoes")
 _TYPES: Final = tuple(name for name in CONTENTS if name != "system")
 _SEEN: Final = (MessageSeen, ContactMoved, PersonLinked)
 _ABOUT_ACCOUNTS: Final = (
-    *("account_alerts", "account_review_update", "account_settings_update", "account_update"),
+    *("account_alerts", "account_offboarded", "account_reconnected", "account_review_update"),
+    *("account_settings_update", "account_update", "flows"),
     *("business_capability_update", "business_status_update", "partner_solutions"),
     *("payment_configuration_update", "security"),
 )

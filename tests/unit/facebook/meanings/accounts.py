@@ -151,6 +151,22 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
         ),
         GrantChanged(channel_external_id=BUSINESS, is_withdrawn=True, at=at(5)),
     ),
+    "whatsapp__account_has_a_blocked_flow": (
+        evolve(
+            NOTICE,
+            channel_external_id=BUSINESS,
+            kind="flows",
+            severity=Severity.PROBLEM,
+            text="FLOW_STATUS_CHANGE: Flow Order was blocked.",
+            details={
+                "event": "FLOW_STATUS_CHANGE",
+                "message": "Flow Order was blocked.",
+                "flow_id": "6627390910605886",
+                "old_status": "PUBLISHED",
+                "new_status": "BLOCKED",
+            },
+        ),
+    ),
     "whatsapp__account_restricted": (
         evolve(
             NOTICE,
@@ -224,6 +240,16 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
             details={"code": "130429"},
         ),
     ),
+    "whatsapp__number_limited": (
+        evolve(
+            NOTICE,
+            channel_external_id=BUSINESS,
+            kind="phone_number_quality_update",
+            severity=Severity.WARNING,
+            text="DOWNGRADE",
+            details={"display_phone_number": "4930123456", "event": "DOWNGRADE", "current_limit": "TIER_250"},
+        ),
+    ),
     "whatsapp__number_named": (
         evolve(
             NOTICE,
@@ -295,6 +321,19 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
                 "reason": "INVALID_FORMAT",
                 "rejection_info.reason": "Two parameters in a row.",
                 "rejection_info.recommendation": "Put words between.",
+            },
+        ),
+    ),
+    "whatsapp__template_shown_again": (
+        evolve(
+            NOTICE,
+            channel_external_id=BUSINESS,
+            kind="message_template_status_update",
+            text="UNPAUSED",
+            details={
+                "event": "UNPAUSED",
+                "message_template_id": "1234567",
+                "message_template_name": "order_ready",
             },
         ),
     ),
