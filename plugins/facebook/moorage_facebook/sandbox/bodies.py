@@ -202,6 +202,15 @@ class SharesBody(ActBody):
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
 
 
+class MentionsBody(ActBody):
+    """`POST /_sandbox/mentions`: somebody names the Page, or its Instagram account, elsewhere."""
+
+    channel: Literal["page", "instagram"] = "page"
+    page_id: Id | None = None
+    text: Text = "Look at this"
+    in_comment: bool = False
+
+
 class MediaBody(Body):
     """`POST /_sandbox/media`: the Instagram account of a Page shows something new."""
 

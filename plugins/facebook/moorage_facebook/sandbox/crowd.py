@@ -5,12 +5,20 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from moorage_facebook.sandbox import comments, instagram
-from moorage_facebook.sandbox.bodies import ActBody, CommentsBody, MediaBody, ReactionsBody, SharesBody
+from moorage_facebook.sandbox.bodies import (
+    ActBody,
+    CommentsBody,
+    MediaBody,
+    MentionsBody,
+    ReactionsBody,
+    SharesBody,
+)
 from moorage_facebook.sandbox.entities import Page, Post
 from moorage_facebook.sandbox.faces import crowd, face_on, person_named
 from moorage_facebook.sandbox.feed_news import (
     comment_news,
     instagram_comment_news,
+    mention_news,
     reaction_news,
     share_news,
 )
@@ -108,6 +116,22 @@ def share_posts(world: World, sender: WebhookSender, body: SharesBody) -> dict[s
     sent = sender.tell(news, manner_of(body))
     rows: list[Json] = [{"id": share.id, "personId": share.author_id} for share in made]
     return {"shares": rows, "deliveries": [delivery.id for delivery in sent], **_unheard(news, sent)}
+
+
+def mention(world: World, sender: WebhookSender, body: MentionsBody) -> dict[str, Json]:
+    """Somebody names a channel elsewhere: the app is told, and nothing is kept here.
+
+    Raises:
+        UnworkableError: The Page has no Instagram account.
+    """
+    page = page_given(world, body.page_id)
+    channel = page if body.channel == "page" else world.instagram_of(page)
+    if channel is None:
+        raise UnworkableError("this page has no Instagram account")
+    face = next(_faces(world, body, channel, 1))
+    news = [mention_news(world, face, channel, body.text, inside=body.in_comment)]
+    sent = sender.tell(news, manner_of(body))
+    return {"personId": face.id, "deliveries": [delivery.id for delivery in sent], **_unheard(news, sent)}
 
 
 def show_media(world: World, body: MediaBody) -> InstagramMedia:

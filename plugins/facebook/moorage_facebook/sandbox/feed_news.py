@@ -4,11 +4,11 @@ https://developers.facebook.com/docs/graph-api/webhooks/reference/page ·
 https://developers.facebook.com/docs/graph-api/webhooks/reference/instagram
 """
 
-from moorage_facebook.sandbox.entities import Post
+from moorage_facebook.sandbox.entities import Page, Post
 from moorage_facebook.sandbox.faces import author_name
 from moorage_facebook.sandbox.jsontext import Json, graph_time
 from moorage_facebook.sandbox.news import News, change
-from moorage_facebook.sandbox.social import Comment, InstagramComment, Reaction, Share
+from moorage_facebook.sandbox.social import Comment, Face, InstagramAccount, InstagramComment, Reaction, Share
 from moorage_facebook.sandbox.state import World
 
 
@@ -74,6 +74,28 @@ def instagram_comment_news(world: World, comment: InstagramComment) -> News:
     if comment.parent_id:
         value["parent_id"] = comment.parent_id
     return change(comment.page_id, "comments", value, object="instagram", entry_id=comment.account_id)
+
+
+def mention_news(
+    world: World, face: Face, channel: Page | InstagramAccount, text: str, *, inside: bool
+) -> News:
+    """The channel was named in a stranger's post, or (`inside`) in a comment there.
+
+    Instagram tells neither who did it nor what they said: a call would, if they allow it.
+    """
+    post, comment = world.new_id(), world.new_id()
+    if isinstance(channel, InstagramAccount):
+        told = {"media_id": post} | ({"comment_id": comment} if inside else {})
+        return change(channel.page_id, "mentions", told, object="instagram", entry_id=channel.id)
+    value: dict[str, Json] = {
+        "from": {"id": face.id, "name": face.name},
+        "post_id": f"{face.id}_{post}",
+        "message": text,
+        "created_time": world.seconds(),
+        "item": "comment" if inside else "post",
+        "verb": "add",
+    }
+    return change(channel.id, "mention", value | ({"comment_id": f"{post}_{comment}"} if inside else {}))
 
 
 def _who(world: World, author_id: str) -> Json:

@@ -4,7 +4,7 @@ from litestar import Response, post
 
 from moorage_facebook.sandbox import bodies
 from moorage_facebook.sandbox.control_io import Incoming, TheSender, TheWorld, answer, read_body
-from moorage_facebook.sandbox.crowd import act_on_comments, act_on_reactions, share_posts, show_media
+from moorage_facebook.sandbox.crowd import act_on_comments, act_on_reactions, mention, share_posts, show_media
 from moorage_facebook.sandbox.entities import Setting
 from moorage_facebook.sandbox.history import make_history
 from moorage_facebook.sandbox.jsontext import view
@@ -28,6 +28,12 @@ async def reactions(world: TheWorld, sender: TheSender, request: Incoming) -> Re
 async def shares(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
     """People share a post."""
     return answer(share_posts(world, sender, await read_body(request, bodies.SharesBody)))
+
+
+@post("/mentions", status_code=200)
+async def mentions(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
+    """People name a channel elsewhere."""
+    return answer(mention(world, sender, await read_body(request, bodies.MentionsBody)))
 
 
 @post("/media", status_code=200)
@@ -56,4 +62,4 @@ async def latency(world: TheWorld, request: Incoming) -> Response[bytes]:
     return answer({"millis": body.millis})
 
 
-SOCIAL_ROUTES = (comments, reactions, shares, media, messages, bulk, latency)
+SOCIAL_ROUTES = (comments, reactions, shares, mentions, media, messages, bulk, latency)

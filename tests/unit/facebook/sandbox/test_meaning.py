@@ -15,6 +15,7 @@ from moorage_ports.events import (
     DeliveryMark,
     DeliveryState,
     Event,
+    Mentioned,
     MessageDelivery,
     MessageEdited,
     MessageKind,
@@ -107,6 +108,21 @@ async def test_reactions_and_shares(sandbox: Driver) -> None:
     (shared,) = await ear.hears()
     assert isinstance(shared, PostShared)
     assert (shared.post_external_id, shared.person and shared.person.name) == (post, "Mei Chen")
+
+
+@pytest.mark.parametrize("channel", ["page", "instagram"])
+@pytest.mark.parametrize("in_comment", [True, False])
+async def test_a_mention(sandbox: Driver, channel: str, in_comment: bool) -> None:
+    await sandbox.talkative("mention")
+    ear = Ear(sandbox)
+    await sandbox.control(
+        "mentions", channel=channel, text="Go there!", person="Mei Chen", inComment=in_comment
+    )
+    (named,) = await ear.hears()
+    assert isinstance(named, Mentioned)
+    assert named.channel_external_id == (PAGE if channel == "page" else INSTAGRAM_ID)
+    if channel == "page":
+        assert (named.text, named.person and named.person.name) == ("Go there!", "Mei Chen")
 
 
 async def test_an_instagram_comment(sandbox: Driver) -> None:
