@@ -232,6 +232,19 @@ class LedgerKeys:
     unmapped: set[str] = attrs.field(factory=set)
 
 
+@attrs.frozen(kw_only=True)
+class MessageTotals:
+    """What the known messages of a conversation come to. `changed_at`: written, edited or removed last."""
+
+    first_at: datetime
+    changed_at: datetime
+    last_id: str
+    last_at: datetime
+    received_at: datetime | None = None  # the other side's last one
+    received_exactly_at: datetime | None = None  # the last one whose moment is exact
+    unread: int = 0
+
+
 class CrmRecords(Protocol):
     """The org's CRM records, in a unit of work that writes."""
 
@@ -245,6 +258,14 @@ class CrmRecords(Protocol):
 
     async def messages_of(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
         """All messages of these conversations, oldest first. After `load` only."""
+        ...
+
+    async def totals_of(self, read_at: Mapping[str, datetime | None]) -> Mapping[str, MessageTotals]:
+        """What all known messages of these conversations come to, as they are saved.
+
+        Unread is what the other side wrote since the moment given for a conversation, and did not remove. One
+        without a known message is left out. After `load` only.
+        """
         ...
 
     async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:

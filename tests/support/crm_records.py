@@ -1,9 +1,10 @@
 """The CRM's records in a dict: what is not saved is lost, and nobody shares a record with the store."""
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
-from moorage_ports.crm_records import IdentityRecord, Ledger, LedgerKeys, MessageRecord
+from moorage_ports.crm_records import IdentityRecord, Ledger, LedgerKeys, MessageRecord, MessageTotals
 
 KINDS = (
     "identities",
@@ -40,6 +41,27 @@ class DictRecords:
     async def messages_of(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
         found = [one for one in self.kept.messages.values() if one.conversation_id in conversation_ids]
         return tuple(copy.deepcopy(sorted(found, key=lambda one: (one.at, one.id))))
+
+    async def totals_of(self, read_at: Mapping[str, datetime | None]) -> Mapping[str, MessageTotals]:
+        found = {key: self._totals(key, since) for key, since in read_at.items()}
+        return {key: totals for key, totals in found.items() if totals is not None}
+
+    def _totals(self, key: str, since: datetime | None) -> MessageTotals | None:
+        known = [one for one in self.kept.messages.values() if one.conversation_id == key and one.is_known]
+        if not known:
+            return None
+        theirs = [one for one in known if not one.is_ours]
+        last = max(known, key=lambda one: (one.at, one.id))
+        moments = [(one.at, one.edited_at, one.removed_at) for one in known]
+        return MessageTotals(
+            first_at=min(one.at for one in known),
+            changed_at=max(moment for three in moments for moment in three if moment is not None),
+            last_id=last.id,
+            last_at=last.at,
+            received_at=max((one.at for one in theirs), default=None),
+            received_exactly_at=max((one.at for one in theirs if one.is_exact), default=None),
+            unread=sum(one.removed_at is None and (since is None or one.at > since) for one in theirs),
+        )
 
     async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
         found = await self.messages_of(conversation_ids)

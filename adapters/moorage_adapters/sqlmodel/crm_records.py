@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import attrs
+from sqlalchemy import and_, case, func, not_
 
 from moorage_adapters.sqlmodel.crm_codec import Codec, R, short
 from moorage_adapters.sqlmodel.crm_search import indexed, org_key, words_of
@@ -31,6 +32,7 @@ from moorage_ports.crm_records import (
     Ledger,
     LedgerKeys,
     MessageRecord,
+    MessageTotals,
     NoticeRecord,
     PostRecord,
     UnmappedRecord,
@@ -146,6 +148,15 @@ class SqlCrmRecords:
 
         return await self._gate.run(work)
 
+    async def totals_of(self, read_at: Mapping[str, datetime | None]) -> Mapping[str, MessageTotals]:
+        """What all known messages of these conversations come to, as they are saved."""
+
+        def work(org: Tenant) -> dict[str, MessageTotals]:
+            found = {key: _totals(org, key, since) for key, since in read_at.items()}
+            return {key: totals for key, totals in found.items() if totals is not None}
+
+        return await self._gate.run(work)
+
     async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:
         """The attempts in these conversations that are no messages yet, oldest first."""
 
@@ -229,6 +240,39 @@ class SqlCrmRecords:
         _upsert(org, _ENTRIES, entries)
         if gone:
             _delete(org, _ENTRIES, gone)
+
+
+def _totals(org: Tenant, conversation_id: str, read_at: datetime | None) -> MessageTotals | None:
+    of_it = (MESSAGE.c.conversation_id == conversation_id, MESSAGE.c.is_known)
+    newest = (MESSAGE.c.at.desc(), MESSAGE.c.id.desc())
+    last_id = next(iter(org.ids(MESSAGE, *of_it, order_by=newest, limit=1)), None)
+    if last_id is None:
+        return None
+    at, is_theirs = MESSAGE.c.at, not_(MESSAGE.c.is_ours)
+    is_unread = [is_theirs, MESSAGE.c.removed_at.is_(None)] + ([at > read_at] if read_at is not None else [])
+    sums = org.sums(
+        MESSAGE,
+        (
+            func.min(at),
+            func.max(at),
+            func.max(MESSAGE.c.edited_at),
+            func.max(MESSAGE.c.removed_at),
+            func.max(case((is_theirs, at))),
+            func.max(case((and_(is_theirs, MESSAGE.c.is_exact), at))),
+            func.count(case((and_(*is_unread), 1))),
+        ),
+        *of_it,
+    )
+    first_at, last_at, edited_at, removed_at, received_at, received_exactly_at, unread = sums
+    return MessageTotals(
+        first_at=first_at,
+        changed_at=max(moment for moment in (last_at, edited_at, removed_at) if moment is not None),
+        last_id=last_id,
+        last_at=last_at,
+        received_at=received_at,
+        received_exactly_at=received_exactly_at,
+        unread=unread,
+    )
 
 
 def _upsert(org: Tenant, codec: Codec[R], records: Iterable[R]) -> None:

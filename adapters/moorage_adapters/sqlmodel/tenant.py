@@ -60,6 +60,11 @@ class Tenant:
         statement = select(func.count()).select_from(table).where(table.c.org_id == self.org_id, *where)
         return int(self._connection.execute(statement).scalar_one())
 
+    def sums(self, table: Table, columns: Sequence[ColumnElement[Any]], *where: Condition) -> Sequence[Any]:
+        """What the org's rows that fit come to: `columns` are aggregates."""
+        statement = select(*columns).select_from(table).where(table.c.org_id == self.org_id, *where)
+        return tuple(self._connection.execute(statement).one())
+
     def distinct(self, table: Table, column: str, *where: Condition) -> Sequence[Any]:
         """The different values of one column among the org's rows that fit."""
         statement = select(table.c[column]).where(table.c.org_id == self.org_id, *where).distinct()

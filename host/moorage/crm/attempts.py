@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
+
 from moorage.crm.merge import Before, Merge, message_id_of
 from moorage.crm.merge_messages import deliver
-from moorage_ports.crm_records import CrmRecords, LedgerKeys, MessageRecord, attempt_record_id
+from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, MessageRecord, attempt_record_id
 from moorage_ports.events import CommentSeen, CrmEvent, DeliveryState, MessageDelivery, MessageSeen
 
 CLOCK_SKEW: Final = timedelta(minutes=2)  # the vendor's clock may be behind ours
@@ -46,18 +48,21 @@ async def settle(records: CrmRecords, merge: Merge, events: Sequence[tuple[str, 
             _become(merge, same, attempt)
 
 
-async def recount(records: CrmRecords, merge: Merge) -> None:
-    """Count anew what could not be brought forward, from all messages of these conversations."""
-    keys = [key for key in merge.recounts if key in merge.ledger.conversations]
-    messages = {message.id: message for message in await records.messages_of(keys)} if keys else {}
-    messages.update(merge.ledger.messages)
-    for key in keys:
-        own = [
-            message
-            for message in messages.values()
-            if message.conversation_id == key and message.id not in merge.settled
-        ]
-        merge.recount(merge.ledger.conversations[key], own)
+async def write(records: CrmRecords, merge: Merge) -> None:
+    """Save what changed; what has to be counted anew, from the messages as they are saved then."""
+    talks = merge.ledger.conversations
+    anew = {key: talks[key].read_at for key in merge.recounts if key in talks}
+    if anew:
+        await records.save(Ledger(messages=merge.changed.messages))
+    else:
+        await records.save(merge.changed)
+    await records.remove_messages(merge.settled)
+    if not anew:
+        return
+    totals = await records.totals_of(anew)
+    for key in anew:
+        merge.recount(talks[key], totals.get(key))
+    await records.save(attrs.evolve(merge.changed, messages={}))
 
 
 def _told_of(merge: Merge, vendor: str, event: CrmEvent) -> MessageRecord | None:
@@ -165,9 +170,7 @@ async def note(
         merge.ledger.messages[attempt.id] = merge.changed.messages[attempt.id] = attempt
     if state is DeliveryState.UNKNOWN:
         await _look_around(records, merge, attempts)
-    await recount(records, merge)
-    await records.save(merge.changed)
-    await records.remove_messages(merge.settled)
+    await write(records, merge)
 
 
 async def drop(records: CrmRecords, attempt_ids: Sequence[str]) -> None:
@@ -177,9 +180,7 @@ async def drop(records: CrmRecords, attempt_ids: Sequence[str]) -> None:
     merge = await _around(records, attempts)
     for attempt in attempts:
         _forget(merge, attempt)
-    await recount(records, merge)
-    await records.save(merge.changed)
-    await records.remove_messages(merge.settled)
+    await write(records, merge)
 
 
 async def _look_around(records: CrmRecords, merge: Merge, attempts: Sequence[MessageRecord]) -> None:

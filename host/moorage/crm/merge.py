@@ -19,6 +19,7 @@ from moorage_ports.crm_records import (
     IdentityRecord,
     Ledger,
     MessageRecord,
+    MessageTotals,
     PostRecord,
     record_id,
 )
@@ -254,14 +255,17 @@ class Merge:
         conversation.unread_count += is_unread(message, conversation) - was_unread
         _include(conversation, message)
 
-    def recount(self, conversation: ConversationRecord, messages: list[MessageRecord]) -> None:
-        """All that follows from a conversation's messages, from all of them."""
-        known = [message for message in messages if message.is_known]
+    def recount(self, conversation: ConversationRecord, totals: MessageTotals | None) -> None:
+        """All that follows from a conversation's messages, from all of them (`None`: it has none)."""
         conversation.last_message_id, conversation.last_message_at = "", None
         conversation.last_received_at, conversation.unread_count = None, 0
-        for message in known:
-            conversation.unread_count += is_unread(message, conversation)
-            _include(conversation, message)
+        if totals is not None:
+            conversation.created_at, conversation.updated_at = totals.first_at, totals.changed_at
+            conversation.last_message_id, conversation.last_message_at = totals.last_id, totals.last_at
+            conversation.last_received_at = totals.received_at
+            conversation.unread_count = totals.unread
+            if totals.received_exactly_at is not None:
+                _reopen(conversation, totals.received_exactly_at)
         self.changed.conversations[conversation.id] = conversation
 
     # Activity --------------------------------------------------------------------------------
@@ -362,8 +366,14 @@ def _include(conversation: ConversationRecord, message: MessageRecord) -> None:
     if message.is_ours:
         return
     conversation.last_received_at = latest(conversation.last_received_at, message.at)
+    if message.is_exact:
+        _reopen(conversation, message.at)
+
+
+def _reopen(conversation: ConversationRecord, written_at: datetime) -> None:
+    """Somebody who writes after it was closed or snoozed opens it again."""
     closed_at = conversation.status_stamp
-    if conversation.status != "open" and message.is_exact and closed_at and message.at > closed_at:
+    if conversation.status != "open" and closed_at is not None and written_at > closed_at:
         conversation.status, conversation.snoozed_until = "open", None
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 import attrs
 
 from moorage.crm import attempts, merge_activity, merge_messages
-from moorage.crm.attempts import recount
 from moorage.crm.merge import Merge, identity_id_of, thread_id_of
 from moorage.crm.record_keys import keys_of
 from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, record_id
@@ -81,10 +80,7 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     for vendor, event in events:
         _HANDLERS[type(event)](merge, vendor, event)
     await attempts.settle(records, merge, events)
-    if merge.recounts:
-        await recount(records, merge)
-    await records.save(merge.changed)
-    await records.remove_messages(merge.settled)
+    await attempts.write(records, merge)
     if merge.emptied:
         await records.remove_conversations(merge.emptied)
     return Applied(written=Counter({kind: len(getattr(merge.changed, kind)) for kind in _KINDS}))
