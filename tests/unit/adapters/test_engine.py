@@ -26,7 +26,7 @@ from moorage_adapters.sqlmodel.engine import (
     sqlite_path,
 )
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_ports.errors import UnavailableError
+from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
 from tests.unit.adapters.conftest import Opener
@@ -210,6 +210,20 @@ async def test_w4_after_a_broken_promise_nothing_is_acknowledged_any_more(
         async with storage.unit_of_work("a"):
             pass
     await storage.aclose()
+
+
+async def test_w4_a_disk_that_fails_while_committing_leaves_open_what_is_written(storage: SqlStorage) -> None:
+    """Who opens the file next may find the commit whole: so nobody may say that it did not happen."""
+    assert isinstance(storage.database, SqliteDatabase)
+
+    def fail(_: sa.Connection) -> None:
+        raise _error(sqlite3.SQLITE_IOERR_FSYNC)
+
+    sa.event.listen(storage.database._writer._engine, "commit", fail)
+    with pytest.raises(CommitUnknownError):
+        async with storage.unit_of_work("a") as uow:
+            await uow.leads.add(lead(1))
+    assert storage.database.is_broken
 
 
 @pytest.mark.parametrize("in_a_transaction", [False, True])
