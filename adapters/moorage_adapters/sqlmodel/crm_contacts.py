@@ -9,6 +9,7 @@ from moorage_adapters.sqlmodel.crm_codec import short
 from moorage_adapters.sqlmodel.crm_people import (
     NOBODY,
     Page,
+    among,
     final,
     has_contact_name,
     has_name,
@@ -171,7 +172,7 @@ def _activity_where(org: Tenant, wanted: ActivityFilter) -> list[Condition]:
     found = matches(org, wanted.search)
     if found is not None:
         comments = select(SEARCH_ENTRY.c.about_key).where(
-            SEARCH_ENTRY.c.org_id == org.org_id, SEARCH_ENTRY.c.id.in_(select(found.c.id))
+            SEARCH_ENTRY.c.org_id == org.org_id, among(org, SEARCH_ENTRY.c.id, select(found.c.id))
         )
         said = and_(ACTIVITY.c.about_key != "", ACTIVITY.c.about_key.in_(comments))
         named = has_name(org, ACTIVITY.c.identity_id, found)

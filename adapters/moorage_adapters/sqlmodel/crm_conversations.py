@@ -9,7 +9,15 @@ from sqlalchemy import Connection, Text, and_, cast, exists, func, literal, not_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from moorage_adapters.sqlmodel.crm_codec import short
-from moorage_adapters.sqlmodel.crm_people import NOBODY, Page, has_name, identities_of, matches, people_of
+from moorage_adapters.sqlmodel.crm_people import (
+    NOBODY,
+    Page,
+    among,
+    has_name,
+    identities_of,
+    matches,
+    people_of,
+)
 from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, MESSAGES, POSTS, records_by
 from moorage_adapters.sqlmodel.crm_tables import (
     CONVERSATION,
@@ -88,7 +96,7 @@ class SqlConversations:
             asked, found = Page(page, page_size), matches(org, search)
             if found is None:
                 return asked.of((), 0)
-            return _page(org, asked, (MESSAGE.c.id.in_(select(found.c.id)), MESSAGE.c.is_known))
+            return _page(org, asked, (among(org, MESSAGE.c.id, select(found.c.id)), MESSAGE.c.is_known))
 
         return await self._gate.run(work)
 
@@ -147,7 +155,7 @@ def _conditions(org: Tenant, wanted: ConversationFilter, now: datetime) -> list[
     found = matches(org, wanted.search)
     if found is not None:
         talked_of = select(MESSAGE.c.conversation_id).where(
-            MESSAGE.c.org_id == org.org_id, MESSAGE.c.id.in_(select(found.c.id))
+            MESSAGE.c.org_id == org.org_id, among(org, MESSAGE.c.id, select(found.c.id))
         )
         named = has_name(org, CONVERSATION.c.identity_id, found)
         where.append(or_(CONVERSATION.c.id.in_(talked_of), named))

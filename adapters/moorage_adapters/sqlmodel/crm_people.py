@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
-from sqlalchemy import CTE, ColumnElement, Select, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, any_, func, or_, select
 
 from moorage_adapters.sqlmodel.crm_records import CONTACTS, IDENTITIES, contacts_of, records_by
 from moorage_adapters.sqlmodel.crm_search import found
@@ -68,10 +68,21 @@ def matches(org: Tenant, search: str) -> CTE | None:
     return found(org.dialect_name, org.org_id, search).cte("found") if search.strip() else None
 
 
+def among(org: Tenant, column: ColumnElement[str], wanted: Select[Any]) -> ColumnElement[bool]:
+    """Whether `column` has one of the values that `wanted` selects; not for one branch of an `OR`.
+
+    On PostgreSQL they are a list that is made first, and each is looked up: the planner takes a table for
+    empty until it was analysed, and would go through all that was found once for every row.
+    """
+    if org.dialect_name == "postgresql":
+        return column == any_(func.array(wanted.scalar_subquery()))
+    return column.in_(wanted)
+
+
 def has_name(org: Tenant, column: ColumnElement[str], found_ids: CTE) -> ColumnElement[bool]:
     """Whether `column` holds an identity of a contact that the search found, by any of its names."""
     named: Select[Any] = select(IDENTITY.c.contact_id).where(
-        IDENTITY.c.org_id == org.org_id, IDENTITY.c.id.in_(select(found_ids.c.id))
+        IDENTITY.c.org_id == org.org_id, among(org, IDENTITY.c.id, select(found_ids.c.id))
     )
     of_them = or_(IDENTITY.c.contact_id.in_(named), IDENTITY.c.contact_id.in_(select(found_ids.c.id)))
     return column.in_(select(IDENTITY.c.id).where(IDENTITY.c.org_id == org.org_id, of_them))
@@ -80,7 +91,7 @@ def has_name(org: Tenant, column: ColumnElement[str], found_ids: CTE) -> ColumnE
 def has_contact_name(org: Tenant, found_ids: CTE) -> ColumnElement[bool]:
     """Whether a contact is one that the search found, by any of its names."""
     named: Select[Any] = select(IDENTITY.c.contact_id).where(
-        IDENTITY.c.org_id == org.org_id, IDENTITY.c.id.in_(select(found_ids.c.id))
+        IDENTITY.c.org_id == org.org_id, among(org, IDENTITY.c.id, select(found_ids.c.id))
     )
     return or_(CONTACT.c.id.in_(named), CONTACT.c.id.in_(select(found_ids.c.id)))
 
