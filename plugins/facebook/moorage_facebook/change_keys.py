@@ -28,8 +28,8 @@ _NOT_IN_A_KIND = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_KIND: Final = 100
 _MAX_WORD: Final = 40
 
-FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", "hop_context"})
-"""What a messaging event carries besides what happened."""
+# What a messaging event carries besides what happened.
+_FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", "hop_context"})
 
 LISTS: Final = (
     *("messages", "message_echoes", "statuses", "calls", "groups"),
@@ -135,7 +135,7 @@ def _tidy(word: str) -> str:
 
 def _happening(event: Mapping[str, object]) -> str:
     """What a messaging event is about: its one key that is not part of the frame."""
-    return next((name for name in event if name not in FRAME), "")
+    return next((name for name in event if name not in _FRAME), "")
 
 
 def _owner_keys(

@@ -235,6 +235,8 @@ def reviewed(happening: Happening) -> Events:
     verdict = name_of(value.get("recommendation_type")).lower()
     stars = name_of(value.get("rating"))
     words = (verdict, f"{stars}/5" if stars else "", prose(value.get("review_text")))
+    if not story and not any(words):
+        return None
     return (
         Mentioned(
             channel_external_id=happening.channel,

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from moorage_facebook.change_keys import FRAME, happening_in
+from moorage_facebook.change_keys import happening_in
 from moorage_facebook.graph.values import (
     UnreadableError,
     canonical,
@@ -109,9 +109,7 @@ class Happening:
 
     @cached_property
     def item(self) -> str:
-        """What of it: the wall's `item`, the type of a WhatsApp message, what a messaging event is about."""
-        if self.field in {"messaging", "standby"}:
-            return next((name for name in self.change if name not in FRAME), "")
+        """What of it: the wall's `item`, or the type of a WhatsApp message, a status or errors among them."""
         if self.list_name == "statuses":
             return "status"
         if not self.told and "errors" in self.value:
