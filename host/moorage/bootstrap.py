@@ -18,7 +18,6 @@ from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
 from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.keyring_file import add_primary_key
-from moorage_adapters.sqlmodel import migrate as schema
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
@@ -101,11 +100,11 @@ async def migrate(settings: Settings) -> str:
         CannotStartError: The URL names no database.
         UnavailableError: It cannot be opened or written.
     """
+    from moorage_adapters.sqlmodel.migrate import upgrade  # noqa: PLC0415 - a tenth of every start
+
     try:
         owner = settings.database_owner_url
-        return await schema.upgrade(
-            owner or settings.database_url, app_url=settings.database_url if owner else ""
-        )
+        return await upgrade(owner or settings.database_url, app_url=settings.database_url if owner else "")
     except UnsafeDatabaseError as unfit:
         raise CannotStartError(str(unfit)) from unfit
 

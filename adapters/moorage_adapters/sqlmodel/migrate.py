@@ -14,29 +14,18 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from moorage_adapters.sqlmodel.engine import mapping_errors, sqlite_engine, sqlite_path
 from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres, login_of, migrating_engine
 from moorage_adapters.sqlmodel.postgres_errors import calling_postgres
+from moorage_adapters.sqlmodel.revision import MIGRATIONS, current_revision, head
 from moorage_adapters.sqlmodel.row_security import for_system, secure
 
 T = TypeVar("T")
 
 _ONE_AT_A_TIME: Final = "pg_advisory_xact_lock(hashtextextended('moorage.migrate', 0))"
-
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
-
-
-def head() -> str:
-    """The newest version that this program knows."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    if newest is None:
-        msg = "no migrations are installed"
-        raise RuntimeError(msg)
-    return newest
 
 
 async def upgrade(url: str, *, app_url: str = "") -> str:
@@ -75,11 +64,6 @@ def upgrade_on(connection: Connection, app_login: str = "") -> None:
     command.upgrade(_config(connection), "head")
     if connection.dialect.name == "postgresql":
         secure(connection, app_login)
-
-
-def current_revision(connection: Connection) -> str | None:
-    """The version that this connection's database is at."""
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def differences(connection: Connection) -> list[str]:

@@ -8,7 +8,6 @@ from functools import cached_property
 from moorage_adapters.cipher import HOST, EnvelopeCipher, Keyring
 from moorage_adapters.sqlmodel import inbox as inbox_rows
 from moorage_adapters.sqlmodel import keys as key_rows
-from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.accounts import SqlAccounts
 from moorage_adapters.sqlmodel.checkpoints import SqlLeadCheckpoints, listening_channels
 from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
@@ -27,6 +26,7 @@ from moorage_adapters.sqlmodel.own_apps import SqlCallCounts, SqlOwnApps, own_ap
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres
 from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
+from moorage_adapters.sqlmodel.revision import current_revision, head
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
 from moorage_adapters.sqlmodel.sync_states import SqlSyncStates
 from moorage_adapters.sqlmodel.tenant import OrgGate
@@ -190,7 +190,7 @@ class SqlStorage:
             database = await PostgresDatabase.open(url)
         else:
             database = await SqliteDatabase.open(sqlite_path(url), on_fatal)
-        return cls(database, keyring, clock, head=migrate.head())
+        return cls(database, keyring, clock, head=head())
 
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, reads_only: bool = False) -> AsyncIterator[SqlUnitOfWork]:
@@ -254,7 +254,7 @@ class SqlStorage:
     async def ping(self) -> None:
         """Raises UnavailableError unless the database answers, is sound, and its schema is current."""
         self.database.refuse_if_broken()
-        current = await self.database.read_at_once(migrate.current_revision)
+        current = await self.database.read_at_once(current_revision)
         if current != self._head:
             raise unavailable("not of this version: run `moorage migrate`")
 

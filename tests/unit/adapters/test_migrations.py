@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 import moorage_adapters.sqlmodel
 from moorage_adapters.cipher import Keyring
@@ -16,6 +17,7 @@ from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.engine import sqlite_engine
 from moorage_adapters.sqlmodel.metadata import metadata
+from moorage_adapters.sqlmodel.revision import head
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.errors import UnavailableError
 from tests.unit.adapters.things import connect, lead
@@ -25,8 +27,8 @@ async def test_the_newest_version_has_the_declared_tables_and_nothing_else(tmp_p
     url = f"sqlite:///{tmp_path / 'm.db'}"
     assert await migrate.current(url) is None
     assert await migrate.check(url) != [], "an empty database differs"
-    assert await migrate.upgrade(url) == migrate.head()
-    assert await migrate.current(url) == migrate.head()
+    assert await migrate.upgrade(url) == head()
+    assert await migrate.current(url) == head()
     assert await migrate.check(url) == []
 
 
@@ -106,3 +108,8 @@ def test_the_metadata_is_whole_whoever_imports_it_and_whatever_else_they_do_not(
     alone = "from moorage_adapters.sqlmodel.metadata import metadata; print(*metadata.tables)"
     said = subprocess.run([sys.executable, "-c", alone], check=True, capture_output=True, text=True).stdout
     assert set(said.split()) == set(metadata.tables)
+
+
+def test_the_newest_version_is_the_one_that_the_migrations_end_with() -> None:
+    """It is told by the files' numbers, without the tool that migrates."""
+    assert head() == ScriptDirectory.from_config(migrate._config()).get_current_head()
