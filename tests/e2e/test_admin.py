@@ -127,7 +127,7 @@ async def connect(visit: Visit) -> None:
 
 
 async def pick(visit: Visit, name: str) -> None:
-    await visit.page.get_by_role("checkbox", name=name).check()
+    await visit.page.get_by_role("checkbox", name=name).first.check()  # its number bears the name, too
     await visit.page.get_by_role("button", name="Save the choice").click()
     await expect(visit.page.get_by_text("1 channel managed; their news arrives here.")).to_be_visible()
 
@@ -189,6 +189,9 @@ async def test_the_whole_journey(tmp_path: Path) -> None:
         await visit.shot("inbox-live")
         await page.get_by_role("link", name="Is it still there").click()
         await expect(page.get_by_role("heading", name="Ines Müller")).to_be_visible()
+        await visit.go("/inbox")  # having looked is having read
+        await expect(page.get_by_text("1 conversation", exact=True)).to_be_visible()
+        await page.get_by_role("link", name="Is it still there").click()
         await page.get_by_label("Your reply").fill("Two left. Shall we keep one?")
         await page.get_by_role("button", name="Reply").click()
         await expect(page.get_by_role("listitem").get_by_text("Two left.")).to_be_visible()

@@ -79,7 +79,7 @@ function sayAtOnce() {
   for (const form of document.querySelectorAll("form[data-at-once]")) {
     const said = new URLSearchParams(new FormData(form));
     form.remove();
-    fetch(form.action, { method: "POST", body: said, redirect: "manual" }).catch(() => {});
+    fetch(form.action, { method: "POST", body: said, redirect: "manual", keepalive: true }).catch(() => {});
   }
 }
 
