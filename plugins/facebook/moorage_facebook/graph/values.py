@@ -22,7 +22,7 @@ _ESCAPE = re.compile(
     rb"|\\.",
     re.DOTALL,
 )
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.:-]{1,255}")  # not `..`: ids stand in paths
 _MAX_SECONDS = 253_402_300_799  # the last second that a datetime can hold
 
 NOTHING: Mapping[str, object] = {}

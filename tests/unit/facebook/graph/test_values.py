@@ -97,3 +97,10 @@ def test_readers_are_total(value: object) -> None:
 def test_numbers_too_long_to_print_are_no_text() -> None:
     """Python refuses to print more than 4300 digits; a stranger must not find out."""
     assert text(10**5000) == node_id(10**5000) == ""
+
+
+@pytest.mark.parametrize("dots", [".", "..", "...."])
+def test_dots_alone_are_no_id(dots: str) -> None:
+    """An id becomes a segment of a path, where they would lead elsewhere."""
+    assert node_id(dots) == ""
+    assert node_id(f"t{dots}1") == f"t{dots}1"
