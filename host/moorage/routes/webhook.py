@@ -80,8 +80,11 @@ class WebhookRoute:
                 missing; nothing is stored.
             UnavailableError: It could not be stored; or too much is in memory already.
         """
-        with self.budget.share() as share:
+        share = BodyShare(self.budget)
+        try:
             await self._deliver(vendor, scope, receive, send, share)
+        finally:
+            share.give_back()
 
     async def _deliver(
         self, vendor: Vendor, scope: HTTPScope, receive: Receive, send: Send, share: BodyShare
