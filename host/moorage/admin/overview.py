@@ -117,7 +117,8 @@ def _inbox_todos(inbox: InboxNow) -> list[Todo]:
     newest = inbox.newest_unread
     if newest is None:
         return []
-    said = _brief(" ".join(newest.last_message.text.split())) if newest.last_message else ""
+    last = newest.last_message
+    said = _brief(" ".join(last.text.split())) if last and not last.is_ours else ""  # not what we said
     who, are = newest.contact_name or NAMELESS, "is" if inbox.unread == 1 else "are"
     return [
         Todo(

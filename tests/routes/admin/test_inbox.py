@@ -384,3 +384,11 @@ async def test_what_was_given_up_is_tried_again_by_a_button(town: Harbour, admin
     await town.work()
     assert "could not be worked on" not in (await admin.page("/admin")).text
     assert (await read(town, CONVERSATIONS))["total"] == 2
+
+
+async def test_our_own_words_are_not_put_into_somebody_elses_mouth(town: Harbour, admin: Browser) -> None:
+    """Two letters are unread, and the last word is ours: that one is not quoted as theirs."""
+    await tell(town, letter(70, 60, person=person(2, "Bo Quay"), is_ours=True, text="We answered elsewhere"))
+    page = await admin.page("/admin")
+    assert "The newest is from Bo Quay." in page.text
+    assert "You: We answered elsewhere" in page.text
