@@ -18,6 +18,7 @@ from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
 from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
+from moorage_ports.capabilities import Capability
 from moorage_ports.checkpoints import LeadCheckpoint
 from moorage_ports.errors import (
     InvalidRequestError,
@@ -151,6 +152,8 @@ class Reconciler:
     async def _read_forms(self, subject: _Subject, started_at: datetime) -> bool:
         """Read what is new in every form; false when this look's pages are used up before."""
         if subject.vendor.lead_source is None or subject.vendor.webhooks is None:
+            return True
+        if not subject.vendor.suits(subject.channel.type, Capability.RECEIVE_LEADS):
             return True
         source = subject.vendor.lead_source(subject.context)
         async with self.services.storage.unit_of_work(subject.org_id, reads_only=True) as uow:

@@ -109,6 +109,8 @@ class Syncer:
             channel = await uow.integrations.channel(vendor.slug, external_id)
             if channel is None or not (channel.selected and channel.selectable):
                 return None
+            if not vendor.suits(channel.type, Capability.SYNC_ACTIVITY):
+                return None
             if not may_sync(vendor, await uow.integrations.of_vendor(vendor.slug)):
                 return None
             state = await uow.sync_states.get(vendor.slug, external_id)

@@ -47,15 +47,23 @@ class Refused:
 
 @attrs.frozen(kw_only=True)
 class ChannelGrant:
-    """A channel that a grant covers, with the token that was proven against it (`None`: none was given)."""
+    """A channel that a grant covers, with the token that was proven against it (`None`: none was given).
+
+    `parent_external_id` is the vendor's id of what it hangs on, if its vault has to know.
+    """
 
     offer: ChannelOffer
     token: Secret | None = None
+    parent_external_id: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class RedeemedGrant:
-    """What a code was worth. `subject` and `profile` are the person's own: they go nowhere but the vault."""
+    """What a code was worth. `subject` and `profile` are the person's own: they go nowhere but the vault.
+
+    `unread_types` are types of channels that the vendor could not list just now: what an org has of them
+    stays as it is.
+    """
 
     subject: Secret  # the vendor's id of the person, as this app sees it
     profile: Mapping[str, str] = attrs.field(repr=False)
@@ -65,6 +73,7 @@ class RedeemedGrant:
     expires_at: datetime | None = attrs.field(default=None, validator=is_aware)  # None: does not expire
     data_access_expires_at: datetime | None = attrs.field(default=None, validator=is_aware)
     channels: tuple[ChannelGrant, ...] = ()
+    unread_types: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -101,6 +101,8 @@ class Vendor:
     own_app: type[AppCredentials] | None = None  # what an org fills in to bring an app; None: it can't
     operations: tuple[Binding, ...] = ()
     capabilities: Mapping[Capability, Support] = attrs.field(factory=dict)
+    # What channels of a type are good for; of a type that is not named: for all that the vendor is.
+    channel_capabilities: Mapping[str, frozenset[Capability]] = attrs.field(factory=dict)
     authorizer: Callable[[VendorContext], Authorizer] | None = None
     token_vault: Callable[[VendorContext], TokenVault] | None = None
     directory: Callable[[VendorContext], Directory] | None = None
@@ -118,6 +120,10 @@ class Vendor:
     def support(self, capability: Capability) -> Support:
         """How far this vendor goes with `capability`; silence is `UNKNOWN`."""
         return self.capabilities.get(capability, Support.UNKNOWN)
+
+    def suits(self, channel_type: str, capability: Capability) -> bool:
+        """Whether a channel of this type may be asked for `capability` at all."""
+        return capability in self.channel_capabilities.get(channel_type, {capability})
 
 
 class VendorHooks:

@@ -19,6 +19,14 @@ class Subscriptions(Protocol):
         """Stop this channel's news for this app; already stopped is no error."""
         ...
 
+    async def heard_with(self, channel_external_id: str) -> tuple[str, ...]:
+        """Other channels whose news comes by the same subscription: `unsubscribe` would silence them, too.
+
+        Raises:
+            ReauthorizationError: The channel's token is gone.
+        """
+        ...
+
     async def is_subscribed(self, channel_external_id: str) -> bool:
         """Whether the vendor says today that all the news is sent which `subscribe` would ask for.
 

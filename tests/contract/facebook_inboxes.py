@@ -8,13 +8,7 @@ import pytest
 
 from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID
 from moorage_facebook.settings import GraphSettings
-from moorage_facebook.token_vault import GraphTokenVault
-from moorage_ports.authorizer import ChannelGrant
-from moorage_ports.directory import ChannelOffer
 from moorage_ports.events import Person
-from moorage_ports.plugin import Vendor, VendorContext
-from moorage_ports.secret import Secret
-from moorage_ports.testing.connected import Connected, connect
 from moorage_ports.testing.lent import FakeClock
 from tests.contract.facebook_weather import PAGE, SANDBOX, FacebookWeather, OnFacebook, first
 from tests.fakes.asgi_http import AsgiHttp
@@ -101,13 +95,6 @@ class OnInstagram(OnMessenger):
         await world.show_media()
         return world
 
-    @pytest.fixture
-    async def connected(self, vendor: Vendor, world: InboxWeather, context: VendorContext) -> Connected:
-        made = await connect(vendor, world, context)
-        token = await GraphTokenVault(context.secrets).channel_token(PAGE)
-        await _keep(made, context, INSTAGRAM_ID, "instagram", token)
-        return made
-
 
 class OnWhatsApp(OnMessenger):
     """A business's phone number, acted as with the token of whoever connected."""
@@ -116,16 +103,3 @@ class OnWhatsApp(OnMessenger):
     async def world(self, http: AsgiHttp, clock: FakeClock, settings: GraphSettings) -> InboxWeather:
         where = {"channel_external_id": PHONE_NUMBER_ID, "inbox": "whatsapp", "realm": "whatsapp"}
         return await self._weather(http, clock, settings, **where)
-
-    @pytest.fixture
-    async def connected(self, vendor: Vendor, world: InboxWeather, context: VendorContext) -> Connected:
-        made = await connect(vendor, world, context)
-        await _keep(made, context, PHONE_NUMBER_ID, "whatsapp", made.grant.token)
-        return made
-
-
-async def _keep(made: Connected, context: VendorContext, channel_id: str, kind: str, token: Secret) -> None:
-    """Have the vault keep a token for a channel that the directory does not offer yet."""
-    channel = ChannelGrant(offer=ChannelOffer(external_id=channel_id, type=kind, name=""), token=token)
-    grant = attrs.evolve(made.grant, channels=(channel,))
-    await GraphTokenVault(context.secrets).keep(made.grant_id, grant)

@@ -64,6 +64,10 @@ UNCLASSED: Mapping[tuple[str, str], frozenset[str]] = {
             "url",
         }
     ),
+    # https://developers.facebook.com/docs/graph-api/reference/whats-app-business-account/phone_numbers
+    ("WhatsAppBusinessAccount", "GET phone_numbers"): frozenset(
+        {"code_verification_status", "display_phone_number", "quality_rating", "verified_name"}
+    ),
 }
 
 

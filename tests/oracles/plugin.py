@@ -25,8 +25,6 @@ from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
 from tests.oracles.sandbox import REDIRECT_URI, ServedSandbox
 
 GRANT = "grant-1"
-MORE = ("instagram_basic", "instagram_manage_comments", "instagram_manage_messages")
-WHATSAPP = ("whatsapp_business_messaging",)
 CAPABILITIES = (
     Capability.PUBLISH_POSTS,
     Capability.RECEIVE_LEADS,
@@ -80,7 +78,7 @@ def ports(sandbox: ServedSandbox, http: HttpClient) -> ConnectedPlugin:
 
 async def connect(plugin: ConnectedPlugin, sandbox: ServedSandbox, *, without: Sequence[str] = ()) -> None:
     """A person says yes to everything but `without`; the grant is kept."""
-    plan = plan_scopes(("email", *MORE, *WHATSAPP), CAPABILITIES)
+    plan = plan_scopes(("email",), CAPABILITIES)
     scopes = tuple(scope for scope in plan.scopes if scope not in without)
     asked = AuthorizationRequest(state="state", redirect_uri=REDIRECT_URI, scopes=scopes)
     back = sandbox.consent(plugin.authorizer.authorization_url(asked))

@@ -9,17 +9,16 @@ import pytest
 from facebook_business.adobjects.page import Page as SdkPage
 
 from moorage_facebook.plugin import moorage_vendor
+from moorage_facebook.reach import reach
 from moorage_facebook.sandbox.scopes import PAGE_FIELDS
 from moorage_facebook.sandbox.seed import BUSINESS_ID, INSTAGRAM_ID, PHONE_NUMBER_ID
 from moorage_facebook.sandbox.tables import ROUTES, SHAPES
 from moorage_facebook.subscriptions import FIELDS
-from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
+from moorage_facebook.token_facts import inspect_token
 from moorage_ports.direct_messages import OutgoingMessage, PrivateReply
-from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import MissingScopeError, VendorNotFoundError
 from moorage_ports.events import Attachment, AttachmentType, Person
 from moorage_ports.publisher import PublishPost
-from moorage_ports.secret import Secret
 from tests.oracles.asked import GAPS, NUMBER, Asked, RecordingHttp, asked, unbatched
 from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
 from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, ports
@@ -38,6 +37,7 @@ LISTS: Mapping[str, str] = {
     "instagramAccounts": "IGUser",
     "instagramMedia": "IGMedia",
     "instagramComments": "IGComment",
+    "whatsappAccounts": "WhatsAppBusinessAccount",
     "phoneNumbers": NUMBER,
 }
 """What the sandbox's lists hold, in the words of the specification."""
@@ -59,13 +59,26 @@ async def connecting(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     assert (await plugin.authorizer.inspect(GRANT)).is_valid
     offers = await plugin.directory.channels()
     owned = await plugin.directory.channels(BUSINESS_ID)
-    assert PAGE in {offer.external_id for offer in offers} & {offer.external_id for offer in owned}
+    everywhere = {offer.external_id for offer in offers} & {offer.external_id for offer in owned}
+    assert {PAGE, INSTAGRAM_ID, PHONE_NUMBER_ID} <= everywhere
+
+
+async def finding_all_businesses(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """Whoever let the app see all WhatsApp accounts there are named none."""
+    token = await plugin.token_vault.grant_token(GRANT)
+    facts = attrs.evolve(await inspect_token(plugin.directory.client, token), targets={})
+    reached = (await reach(plugin.directory.client, token, facts)).channels
+    assert PHONE_NUMBER_ID in {each.offer.external_id for each in reached}
 
 
 async def listening(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
-    await plugin.subscriptions.subscribe(PAGE)
-    assert await plugin.subscriptions.is_subscribed(PAGE)
-    await plugin.subscriptions.unsubscribe(PAGE)
+    for channel_id in (INSTAGRAM_ID, PAGE, PHONE_NUMBER_ID):
+        await plugin.subscriptions.subscribe(channel_id)
+        assert await plugin.subscriptions.is_subscribed(channel_id)
+    assert await plugin.subscriptions.heard_with(PAGE) == (INSTAGRAM_ID,)
+    assert await plugin.subscriptions.heard_with(PHONE_NUMBER_ID) == ()
+    for channel_id in (PAGE, PHONE_NUMBER_ID):
+        await plugin.subscriptions.unsubscribe(channel_id)
 
 
 async def publishing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
@@ -120,7 +133,6 @@ async def syncing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
 
 async def syncing_instagram(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     """The account hangs on its Page: the Page's token opens it."""
-    await _keep(plugin, INSTAGRAM_ID, "instagram", await plugin.token_vault.channel_token(PAGE))
     media = str(sandbox.control("media", caption="New in")["id"])
     comment = said(sandbox, mediaId=media, text="Lovely")
     sandbox.control("comments", commentId=comment, text="number {n}", count=60)
@@ -131,7 +143,6 @@ async def syncing_instagram(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> 
 
 async def writing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     """On each channel an answer, in time and late; and a private one to a comment."""
-    await _keep(plugin, PHONE_NUMBER_ID, "whatsapp", await plugin.token_vault.grant_token(GRANT))
     now = plugin.publisher.client.clock.now()
     for surface, channel_id, realm in (
         ("messenger", PAGE, PAGE),
@@ -159,19 +170,6 @@ async def writing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     await plugin.direct_messages.reply_privately(
         PrivateReply(channel_external_id=PAGE, comment_external_id=comment, text="20 euros")
     )
-
-
-async def _keep(plugin: ConnectedPlugin, channel_id: str, kind: str, token: Secret) -> None:
-    """A token for a channel that the directory does not offer yet."""
-    offer = ChannelOffer(external_id=channel_id, type=kind, name="")
-    grant = RedeemedGrant(
-        subject=Secret("1"),
-        profile={},
-        token=await plugin.token_vault.grant_token(GRANT),
-        granted_scopes=(),
-        channels=(ChannelGrant(offer=offer, token=token),),
-    )
-    await plugin.token_vault.keep(kind, grant)
 
 
 def said(sandbox: ServedSandbox, **comment: object) -> str:
@@ -212,6 +210,7 @@ async def lacking_scopes(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> Non
 
 STORY = (
     connecting,
+    finding_all_businesses,
     listening,
     publishing,
     publishing_unseen,
@@ -275,7 +274,9 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
     assert inside == {
         ("Application", "GET /"),
         ("Business", "GET client_pages"),
+        ("Business", "GET client_whatsapp_business_accounts"),
         ("Business", "GET owned_pages"),
+        ("Business", "GET owned_whatsapp_business_accounts"),
         ("Comment", "POST /"),
         ("Comment", "POST comments"),
         ("IGComment", "GET replies"),
@@ -305,7 +306,12 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("User", "DELETE permissions"),
         ("User", "GET /"),
         ("User", "GET accounts"),
+        ("User", "GET businesses"),
         ("User", "GET permissions"),
+        ("WhatsAppBusinessAccount", "DELETE subscribed_apps"),
+        ("WhatsAppBusinessAccount", "GET phone_numbers"),
+        ("WhatsAppBusinessAccount", "GET subscribed_apps"),
+        ("WhatsAppBusinessAccount", "POST subscribed_apps"),
     }
 
 

@@ -395,6 +395,9 @@ class _Deaf:
 
     async def unsubscribe(self, channel_external_id: str) -> None: ...
 
+    async def heard_with(self, channel_external_id: str) -> tuple[str, ...]:
+        return ()
+
     async def is_subscribed(self, channel_external_id: str) -> bool:
         return False
 

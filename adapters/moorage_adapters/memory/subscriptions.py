@@ -24,6 +24,10 @@ class MemorySubscriptions:
         with writing():
             self.world.send_news(token, channel_external_id, wanted=False)
 
+    async def heard_with(self, channel_external_id: str) -> tuple[str, ...]:
+        """None: each channel has a subscription of its own."""
+        return ()
+
     async def is_subscribed(self, channel_external_id: str) -> bool:
         token = await self.vault.channel_token(channel_external_id)
         with reading():

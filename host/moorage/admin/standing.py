@@ -8,7 +8,7 @@ import attrs
 from moorage.admin import words
 from moorage.admin.words import Badge
 from moorage.vendors import Vendors, binding_of
-from moorage_ports.capabilities import Support
+from moorage_ports.capabilities import Capability, Support
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
 from moorage_ports.operations import BEGIN_CONNECT, PUBLISH
 from moorage_ports.plugin import Vendor
@@ -97,7 +97,11 @@ class VendorStanding:
         """The channels that a post can go to now."""
         if not self.is_live or binding_of(self.vendor, PUBLISH) is None:
             return ()
-        return tuple(channel for channel in self.selected if channel.selectable)
+        return tuple(
+            channel
+            for channel in self.selected
+            if channel.selectable and self.vendor.suits(channel.type, Capability.PUBLISH_POSTS)
+        )
 
     @property
     def capabilities(self) -> tuple[Can, ...]:

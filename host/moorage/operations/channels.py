@@ -204,6 +204,7 @@ async def stop_news(
 ) -> None:
     """Unsubscribe those of an org's channels that no org with this app has selected any more.
 
+    One whose subscription brings the news of another that is selected stays subscribed, too.
     Whatever stands in the way is no error: news of a channel that nobody owns is kept aside on arrival.
     """
     if vendor.subscriptions is None or not removed:
@@ -226,17 +227,21 @@ async def stop_news(
 async def _stop(
     services: Services, subscriptions: Subscriptions, org_id: str, app_id: str, row: Channel
 ) -> None:
-    if await _is_held(services, app_id, row):
-        return
     try:
+        if await _held(services, app_id, row.vendor, (row.external_id,)):
+            return
+        ids = (row.external_id, *await subscriptions.heard_with(row.external_id))
+        if await _held(services, app_id, row.vendor, ids):
+            return
         await subscriptions.unsubscribe(row.external_id)
-        if await _is_held(services, app_id, row):
+        for external_id in await _held(services, app_id, row.vendor, ids):
             # Somebody selected it while we switched it off: their news must not stop.
-            await subscriptions.subscribe(row.external_id)
+            await subscriptions.subscribe(external_id)
     except MoorageError as failure:
         log.warning("not_unsubscribed", vendor=row.vendor, org=org_id, code=failure.code)
 
 
-async def _is_held(services: Services, app_id: str, row: Channel) -> bool:
-    holders = await services.storage.channel_holders(row.vendor, app_id, (row.external_id,))
-    return bool(holders.get(row.external_id))
+async def _held(services: Services, app_id: str, vendor: str, ids: Sequence[str]) -> list[str]:
+    """Those of these channels that some org has selected."""
+    holders = await services.storage.channel_holders(vendor, app_id, ids)
+    return [external_id for external_id in ids if holders.get(external_id)]

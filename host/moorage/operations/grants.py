@@ -4,7 +4,7 @@ The network comes before (the code is exchanged) and after (channels are subscri
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import attrs
@@ -96,10 +96,11 @@ async def _leave_app(services: Services, vendor: Vendor, context: VendorContext)
     for row in rows:
         if not row.subscribed:
             continue
-        holders = await services.storage.channel_holders(vendor.slug, shared.app_id, (row.external_id,))
-        if holders.get(row.external_id, frozenset()) - {context.org_id}:
-            continue
         try:
+            ids = (row.external_id, *await subscriptions.heard_with(row.external_id))
+            holders = await services.storage.channel_holders(vendor.slug, shared.app_id, ids)
+            if any(held - {context.org_id} for held in holders.values()):
+                continue
             await subscriptions.unsubscribe(row.external_id)
         except MoorageError as failure:
             log.warning("not_unsubscribed", vendor=vendor.slug, org=context.org_id, code=failure.code)
@@ -138,7 +139,15 @@ async def _keep(
         await _forget_grants(uow, vault, others)
         rows, others = tuple(attrs.evolve(row, grant_id=grant.id, subscribed=False) for row in rows), ()
     integration = _integration(integration_id, before, attempt, redeemed, (grant, *others), now)
-    merge = merge_channels(integration, grant.id, rows, redeemed.channels, is_first=is_first)
+    moved = before is not None and before.app_id != attempt.app_id
+    merge = merge_channels(
+        integration,
+        grant.id,
+        rows,
+        redeemed.channels,
+        is_first=is_first,
+        unread_types=() if moved else redeemed.unread_types,
+    )
     await uow.integrations.save(integration)
     await uow.integrations.save_grant(grant)
     await uow.integrations.save_channels(merge.channels)
@@ -210,12 +219,13 @@ def merge_channels(
     granted: tuple[ChannelGrant, ...],
     *,
     is_first: bool,
+    unread_types: Collection[str] = (),
 ) -> _Merge:
     """The org's channels after a consent. Pure.
 
     What was selected stays selected, also what this person's grant no longer covers: its news still
     belongs to the org and waits. A channel that works through another person's grant is not taken over by
-    a grant that could not act as it.
+    a grant that could not act as it. What the vendor could not list just now (`unread_types`) is as it was.
     """
     by_external_id = {row.external_id: row for row in rows}
     merged: dict[str, Channel] = {}
@@ -230,7 +240,11 @@ def merge_channels(
         merged[channel.external_id] = channel
         if channel.selectable and not is_first and (row is None or not row.selectable):
             gained.append(channel.external_id)
-    gone = [row for row in rows if row.external_id not in merged and row.grant_id == grant_id]
+    gone = [
+        row
+        for row in rows
+        if row.external_id not in merged and row.grant_id == grant_id and row.type not in unread_types
+    ]
     lost = {
         row.external_id: attrs.evolve(row, selectable=False, subscribed=False, reason=BROKEN) for row in gone
     }

@@ -14,7 +14,7 @@ import structlog
 from moorage.committing import certainly
 from moorage.metrics import PUBLICATIONS
 from moorage.operations import publication_steps as steps
-from moorage.operations.standing import act_on_vendor_error, usable_channel, usable_integration
+from moorage.operations.standing import act_on_vendor_error, postable_channel, usable_integration
 from moorage.services import Services, port
 from moorage_ports.errors import (
     MoorageError,
@@ -77,7 +77,7 @@ class Run:
         vendor, post = self.services.vendors.get(self.publication.vendor), self.publication.post
         async with self.services.storage.unit_of_work(self.org_id, reads_only=True) as uow:
             await usable_integration(uow, vendor.slug)
-            await usable_channel(uow, vendor.slug, post.channel_external_id)
+            await postable_channel(uow, vendor, post.channel_external_id)
         publisher = port(vendor.publisher, "publisher")(await self.services.context(vendor, self.org_id))
         try:
             async with asyncio.timeout(steps.PREPARING.total_seconds()):

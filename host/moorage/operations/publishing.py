@@ -11,7 +11,7 @@ from moorage.ids import new_id
 from moorage.operations import publication_looks as looks
 from moorage.operations import publication_steps as steps
 from moorage.operations.publication_runs import QUEUE, Run, nudge, record
-from moorage.operations.standing import act_on_vendor_error, usable_channel, usable_integration
+from moorage.operations.standing import act_on_vendor_error, postable_channel, usable_integration
 from moorage.operations.views import publication_view
 from moorage.services import OperationCall, Services, port
 from moorage_ports.capabilities import Capability, Support
@@ -52,7 +52,7 @@ async def publish(call: OperationCall, request: PublishPost) -> PublicationView:
         raise UnsupportedError(msg)
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         integration = await usable_integration(uow, vendor.slug)
-        await usable_channel(uow, vendor.slug, request.channel_external_id)
+        await postable_channel(uow, vendor, request.channel_external_id)
     if call.dry_run:
         notes = await _preflight(call, request)
         return PublicationView(id="", status=PublicationStatus.DRAFT, notes=notes, steps=())

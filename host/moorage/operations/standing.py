@@ -6,6 +6,7 @@ import attrs
 import structlog
 
 from moorage.services import Services
+from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
     Hits,
     InvalidRequestError,
@@ -16,6 +17,7 @@ from moorage_ports.errors import (
     VendorError,
 )
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
+from moorage_ports.plugin import Vendor
 from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -64,8 +66,7 @@ async def usable_channel(uow: UnitOfWork, vendor: str, external_id: str) -> Chan
     """
     channel = await uow.integrations.channel(vendor, external_id)
     if channel is None:
-        msg = "the organisation has no such channel"
-        raise NotFoundError(msg, remedy="List the channels; connect again if it should be among them.")
+        raise _no_such_channel()
     if not channel.selected:
         msg = "this channel is not selected"
         raise InvalidRequestError(msg, remedy="Select the channel first, then send the request again.")
@@ -73,6 +74,23 @@ async def usable_channel(uow: UnitOfWork, vendor: str, external_id: str) -> Chan
         return channel
     kind = MissingScopeError if channel.missing_scopes else ReauthorizationError
     raise kind(channel.reason or BROKEN, vendor=vendor, hits=Hits.CHANNEL, remedy=channel.reason)
+
+
+async def postable_channel(uow: UnitOfWork, vendor: Vendor, external_id: str) -> Channel:
+    """The same, of a type that takes posts: any other is none of the channels meant.
+
+    Raises:
+        NotFoundError, InvalidRequestError, MissingScopeError, ReauthorizationError: As above.
+    """
+    channel = await uow.integrations.channel(vendor.slug, external_id)
+    if channel is not None and not vendor.suits(channel.type, Capability.PUBLISH_POSTS):
+        raise _no_such_channel()
+    return await usable_channel(uow, vendor.slug, external_id)
+
+
+def _no_such_channel() -> NotFoundError:
+    msg = "the organisation has no such channel"
+    return NotFoundError(msg, remedy="List the channels; connect again if it should be among them.")
 
 
 async def act_on_vendor_error(

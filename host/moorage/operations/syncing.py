@@ -9,6 +9,7 @@ from moorage.operations.views import channel_view
 from moorage.services import OperationCall, Services, port
 from moorage.syncing import may_sync, sync_nudge
 from moorage_ports.activity_sync import SyncState
+from moorage_ports.capabilities import Capability
 from moorage_ports.errors import InvalidRequestError, NotFoundError, UnsupportedError
 from moorage_ports.integrations import Channel
 from moorage_ports.operations import SyncActivity, SyncReport, SyncView
@@ -112,13 +113,13 @@ async def _is_held(uow: UnitOfWork, vendor: str) -> bool:
 
 
 async def _lines(uow: UnitOfWork, vendors: Iterable[Vendor]) -> list[_Line]:
-    """The selected channels of these vendors, by name, with their states."""
+    """The selected channels of these vendors whose activity can be read, by name, with their states."""
     states = {(state.vendor, state.channel_external_id): state for state in await uow.sync_states.all()}
     lines: list[_Line] = []
     for vendor in vendors:
         integration = await uow.integrations.of_vendor(vendor.slug)
         for channel in await uow.integrations.channels(integration.id) if integration else ():
-            if channel.selected:
+            if channel.selected and vendor.suits(channel.type, Capability.SYNC_ACTIVITY):
                 known = states.get((vendor.slug, channel.external_id))
                 fresh = SyncState(vendor=vendor.slug, channel_external_id=channel.external_id)
                 lines.append(_Line(channel=channel, state=known or fresh))

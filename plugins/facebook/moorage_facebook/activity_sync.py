@@ -8,6 +8,7 @@ import attrs
 from moorage_facebook.activity import calls, events
 from moorage_facebook.activity.checkpoint import Checkpoint, Phase, unpacked
 from moorage_facebook.activity.run import Run
+from moorage_facebook.channel_types import INSTAGRAM
 from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.values import node_id
 from moorage_facebook.settings import VENDOR
@@ -17,7 +18,6 @@ from moorage_ports.errors import OutcomeUnknownError, RejectedError
 from moorage_ports.events import CommentSeen
 from moorage_ports.plugin import VendorContext
 
-INSTAGRAM: Final = "instagram"  # the type of an Instagram account's channel
 LONGEST_COMMENT: Final = 8_000  # characters
 
 

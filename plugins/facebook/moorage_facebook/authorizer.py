@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 
 import attrs
 
-from moorage_facebook.directory import my_pages, page_offer
+from moorage_facebook.channel_types import INSTAGRAM, PAGE
 from moorage_facebook.graph.call import PAGES, GraphCall
 from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all
 from moorage_facebook.graph.values import node_id, text
+from moorage_facebook.reach import Reached, reach
 from moorage_facebook.scopes import plan_scopes
 from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_facts import TokenFacts, inspect_token
@@ -156,7 +157,7 @@ class GraphAuthorizer:
         return Consented(code=Secret(code)) if 0 < len(code) <= _MAX_CODE else Refused(reason="no_code")
 
     async def redeem(self, code: Secret, redirect_uri: str) -> RedeemedGrant:
-        """Code -> short-lived token -> long-lived token -> who, what, until when -> proven Pages."""
+        """Code -> short-lived token -> long-lived token -> who, what, until when -> proven channels."""
         short_lived = await self._exchange(code, redirect_uri)
         try:
             return await self._grant(short_lived)
@@ -207,6 +208,7 @@ class GraphAuthorizer:
         me = await self.client.send(whoami(token, fields))
         if node_id(me.get("id")) != facts.user_id:
             raise _begin_again("Facebook named two people for one token")
+        reached = await reach(self.client, token, facts)
         return RedeemedGrant(
             subject=Secret(facts.user_id),
             profile={name: text(me.get(name)) for name in ("id", "name", "email") if me.get(name)},
@@ -215,7 +217,8 @@ class GraphAuthorizer:
             declined_scopes=await self._declined(token),
             expires_at=facts.expires_at,
             data_access_expires_at=facts.data_access_expires_at,
-            channels=await self._channels(token, facts),
+            channels=await self._proven(reached.channels),
+            unread_types=reached.unread,
         )
 
     def _check(self, facts: TokenFacts) -> None:
@@ -235,27 +238,33 @@ class GraphAuthorizer:
         declined = (text(node.get("permission")) for node in nodes if node.get("status") == "declined")
         return tuple(filter(None, declined))
 
-    async def _channels(self, token: Secret, facts: TokenFacts) -> tuple[ChannelGrant, ...]:
-        nodes = await fetch_all(self.client, my_pages(token))
+    async def _proven(self, reached: Sequence[Reached]) -> tuple[ChannelGrant, ...]:
+        """The channels with their tokens, as far as these prove to be what Graph gave them for.
+
+        The person's own token is proven already; that of an Instagram account is its Page's.
+        """
         turns = asyncio.Semaphore(_PROOFS_AT_ONCE)
 
-        async def in_turn(node: Mapping[str, object]) -> ChannelGrant | None:
+        async def in_turn(page: Reached) -> ChannelGrant:
             async with turns:
-                return await self._channel(node, facts)
+                return await self._proven_page(page)
 
-        found = await asyncio.gather(*(in_turn(node) for node in nodes))
-        return tuple(channel for channel in found if channel)
+        asked = [each for each in reached if each.offer.type == PAGE]
+        pages = dict(
+            zip(
+                [page.offer.external_id for page in asked],
+                await asyncio.gather(*map(in_turn, asked)),
+                strict=True,
+            )
+        )
+        return tuple(pages.get(each.offer.external_id) or _hanging_on(pages, each) for each in reached)
 
-    async def _channel(self, node: Mapping[str, object], facts: TokenFacts) -> ChannelGrant | None:
-        offer = page_offer(node, facts)
-        if offer is None:
-            return None
-        token = Secret(text(node.get("access_token")))
-        if not token:
-            return ChannelGrant(offer=offer)
-        if not await self._is_token_of(token, offer.external_id):
-            return ChannelGrant(offer=attrs.evolve(offer, selectable=False, reason=_UNPROVEN))
-        return ChannelGrant(offer=offer, token=token)
+    async def _proven_page(self, page: Reached) -> ChannelGrant:
+        if page.token is None:
+            return ChannelGrant(offer=page.offer)
+        if not await self._is_token_of(page.token, page.offer.external_id):
+            return ChannelGrant(offer=attrs.evolve(page.offer, selectable=False, reason=_UNPROVEN))
+        return ChannelGrant(offer=page.offer, token=page.token)
 
     async def _is_token_of(self, token: Secret, page_id: str) -> bool:
         """Whether Graph confirms that the token is this app's and acts as this very Page.
@@ -277,6 +286,16 @@ class GraphAuthorizer:
             if isinstance(failure, RateLimitError) and failure.hits is not Hits.CHANNEL:
                 raise
             return False
+
+
+def _hanging_on(pages: Mapping[str, ChannelGrant], reached: Reached) -> ChannelGrant:
+    """A channel that has its token from elsewhere: an Instagram account without a proven Page has none."""
+    offer, token = reached.offer, reached.token
+    if offer.type == INSTAGRAM:
+        token = pages[reached.parent].token
+        if token is None:
+            offer = attrs.evolve(offer, selectable=False, reason=offer.reason or _UNPROVEN)
+    return ChannelGrant(offer=offer, token=token, parent_external_id=reached.parent)
 
 
 def _token_in(body: Mapping[str, object]) -> Secret:

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from moorage_facebook.activity_sync import INSTAGRAM as INSTAGRAM_CHANNEL
+from moorage_facebook.channel_types import INSTAGRAM as INSTAGRAM_CHANNEL
 from moorage_facebook.graph.call import GraphCall
 from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.values import canonical, records, text

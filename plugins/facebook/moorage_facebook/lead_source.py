@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from moorage_facebook.channel_types import PAGE
 from moorage_facebook.graph.call import LEADGEN, GraphCall
 from moorage_facebook.graph.client import GraphClient, graph_client
 from moorage_facebook.graph.paging import fetch_all, fetch_page
@@ -177,7 +178,9 @@ class GraphLeadSource:
     vault: GraphTokenVault
 
     async def forms(self, channel_external_id: str) -> tuple[LeadForm, ...]:
-        """Every form of the Page, archived ones too."""
+        """Every form of the Page, archived ones too; nothing else has forms."""
+        if await self.vault.channel_type(channel_external_id) not in {"", PAGE}:
+            return ()
         token = await self.vault.channel_token(channel_external_id)
         try:
             nodes = await fetch_all(self.client, page_forms(channel_external_id, token))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from moorage_facebook.activity_sync import activity_sync
 from moorage_facebook.authorizer import authorizer
+from moorage_facebook.channel_types import GOOD_FOR
 from moorage_facebook.direct_messages import direct_messages
 from moorage_facebook.directory import directory
 from moorage_facebook.lead_source import lead_source
@@ -60,6 +61,7 @@ def moorage_vendor() -> Vendor:
         own_app=MetaApp,
         operations=OPERATIONS,
         capabilities=CAPABILITIES,
+        channel_capabilities=GOOD_FOR,
         authorizer=authorizer,
         token_vault=token_vault,
         directory=directory,

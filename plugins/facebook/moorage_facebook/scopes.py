@@ -11,6 +11,15 @@ from moorage_ports.errors import InvalidRequestError
 
 ALWAYS_GRANTED = "public_profile"
 LEADS = "leads_retrieval"
+BUSINESSES = "business_management"
+SEE_INSTAGRAM = "instagram_basic"
+SEE_WHATSAPP = "whatsapp_business_management"
+
+# What an Instagram account, or a WhatsApp number, is of no use without.
+# https://developers.facebook.com/docs/instagram-platform/instagram-api-with-facebook-login
+INSTAGRAM_SCOPES = (SEE_INSTAGRAM, "instagram_manage_comments", "instagram_manage_messages")
+# https://developers.facebook.com/docs/whatsapp/business-management-api/get-started
+WHATSAPP_SCOPES = (SEE_WHATSAPP, "whatsapp_business_messaging")
 
 KNOWN: frozenset[str] = frozenset(
     {

@@ -1,4 +1,4 @@
-"""`GraphTokenVault`: a user's grant and its Pages' tokens, each sealed in a place of its own."""
+"""`GraphTokenVault`: a user's grant and its channels' tokens, each sealed in a place of its own."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,7 +25,10 @@ class GraphTokenVault:
     secrets: SecretStore
 
     async def keep(self, grant_id: str, grant: RedeemedGrant) -> None:
-        """Seal the grant as one blob, and each proven Page token with the scopes it came with."""
+        """Seal the grant as one blob, and each channel's token with the scopes it came with.
+
+        An Instagram account has its Page's token, a WhatsApp number that of the person who connected.
+        """
         whole = {
             "token": grant.token.reveal(),
             "subject": grant.subject.reveal(),
@@ -41,25 +44,30 @@ class GraphTokenVault:
                     "token": channel.token.reveal(),
                     "scopes": scopes,
                     "type": channel.offer.type,
+                    "parent": channel.parent_external_id,
                 }
                 await self._seal(CHANNEL, channel.offer.external_id, sealed)
 
     async def channel_token(self, channel_external_id: str) -> Secret:
-        """The Page's own token."""
+        """The token to act as this channel."""
         sealed = await self._open(CHANNEL, channel_external_id)
         if not text(sealed.get("token")):
-            msg = "no token is kept for this Page"
+            msg = "no token is kept for this channel"
             raise ReauthorizationError(msg, vendor=VENDOR, hits=Hits.CHANNEL)
         return Secret(text(sealed["token"]))
 
     async def channel_scopes(self, channel_external_id: str) -> tuple[str, ...]:
-        """What the Page's token may be used for; empty if none is kept."""
+        """What the channel's token may be used for; empty if none is kept."""
         sealed = await self._open(CHANNEL, channel_external_id)
         return tuple(map(text, items(sealed.get("scopes"))))
 
     async def channel_type(self, channel_external_id: str) -> str:
         """What kind of channel its token was kept for; empty if none is, or if that was not noted then."""
         return text((await self._open(CHANNEL, channel_external_id)).get("type"))
+
+    async def channel_parent(self, channel_external_id: str) -> str:
+        """What the channel hangs on: a Page, or a WhatsApp business account; empty of a Page."""
+        return text((await self._open(CHANNEL, channel_external_id)).get("parent"))
 
     async def grant_token(self, grant_id: str) -> Secret:
         """The long-lived token of the person who connected."""
@@ -74,7 +82,7 @@ class GraphTokenVault:
         return Secret(text((await self._grant(grant_id)).get("subject")))
 
     async def forget_channel(self, channel_external_id: str) -> None:
-        """Delete one Page's token."""
+        """Delete one channel's token."""
         await self.secrets.forget(owner_type=CHANNEL, owner_id=channel_external_id)
 
     async def forget(self, grant_id: str) -> None:

@@ -180,15 +180,24 @@ def _described(world: World, app: App, token: Token) -> dict[str, Json]:
     pages = list(session.consent.page_ids) if session.consent else []
     data["scopes"] = list(scopes)
     data["granular_scopes"] = [
-        _granular(scope, pages) for scope in scopes if scope not in {"email", ALWAYS_GRANTED}
+        _granular(world, scope, pages, token.user_id)
+        for scope in scopes
+        if scope not in {"email", ALWAYS_GRANTED}
     ]
     return data
 
 
-def _granular(scope: str, page_ids: list[str]) -> Json:
-    """A scope and the Pages it is good for; without `target_ids` it is good for all there are."""
+def _granular(world: World, scope: str, page_ids: list[str], user_id: str) -> Json:
+    """A scope and what it is good for; without `target_ids` it is good for all there are."""
     if scope.startswith("pages_") or scope == "leads_retrieval":
         return {"scope": scope, "target_ids": list(page_ids)}
+    if scope.startswith("instagram_"):
+        accounts = [row.id for page_id in page_ids for row in world.instagram_accounts.of(page_id)]
+        return {"scope": scope, "target_ids": list(accounts)}
+    if scope.startswith("whatsapp_business_m"):
+        owned = [row.id for row in world.businesses if user_id in row.user_ids]
+        numbers = [row.id for business_id in owned for row in world.whatsapp_accounts.of(business_id)]
+        return {"scope": scope, "target_ids": list(numbers)}
     return {"scope": scope}
 
 

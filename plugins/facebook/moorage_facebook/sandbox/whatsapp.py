@@ -20,6 +20,12 @@ async def list_accounts(call: Call, business: Business) -> Json:
     return await connection(call, call.world.whatsapp_accounts.of(business.id))
 
 
+async def list_clients(call: Call, business: Business) -> Json:
+    """`GET /{business}/client_whatsapp_business_accounts`: nobody has shared any with it."""
+    may(call, business, _MANAGE)
+    return plain(call, [])
+
+
 async def read_account(call: Call, account: WhatsAppAccount) -> Json:
     """`GET /{whatsapp-business-account}`."""
     may(call, account, _MANAGE)
@@ -124,6 +130,13 @@ ROUTES: tuple[AnyRoute, ...] = (
         node=Business,
         edge="owned_whatsapp_business_accounts",
         handle=list_accounts,
+        usage="whatsapp",
+    ),
+    Route[Business](
+        method="GET",
+        node=Business,
+        edge="client_whatsapp_business_accounts",
+        handle=list_clients,
         usage="whatsapp",
     ),
     Route[WhatsAppAccount](method="GET", node=WhatsAppAccount, handle=read_account, usage="whatsapp"),

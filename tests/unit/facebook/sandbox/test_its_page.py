@@ -10,7 +10,10 @@ from moorage_facebook.sandbox.tables import ROUTES
 
 TEXT = (Path(__file__).parents[4] / "docs" / "reference" / "sandbox.md").read_text(encoding="utf-8")
 ELSEWHERE = {"accounts", "businesses", "permissions", "subscriptions"}  # of people and apps: how one connects
-BUSINESSES = {"owned_pages", "owned_ad_accounts", "client_ad_accounts", "owned_whatsapp_business_accounts"}
+BUSINESSES = {
+    *("owned_pages", "owned_ad_accounts", "client_ad_accounts"),
+    *("owned_whatsapp_business_accounts", "client_whatsapp_business_accounts"),
+}
 DETAILS = {"attachments", "phone_numbers", "test_leads", "leads"}
 
 
