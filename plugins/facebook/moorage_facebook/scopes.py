@@ -67,23 +67,15 @@ NEEDED: Mapping[Capability, tuple[str, ...]] = {
     Capability.SCHEDULE_POSTS: (*_PAGE, "pages_manage_posts"),
     # https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving
     Capability.RECEIVE_LEADS: (*_PAGE, LEADS, "pages_manage_ads", "ads_management"),
-    Capability.SYNC_ACTIVITY: (*_PAGE, "pages_read_user_content"),
+    Capability.SYNC_ACTIVITY: (*_PAGE, "pages_read_user_content", *INSTAGRAM_SCOPES),
     # https://developers.facebook.com/docs/instagram-platform/comment-moderation
     Capability.ANSWER_COMMENTS: (
         *_PAGE,
         "pages_read_user_content",
         "pages_manage_engagement",
-        "instagram_basic",
-        "instagram_manage_comments",
+        *INSTAGRAM_SCOPES,
     ),
-    Capability.DIRECT_MESSAGES: (
-        *_PAGE,
-        "pages_messaging",
-        "instagram_basic",
-        "instagram_manage_messages",
-        "whatsapp_business_management",
-        "whatsapp_business_messaging",
-    ),
+    Capability.DIRECT_MESSAGES: (*_PAGE, "pages_messaging", *INSTAGRAM_SCOPES, *WHATSAPP_SCOPES),
     Capability.MANAGE_ADS: (*_PAGE, "pages_manage_ads", "ads_management", "ads_read"),
     Capability.MANAGE_BUSINESSES: (ALWAYS_GRANTED, "business_management"),
 }
