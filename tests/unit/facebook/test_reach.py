@@ -172,10 +172,10 @@ async def test_a_scope_for_other_accounts_is_missing_here(ids: list[str], is_mis
     assert offer.selectable is not is_missing
 
 
-@pytest.mark.parametrize("bent", [{"page": {**SHOP, "access_token": None}}, {"acts_as": "999"}])
-async def test_an_account_is_as_good_as_its_pages_token(bent: dict[str, object]) -> None:
+@pytest.mark.parametrize("page", [{**SHOP, "access_token": None}, SHOP])
+async def test_an_account_is_as_good_as_its_pages_token(page: Mapping[str, object]) -> None:
     """Without one, or with one that is another Page's, nobody can act as the account."""
-    grant = await attrs.evolve(Person(), **bent).redeem()
+    grant = await Person(page=page, acts_as="999").redeem()
 
     account = next(channel for channel in grant.channels if channel.offer.type == "instagram")
     assert account.token is None

@@ -75,6 +75,17 @@ def test_a_channel_that_came_back_is_gained_and_can_be_chosen_again() -> None:
     assert not merge.channels[0].reason
 
 
+def test_what_the_vendor_could_not_list_just_now_is_as_it_was() -> None:
+    """Its hiccup says nothing about what was allowed: the others are lost, and these are not."""
+    kept = attrs.evolve(row("n", selected=True), type="number")
+    merge = merge_channels(
+        INTEGRATION, "mine", (row("a"), kept), (granted("c"),), is_first=False, unread_types=("number",)
+    )
+
+    assert kept in merge.channels
+    assert (merge.gained, merge.lost) == (("c",), ("a",))
+
+
 def test_another_persons_channels_are_not_lost_by_my_consent() -> None:
     theirs = row("a", grant="theirs", selected=True)
     merge = merge_channels(INTEGRATION, "mine", (theirs,), (granted("a", token=False),), is_first=False)

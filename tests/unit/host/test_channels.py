@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from moorage.operations.handlers import HANDLERS
@@ -19,6 +20,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import SELECT_CHANNELS, Role, SelectChannels
+from moorage_ports.subscriptions import Subscriptions
 from tests.support.harbour import ADMIN, Harbour, harbour
 
 ORG_B = Caller(org_id="org-b", user_id="user-b", role=Role.ADMIN)
@@ -60,6 +62,48 @@ async def test_a_channel_that_another_org_has_too_keeps_sending_o10(host: Harbou
     await host.select()
     assert host.world.sending == {CAFE.id}
     await host.select(caller=ORG_B)
+    assert host.world.sending == set()
+
+
+@attrs.frozen
+class _SharedLine:
+    """The café's subscription brings the bookshop's news as well, and the other way round."""
+
+    inner: Subscriptions
+
+    async def subscribe(self, channel_external_id: str) -> None:
+        await self.inner.subscribe(channel_external_id)
+
+    async def unsubscribe(self, channel_external_id: str) -> None:
+        for board in (CAFE.id, BOOKS.id):
+            await self.inner.unsubscribe(board)
+
+    async def is_subscribed(self, channel_external_id: str) -> bool:
+        return await self.inner.is_subscribed(channel_external_id)
+
+    async def heard_with(self, channel_external_id: str) -> tuple[str, ...]:
+        return tuple({CAFE.id, BOOKS.id} - {channel_external_id})
+
+
+def _sharing(host: Harbour) -> Harbour:
+    build = host.vendor.subscriptions
+    assert build is not None
+    vendor = attrs.evolve(host.vendor, subscriptions=lambda context: _SharedLine(build(context)))
+    vendors = attrs.evolve(host.services.vendors, by_slug={vendor.slug: vendor})
+    return attrs.evolve(host, services=attrs.evolve(host.services, vendors=vendors))
+
+
+async def test_a_line_that_another_chosen_channel_needs_is_not_cut_o10(host: Harbour) -> None:
+    """O10: not by the org that chose both, not by another; the last one who goes cuts it."""
+    shared = _sharing(host)
+    await shared.connect(ORG_B)
+    await shared.select(CAFE.id, BOOKS.id)
+    await shared.select(BOOKS.id, caller=ORG_B)
+
+    await shared.select(CAFE.id)
+    await shared.select()
+    assert host.world.sending == {CAFE.id, BOOKS.id}, "org-b still listens to the bookshop"
+    await shared.select(caller=ORG_B)
     assert host.world.sending == set()
 
 
