@@ -74,6 +74,17 @@ async def test_an_account_and_a_number_are_listened_to_and_spoken_for(client: De
     assert sent == {INSTAGRAM: ANSWERS["instagram"], NUMBER: ANSWERS["whatsapp"]}
     assert len(await _conversations(client, 3)) == 3, "our own words make no conversation of their own"
 
+    asked = await client.get(f"/crm/inbox/messages?conversationId={talks['comment']['id']}")
+    comment = next(row for row in asked.json()["items"] if row["direction"] == "in")
+    private = await client.call("private-reply", {"commentId": comment["id"], "text": "For you: 10 off"})
+    assert private.status_code == 200, private.text
+    hidden = await client.call("hide-comment", {"commentId": comment["id"], "hidden": True})
+    assert hidden.status_code == 200, hidden.text
+    state = await client.state()
+    kept = {row["text"]: row for row in state["instagramComments"]}["What is it made of?"]
+    assert (kept["isHidden"], kept["answeredPrivately"]) == (True, True)
+    assert "For you: 10 off" in {row["text"] for row in state["messages"] if row["channelId"] == INSTAGRAM}
+
     await _only_what_suits_it(client, page_id)
 
 

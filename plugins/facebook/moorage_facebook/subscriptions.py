@@ -8,6 +8,7 @@ https://developers.facebook.com/docs/instagram-platform/webhooks ·
 https://developers.facebook.com/docs/graph-api/reference/whats-app-business-account/subscribed_apps
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -123,6 +124,7 @@ class GraphSubscriptions:
 
     client: GraphClient
     vault: GraphTokenVault
+    turns: dict[str, asyncio.Lock] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     async def subscribe(self, channel_external_id: str) -> None:
         """Subscribe to every field that a Page's scopes allow, and read back that it is so.
@@ -130,6 +132,11 @@ class GraphSubscriptions:
         A Page that is subscribed already is left as it is for the sake of its Instagram account.
         """
         place = await self._place(channel_external_id)
+        # One at a time on a Page: that nothing is subscribed yet must still be so when its account asks.
+        async with self.turns.setdefault(place.node, asyncio.Lock()):
+            await self._subscribe(place)
+
+    async def _subscribe(self, place: _Place) -> None:
         if place.kind == INSTAGRAM and await self._is_heard(place):
             return
         answer = await self.client.send(install(place))

@@ -1,5 +1,7 @@
 """A channel's news: every field that a Page's scopes allow, and what Facebook shows is what counts."""
 
+import asyncio
+
 import pytest
 
 from moorage_facebook.sandbox.scopes import FIELD_NEEDS, PAGE_FIELDS
@@ -140,6 +142,16 @@ async def test_choosing_an_account_takes_nothing_from_its_page(org: Org) -> None
     assert await _heard(org) == fields
     assert len(fields) > 1
     assert await org.subscriptions.is_subscribed(INSTAGRAM_ID)
+
+
+@pytest.mark.parametrize("order", [(PAGE, INSTAGRAM_ID), (INSTAGRAM_ID, PAGE)])
+async def test_both_chosen_at_once_are_both_heard(org: Org, order: tuple[str, str]) -> None:
+    """The account's modest wish must not replace what its Page asked for a moment before."""
+    subscriptions = org.subscriptions
+    await asyncio.gather(*map(subscriptions.subscribe, order))
+
+    for channel_id in order:
+        assert await subscriptions.is_subscribed(channel_id)
 
 
 async def test_a_page_and_its_account_are_heard_together(org: Org) -> None:
