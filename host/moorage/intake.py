@@ -45,7 +45,7 @@ from moorage_ports.plugin import Vendor
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 64
+BATCH: Final = 256  # what a look costs beside its rows is paid less often; settled in smaller pieces
 AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
 GROUPS_AT_ONCE: Final = 16
 SETTLE_WITHIN: Final = 0.25  # seconds
