@@ -9,10 +9,10 @@ import attrs
 import structlog
 
 from moorage.apps import OrgApps
-from moorage.intake import register_workers
 from moorage.services import Services
 from moorage.settings import CannotStartError, Settings
 from moorage.vendors import Vendors
+from moorage.workers import register_workers
 from moorage_adapters.cipher import Keyring, KeyringError
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage.crm.unmapped import UnmappedItem, count_unmapped
 from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
 from moorage.services import Services

@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage.metrics import SYNCED
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services

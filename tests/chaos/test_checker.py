@@ -10,7 +10,7 @@ import attrs
 import pytest
 from sqlalchemy import text
 
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage.crm.unmapped import UnmappedItem, count_unmapped
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_facebook.webhooks import GraphWebhooks

@@ -270,6 +270,13 @@ class OffWhenDown(MemorySubscriptions):
             return False
 
 
+class HeardWithItself(MemorySubscriptions):
+    """A channel counts among the others."""
+
+    async def heard_with(self, channel_external_id: str) -> tuple[str, ...]:
+        return (channel_external_id,)
+
+
 # Webhooks ------------------------------------------------------------------------------------
 
 
@@ -480,6 +487,9 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
     (TokenVaultContract, "a_forgotten_grant_leaves_channels_to_other_grants"): _vault_of(ForgetsTooMuch),
     (DirectoryContract, "unreachable_vendor_is_not_an_empty_list"): _directory(EmptyWhenDown),
     (DirectoryContract, "a_grant_that_ended_does_not_hide_the_others"): _directory(FirstGrantOnly),
+    (SubscriptionsContract, "what_is_heard_along_with_a_channel_are_others"): _instead(
+        "subscriptions", lambda world, context: HeardWithItself(world, _vault(context))
+    ),
     (SubscriptionsContract, "unreachable_vendor_is_not_an_ended_subscription"): _instead(
         "subscriptions", lambda world, context: OffWhenDown(world, _vault(context))
     ),

@@ -9,9 +9,9 @@ import pytest
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.database import Database
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
+from moorage_adapters.sqlmodel.sqlite import SqliteDatabase
 from moorage_ports.governor import Governor
 from moorage_ports.testing.governor import GovernorContract
 from moorage_ports.testing.lent import BEGINNING, FakeClock, FakeGovernor

@@ -16,11 +16,31 @@ INSTAGRAM, NUMBER = "17841400008460056", "277905518032461"
 ANSWERS = {"comment": "It is linen", "instagram": "From ten to four", "whatsapp": "We keep one for you"}
 
 
+PAGES_ONLY = (
+    *("pages_show_list", "pages_read_engagement", "pages_manage_metadata", "pages_manage_posts"),
+    *("pages_read_user_content", "pages_manage_engagement", "pages_messaging", "leads_retrieval"),
+)
+
+
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[DemoClient]:
+    """Of an org that was connected to its Page only, and connects again."""
     async with running_demo(tmp_path / "data") as (_, facts), demo_client(facts) as made:
-        await made.connect(facts.pages[0].id)
+        await _consent(made, scopes=PAGES_ONLY)
+        chosen = await made.call("select-channels", {"channels": [facts.pages[0].id]})
+        assert (chosen.status_code, chosen.json()["problems"]) == (200, []), chosen.text
+        assert {channel["type"] for channel in (await _listed(made)).values()} == {"page"}
+        await _consent(made)
         yield made
+
+
+async def _consent(client: DemoClient, **how: object) -> None:
+    asked = {"returnUrl": "https://admin.example/integrations", "rerequest": True}
+    begun = await client.call("get-auth-url", asked)
+    assert begun.status_code == 200, begun.text
+    body = {"authUrl": begun.json()["authUrl"], "decision": "grant", **how}
+    back = await client.http.get((await client.control("consent", body)).json()["redirect"])
+    assert "integration=connected" in back.headers["location"], back.headers["location"]
 
 
 async def _conversations(client: DemoClient, count: int) -> dict[str, Mapping[str, Any]]:

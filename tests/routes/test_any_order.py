@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from moorage.crm.merging import apply_events
-from moorage.intake import Intaker
+from moorage.crm.apply import apply_events
+from moorage.inbox_worker import InboxWorker
 from moorage_adapters.memory.chatter import Cheer, Remark
 from moorage_adapters.memory.letters import Letter, Receipt
 from moorage_adapters.memory.news import (
@@ -88,7 +88,7 @@ async def race(host: Harbour, workers: int) -> None:
     """So many workers at every group at once."""
     groups = await host.storage.backlog.pending_groups(host.clock.now())
     nudges = [Nudge(queue="inbox", group=f"{org}:{bucket}", org_id=org) for org, bucket in groups]
-    await asyncio.gather(*(Intaker(host.services).look(nudge) for nudge in nudges * workers))
+    await asyncio.gather(*(InboxWorker(host.services).look(nudge) for nudge in nudges * workers))
 
 
 async def end_of(host: Harbour, course: Course) -> tuple[list[tuple[str, str]], list[str]]:

@@ -11,10 +11,10 @@ import attrs
 import pytest
 
 from moorage.admin.sessions import cookie_name, open_session
-from moorage.intake import register_workers
 from moorage.operations.connecting import TICKETS
 from moorage.operations.handlers import HANDLERS
 from moorage.services import Caller
+from moorage.workers import register_workers
 from moorage_adapters.memory.things import READ_FORMS
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE
 from moorage_ports.accounts import Account

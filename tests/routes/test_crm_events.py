@@ -8,7 +8,7 @@ import attrs
 import pytest
 from sqlalchemy import text
 
-from moorage.intake import Intaker
+from moorage.inbox_worker import InboxWorker
 from moorage.settling import Outcome
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.things import Note, Person
@@ -203,7 +203,7 @@ async def test_what_is_said_while_somebody_connects_is_not_forgotten(host: Harbo
 
 
 @attrs.frozen
-class Meanwhile(Intaker):
+class Meanwhile(InboxWorker):
     """A worker so slow that somebody connects between its look and its verdict."""
 
     host: Harbour

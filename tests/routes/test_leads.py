@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage.auth import issue_token
-from moorage.intake import MOST_TRIES, Intaker, sweep
+from moorage.inbox_worker import MOST_TRIES, InboxWorker, sweep
 from moorage.services import Services
 from moorage_adapters.memory.things import READ_BOARDS, READ_FORMS, SEND_NEWS, WRITE_NOTES, Form, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
@@ -214,7 +214,7 @@ async def test_a_consent_while_a_worker_finds_a_scope_missing_is_not_lost(host: 
     slow = _with_vendor(
         host, attrs.evolve(host.vendor, lead_source=lambda context: _Meanwhile(host, context))
     )
-    await Intaker(slow.services).look(inbox_nudge(*group))
+    await InboxWorker(slow.services).look(inbox_nudge(*group))
     await host.work()
 
     assert len(await host.leads()) == 1
@@ -293,7 +293,7 @@ async def test_who_lost_the_lease_writes_nothing_d6(host: Harbour) -> None:
     await hand_in(host)
     (group,) = await host.storage.backlog.pending_groups(host.clock.now())
     slow = _with_webhooks(host, _TakenOver(_source(host), host, group))
-    await Intaker(slow.services).look(inbox_nudge(*group))
+    await InboxWorker(slow.services).look(inbox_nudge(*group))
 
     assert await host.leads() == (), "the first worker's effect went with its refused mark"
     await host.work()
@@ -306,7 +306,11 @@ async def test_workers_that_race_for_one_group_have_one_effect_d4(host: Harbour)
     await host.deliver_all()
     groups = await host.storage.backlog.pending_groups(host.clock.now())
     await asyncio.gather(
-        *(Intaker(host.services).look(inbox_nudge(org, bucket)) for org, bucket in groups for _ in range(4))
+        *(
+            InboxWorker(host.services).look(inbox_nudge(org, bucket))
+            for org, bucket in groups
+            for _ in range(4)
+        )
     )
     await host.work()
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from moorage import reconcile
-from moorage.intake import register_workers
 from moorage.reconcile import EVERY, OVERLAP, PAGES_A_LOOK, Reconciler, nudge_channels
+from moorage.workers import register_workers
 from moorage_adapters.memory.things import READ_FORMS, SEND_NEWS, Form, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER, SLIPS_PER_PAGE
 from moorage_ports.checkpoints import LeadCheckpoint

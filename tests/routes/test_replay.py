@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from moorage.intake import MOST_TRIES, NOT_FOUND_RETRIES
+from moorage.inbox_worker import MOST_TRIES, NOT_FOUND_RETRIES
 from moorage.replay import AT_ONCE, ReplayOrder, find, replay
 from moorage_adapters.memory.things import Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER

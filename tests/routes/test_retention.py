@@ -8,7 +8,7 @@ import attrs
 import pytest
 from sqlalchemy import text
 
-from moorage.intake import forget_expired, forget_settled, register_workers
+from moorage.workers import forget_expired, forget_settled, register_workers
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from tests.support.harbour import Harbour, StillJobs, harbour
 

@@ -23,7 +23,7 @@ import pytest
 from moorage.app import create_app
 from moorage.apps import OrgApps
 from moorage.auth import issue_token
-from moorage.intake import Intaker
+from moorage.inbox_worker import InboxWorker
 from moorage.return_urls import return_target
 from moorage.services import Services
 from moorage.settings import JwtSettings, Settings
@@ -129,7 +129,9 @@ class Storm:
     async def work(self) -> None:
         """What the workers would do with what is due now."""
         for org_id, bucket in await self.storage.backlog.pending_groups(self.clock.now()):
-            await Intaker(self.services).look(Nudge(queue="inbox", group=f"{org_id}:{bucket}", org_id=org_id))
+            await InboxWorker(self.services).look(
+                Nudge(queue="inbox", group=f"{org_id}:{bucket}", org_id=org_id)
+            )
 
     async def leads(self, org_id: str = ACME) -> Sequence[str]:
         async with self.storage.unit_of_work(org_id, reads_only=True) as uow:

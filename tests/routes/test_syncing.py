@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage import syncing
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage.syncing import SLICE, Syncer, nudge_channels, sync_nudge
 from moorage_adapters.memory.activity_sync import MemoryActivitySync, comment_from_remark
 from moorage_adapters.memory.chatter import LINES_PER_PAGE

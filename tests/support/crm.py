@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage_adapters.memory.world import CAFE
 from moorage_ports.events import CommentSeen, CrmEvent, MessageSeen, Person
 from moorage_ports.operations import Role

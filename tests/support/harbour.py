@@ -18,13 +18,14 @@ from litestar import Litestar
 
 from moorage.app import create_app
 from moorage.apps import OrgApps
-from moorage.intake import Intaker, register_workers
+from moorage.inbox_worker import InboxWorker
 from moorage.operations.handlers import HANDLERS
 from moorage.operations.publishing import look_for_publication
 from moorage.return_urls import return_target
 from moorage.services import Caller, OperationCall, Services
 from moorage.settings import JwtSettings, Settings
 from moorage.vendors import Vendors, installed_vendors
+from moorage.workers import register_workers
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock, SystemClock
 from moorage_adapters.jobs import EmbeddedJobs
@@ -188,7 +189,7 @@ class Harbour:
             if not groups:
                 return
             for org_id, bucket in groups:
-                await Intaker(self.services).look(inbox_nudge(org_id, bucket))
+                await InboxWorker(self.services).look(inbox_nudge(org_id, bucket))
         msg = "the inbox never becomes empty"
         raise AssertionError(msg)
 

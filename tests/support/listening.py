@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from moorage.app import create_app
 from moorage.bootstrap import assembled
-from moorage.intake import Intaker
+from moorage.inbox_worker import InboxWorker
 from moorage.services import Services
 from moorage.settings import load_settings
 from moorage.vendors import installed_vendors
@@ -68,7 +68,7 @@ class ListeningHost:
             if not groups:
                 return
             for org_id, bucket in groups:
-                await Intaker(self.services).look(inbox_nudge(org_id, bucket))
+                await InboxWorker(self.services).look(inbox_nudge(org_id, bucket))
         msg = "the inbox never becomes empty"
         raise AssertionError(msg)
 

@@ -16,12 +16,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from moorage_adapters.sqlmodel.engine import mapping_errors, sqlite_engine, sqlite_path
 from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres, login_of, migrating_engine
 from moorage_adapters.sqlmodel.postgres_errors import calling_postgres
 from moorage_adapters.sqlmodel.revision import MIGRATIONS, current_revision, head
 from moorage_adapters.sqlmodel.row_security import for_system, secure
+from moorage_adapters.sqlmodel.sqlite import mapping_errors, sqlite_engine, sqlite_path
 
 T = TypeVar("T")
 

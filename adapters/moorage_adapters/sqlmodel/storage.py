@@ -15,7 +15,6 @@ from moorage_adapters.sqlmodel.crm_contacts import SqlContacts
 from moorage_adapters.sqlmodel.crm_conversations import SqlConversations, pending_attempts
 from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
 from moorage_adapters.sqlmodel.database import Database, unavailable
-from moorage_adapters.sqlmodel.engine import SqliteDatabase, sqlite_path
 from moorage_adapters.sqlmodel.inbox import SqlInbox
 from moorage_adapters.sqlmodel.intake import SqlIntake
 from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of
@@ -28,6 +27,7 @@ from moorage_adapters.sqlmodel.postgres_connections import is_postgres
 from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
 from moorage_adapters.sqlmodel.revision import current_revision, head
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
+from moorage_adapters.sqlmodel.sqlite import SqliteDatabase, sqlite_path
 from moorage_adapters.sqlmodel.sync_states import SqlSyncStates
 from moorage_adapters.sqlmodel.tenant import OrgGate
 from moorage_ports.clock import Clock

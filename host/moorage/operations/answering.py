@@ -7,8 +7,8 @@ from typing import Final
 
 import attrs
 
+from moorage.crm.apply import apply_events
 from moorage.crm.merge import MAX_TEXT, message_id_of
-from moorage.crm.merging import apply_events
 from moorage.crm.messages import message_view
 from moorage.ids import new_id
 from moorage.operations.outgoing import Outgoing, act_on_refusal, send_once

@@ -16,7 +16,7 @@ import structlog
 
 from moorage.committing import certainly
 from moorage.crm import attempts
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage.crm.messages import message_view
 from moorage.metrics import MESSAGES_SENT
 from moorage.operations import publication_steps as steps

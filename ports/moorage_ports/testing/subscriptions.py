@@ -40,6 +40,15 @@ class SubscriptionsContract(VendorFixtures):
 
         assert not await subscriptions.is_subscribed(world.channel_external_id)
 
+    async def test_what_is_heard_along_with_a_channel_are_others(
+        self, subscriptions: Subscriptions, world: World
+    ) -> None:
+        """Each once: the channel itself goes without saying."""
+        others = await subscriptions.heard_with(world.channel_external_id)
+
+        assert world.channel_external_id not in others
+        assert len(set(others)) == len(others)
+
     async def test_a_channel_without_a_token_hits_the_channel_only(
         self, subscriptions: Subscriptions
     ) -> None:

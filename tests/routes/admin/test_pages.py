@@ -11,7 +11,7 @@ import pytest
 
 import moorage.admin
 from moorage.admin.pages import STATIC, templates
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage_adapters.memory.world import CAFE
 from moorage_ports.conversations import ConversationFilter
 from moorage_ports.crm import CrmLead

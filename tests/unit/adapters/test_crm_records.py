@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moorage.crm.merging import apply_events
+from moorage.crm.apply import apply_events
 from moorage_adapters.sqlmodel.crm_codec import MAX_KEY, short
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.types import clean

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel.engine import SqliteDatabase
 from moorage_adapters.sqlmodel.keeping import BUCKETS, bucket_of
+from moorage_adapters.sqlmodel.sqlite import SqliteDatabase
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX
 from moorage_ports.inbox import InboxItem, ItemState, Settlement

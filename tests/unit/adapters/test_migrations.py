@@ -15,9 +15,9 @@ import moorage_adapters.sqlmodel
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
-from moorage_adapters.sqlmodel.engine import sqlite_engine
 from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.revision import head
+from moorage_adapters.sqlmodel.sqlite import sqlite_engine
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.errors import UnavailableError
 from tests.unit.adapters.things import connect, lead

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.crm import attempts
+from moorage.crm.apply import apply_events
 from moorage.crm.merge import direct_id_of, message_id_of
-from moorage.crm.merging import apply_events
 from moorage_ports.crm_records import Ledger, MessageRecord, attempt_record_id
 from moorage_ports.events import CrmEvent, DeliveryState, MessageDelivery, MessageEdited, MessageSeen, Person
 from tests.support.crm_records import DictRecords

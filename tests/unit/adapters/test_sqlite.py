@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel import engine, migrate
+from moorage_adapters.sqlmodel import migrate, sqlite
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
-from moorage_adapters.sqlmodel.engine import (
+from moorage_adapters.sqlmodel.sqlite import (
     READERS,
     SqliteDatabase,
     Turns,
@@ -61,7 +61,7 @@ async def test_d1_every_connection_is_set_up_for_durability(storage: SqlStorage)
 async def test_d1_a_database_that_does_not_take_a_setting_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engine.PRAGMAS, "journal_mode", ("MEMORY", "wal"))
+    monkeypatch.setitem(sqlite.PRAGMAS, "journal_mode", ("MEMORY", "wal"))
     with pytest.raises(UnsafeDatabaseError, match="journal_mode"):
         await SqliteDatabase.open(tmp_path / "m.db")
 
@@ -174,7 +174,7 @@ async def test_w4_another_processes_lock_means_unavailable_then_recovery(storage
 async def test_w4_nobody_waits_for_ever_for_a_turn(
     storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "PATIENCE_SECONDS", 0.05)
     async with storage.unit_of_work("a"):
         with pytest.raises(UnavailableError):
             await storage.intake.keep(arrival(change()))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moorage.crm.apply import apply_events
 from moorage.crm.merge import contact_id_of, direct_id_of, identity_id_of, message_id_of, thread_id_of
 from moorage.crm.merge_messages import state_of
-from moorage.crm.merging import apply_events
 from moorage.crm.scoring import HALF_LIFE, MOST, score
 from moorage_ports.crm_records import record_id
 from moorage_ports.events import (

@@ -7,18 +7,15 @@ every group that has rows due, so a lost nudge costs seconds and nothing else.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import attrs
 import structlog
 
-from moorage import reconcile, syncing
 from moorage.crm.mapping import crm_lead
 from moorage.ids import new_id
-from moorage.operations import connecting, outgoing, publishing
-from moorage.operations.saving import forget_old_secrets
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
 from moorage.settling import LeaseLostError, Outcome, Settler
@@ -37,7 +34,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.events import CrmEvent, GrantChanged, LeadArrived, Unmapped
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import INBOX_QUEUE, InboxItem, ItemState, inbox_nudge
+from moorage_ports.inbox import InboxItem, ItemState, inbox_nudge
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_source import Lead
@@ -70,67 +67,11 @@ _WEATHER: Final = (RateLimitError, VendorUnavailableError, UnavailableError, Out
 _FOR_A_PERSON: Final = (ReauthorizationError, MissingScopeError, NotConnectedError)
 
 
-def register_workers(services: Services) -> None:
-    """Tell the jobs what the host does by itself. Before `Jobs.run`."""
-    jobs = services.jobs
-
-    async def settle_publication(nudge: Nudge) -> LookAgain | None:
-        return await publishing.look_for_publication(services, nudge)
-
-    async def shred_ticket(nudge: Nudge) -> None:
-        await connecting.shred_ticket(services, nudge)
-
-    async def forget_attempts() -> None:
-        await services.storage.connect_attempts.forget_expired(services.clock.now())
-
-    async def forget_meters() -> None:
-        await services.governors.forget_idle()
-
-    jobs.handle(INBOX_QUEUE, Intaker(services).look, concurrency=GROUPS_AT_ONCE)
-    jobs.handle(publishing.QUEUE, settle_publication)
-    jobs.handle(connecting.TICKETS, shred_ticket)
-    jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
-    jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
-    jobs.every("inbox sweep", SWEEP_EVERY, _bound(sweep, services))
-    jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
-    jobs.every("message sweep", timedelta(minutes=1), _bound(outgoing.give_up_on_lost, services))
-    jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
-    jobs.every("usage meters", timedelta(hours=1), forget_meters)
-    jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
-    jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
-    jobs.every("settled deliveries", timedelta(hours=1), _bound(forget_settled, services))
-    jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
-    jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
-
-
-def _bound(
-    action: Callable[[Services], Awaitable[None]], services: Services
-) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        await action(services)
-
-    return run
-
-
 async def sweep(services: Services) -> None:
     """Nudge every group that has rows due: after a crash, after a wait, or because a nudge was lost."""
     for org_id, bucket in await services.storage.backlog.pending_groups(services.clock.now()):
         async with services.storage.unit_of_work(org_id) as uow:
             await uow.jobs.nudge(inbox_nudge(org_id, bucket))
-
-
-async def forget_expired(services: Services) -> None:
-    """Delete what nobody owned, or nobody could read, once it was kept aside for its days."""
-    forgotten = await services.storage.intake.forget_expired(services.clock.now())
-    if forgotten:
-        log.info("quarantine_forgotten", count=forgotten)
-
-
-async def forget_settled(services: Services) -> None:
-    """Forget bodies a week after they were worked on, then keys, then what was given up long ago."""
-    forgotten = await services.storage.intake.forget_settled(services.clock.now())
-    if forgotten:
-        log.info("settled_forgotten", count=forgotten)
 
 
 @attrs.frozen
@@ -151,7 +92,7 @@ class _Standing:
 
 
 @attrs.frozen
-class Intaker:
+class InboxWorker:
     """Works on one group at a time, as often as it is told to look."""
 
     services: Services
