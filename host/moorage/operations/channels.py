@@ -10,6 +10,7 @@ from moorage.operations.grants import note_subscribed, subscribe_channels, unpar
 from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_integration
 from moorage.operations.views import channel_view
 from moorage.services import OperationCall, Services, port
+from moorage_ports.capabilities import Capability
 from moorage_ports.directory import ChannelOffer
 from moorage_ports.errors import InvalidRequestError, MoorageError, ReauthorizationError
 from moorage_ports.integrations import Channel
@@ -131,7 +132,8 @@ async def select_channels(call: OperationCall, request: SelectChannels) -> Selec
                 ]
             )
             for row in choice.selected:
-                if not row.selected:  # from now on its leads are the org's, heard of or not
+                if not row.selected and vendor.suits(row.type, Capability.RECEIVE_LEADS):
+                    # From now on its leads are the org's, heard of or not.
                     await uow.lead_checkpoints.begin(vendor.slug, row.external_id, services.clock.now())
             await unpark(uow, vendor, services.clock.now())
     if call.dry_run:
