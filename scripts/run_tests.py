@@ -18,8 +18,8 @@ from xml.etree import ElementTree as ET
 from scripts.browser import VARIABLES, BrowserMissingError, ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
-TOGETHER = ("tests/architecture", "tests/contract", "tests/oracles", "tests/unit")
-ALONE = ("tests/routes", "tests/e2e", "tests/chaos")
+TOGETHER = ("tests/architecture", "tests/oracles", "tests/unit")
+ALONE = ("tests/contract", "tests/routes", "tests/e2e", "tests/chaos")
 
 
 class Tally(NamedTuple):
