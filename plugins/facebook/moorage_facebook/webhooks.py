@@ -35,6 +35,7 @@ _NO_SECRET = b"compared against so that an unknown app costs the same time"
 # What every part of a delivery takes along must stay small, or a large one would grow with the square.
 _MOST_HEAD: Final = 255
 _MOST_SHARED: Final = 2_048
+_NUMBER_NAMES: Final = ("phone_number_id", "display_phone_number")
 
 _SOURCES: Final[tuple[Source, ...]] = ("changes", "messaging", "standby")
 
@@ -138,7 +139,7 @@ def _changes_of(topic: str, entry: object) -> Iterator[tuple[ChangeContext, obje
         yield ChangeContext(topic=topic, entry={}, source="entry"), entry
         return
     said = {name: entry.get(name) for name in ("id", "time", "uid")}
-    head = {name: word for name, word in said.items() if 0 < len(text(word)) <= _MOST_HEAD}
+    head = {name: word for name, word in said.items() if _is_short(word)}
     told: list[tuple[Source, object]] = [
         (source, change) for source in _SOURCES for change in _listed(entry.get(source))
     ]
@@ -161,7 +162,7 @@ def _listed(value: object) -> list[object]:
 def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
     """WhatsApp puts several messages or statuses into one change, and may mix them anew on the next try.
 
-    Each becomes a change of its own, with its contacts and the metadata of the whole. What the whole says
+    Each becomes a change of its own, with its contacts and the number that it is about. What the whole says
     besides goes with the first, and with the others if it is small.
     """
     value = record(record(change).get("value"))
@@ -171,7 +172,7 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
         return
     whole = {name: part for name, part in value.items() if name not in LISTS}
     rest = {name: part for name, part in whole.items() if name != "contacts"}
-    shared = rest if _is_small(rest) else {}
+    shared = rest if _is_small(rest) else _whose(rest)
     contacts = list(filter(_is_small, records(whole.get("contacts"))))
     by_id = {text(one.get(name)): one for one in contacts for name in ("wa_id", "user_id")}
     for number, (name, item) in enumerate(happenings):
@@ -181,6 +182,20 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
         theirs = contacts if len(contacts) == 1 else _named_in(item, by_id)
         field = text(record(change).get("field"))[:_MOST_HEAD]
         yield {"field": field, "value": {**shared, "contacts": theirs, name: [item]}}
+
+
+def _whose(value: Mapping[str, object]) -> Mapping[str, object]:
+    """By what a part is told to belong to a number: without, it would be nobody's, however small it is."""
+    told = record(value.get("metadata"))
+    metadata = {name: told[name] for name in _NUMBER_NAMES if _is_short(told.get(name))}
+    product = value.get("messaging_product")
+    return (
+        {"messaging_product": product, "metadata": metadata} if _is_short(product) else {"metadata": metadata}
+    )
+
+
+def _is_short(word: object) -> bool:
+    return 0 < len(text(word)) <= _MOST_HEAD
 
 
 def _is_small(part: Mapping[str, object]) -> bool:

@@ -142,6 +142,24 @@ def test_whatsapp_messages_come_apart() -> None:
     assert [message["text"]["body"] for message in kept["messages"]] == ["one"]
 
 
+def test_every_message_of_a_large_whatsapp_change_names_its_number() -> None:
+    """What is too large to go with each part costs none of them its owner, its place in line or its key."""
+    whole = json.loads(fixture("whatsapp__two_messages_and_a_status"))
+    small = split_json(whole)
+    value = whole["entry"][0]["changes"][0]["value"]
+    value["news"] = "x" * 3_000
+    value["metadata"]["tale"] = "y" * 3_000
+
+    large = split_json(whole)
+
+    for told in (lambda c: c.owner_keys, lambda c: c.business_key, lambda c: c.partition, lambda c: c.kind):
+        assert list(map(told, large)) == list(map(told, small))
+    assert all(b"xxx" not in change.body and b"yyy" not in change.body for change in large[1:])
+    assert [WEBHOOKS.events(change.body, RECEIVED_AT) for change in large] == [
+        WEBHOOKS.events(change.body, RECEIVED_AT) for change in small
+    ]
+
+
 def test_keys_hold_nobodys_number_or_words() -> None:
     """Index columns are not sealed: no phone number, no message id that contains one, no text."""
     for change in WEBHOOKS.split(fixture("whatsapp__two_messages_and_a_status")):
