@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import attrs
@@ -108,13 +109,16 @@ class InboxWorker:
         if not items:
             return None
         fail_point("P8")
-        gate, settler = asyncio.Semaphore(AT_ONCE), Settler(self.services, org_id)
+        gate = asyncio.Semaphore(AT_ONCE)
+        settler = Settler(self.services, org_id, partial(self._retry_or_bury, "internal"))
         partitions: dict[str, list[InboxItem]] = {}
         for item in items:
             partitions.setdefault(item.partition, []).append(item)
-        retries = await asyncio.gather(
-            *(self._work_in_order(settler, standing, partition, gate) for partition in partitions.values())
+        ends = await asyncio.gather(
+            *(self._work_in_order(settler, standing, partition, gate) for partition in partitions.values()),
+            return_exceptions=True,  # nobody is left working when this look is over
         )
+        retries = [_unless_failed(end) for end in ends]
         if len(items) == BATCH:
             return LookAgain()
         waiting = [retry_at for retry_at in retries if retry_at is not None]
@@ -164,17 +168,17 @@ class InboxWorker:
                 state=ItemState.PENDING, error=weather.code, retry_at=started_at + _wait(item.tries, weather)
             )
         except MoorageError as failure:
-            return self._retry_or_bury(item, failure.code, failure)
+            return self._retry_or_bury(failure.code, item, failure)
         except Exception as failure:
             log.exception("inbox_item_broke", item=item.id, org=org_id, vendor=item.vendor, kind=item.kind)
-            return self._retry_or_bury(item, "internal", failure)
+            return self._retry_or_bury("internal", item, failure)
         if outcome.events and standing.parks(item.vendor):
             return Outcome(
                 state=ItemState.PARKED, error=standing.reason(item.vendor), parked_since=standing.at
             )
         return outcome
 
-    def _retry_or_bury(self, item: InboxItem, code: str, failure: Exception) -> Outcome:
+    def _retry_or_bury(self, code: str, item: InboxItem, failure: Exception) -> Outcome:
         if item.tries >= MOST_TRIES:
             log.error("inbox_item_dead", item=item.id, vendor=item.vendor, kind=item.kind, code=code)
             return Outcome(state=ItemState.DEAD, error=code)
@@ -241,6 +245,12 @@ class InboxWorker:
                 channel_external_id=event.channel_external_id,
             )
             raise
+
+
+def _unless_failed(end: datetime | BaseException | None) -> datetime | None:
+    if isinstance(end, BaseException):
+        raise end
+    return end
 
 
 def _wait(tries: int, failure: Exception) -> timedelta:

@@ -5,11 +5,12 @@ commit, and a row whose vendor is slow holds nobody up but its own partition.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 import attrs
+import structlog
 
 from moorage.crm.apply import apply_events
 from moorage.crm.unmapped import UnmappedItem, count_unmapped
@@ -22,6 +23,8 @@ from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import InboxItem, ItemState, Settlement
 from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.storage import UnitOfWork
+
+log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE: Final = 128  # rows per transaction: an acknowledgement may have to wait behind it
 
@@ -42,6 +45,11 @@ class Outcome:
     unmapped: tuple[Unmapped, ...] = ()
     is_lasting: bool = False  # a double must be recognised however late it comes
     parked_since: datetime | None = None  # when the call began that found what only a person can change
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether anything is written but what became of the row."""
+        return bool(self.leads or self.events or self.unmapped)
 
 
 @attrs.define
@@ -64,12 +72,17 @@ class _Mark:
 
 @attrs.define
 class Settler:
-    """Writes the outcomes of one org's rows for the length of one look."""
+    """Writes the outcomes of one org's rows for the length of one look.
+
+    `given_up_on` says what becomes of a row whose effect cannot be written.
+    """
 
     services: Services
     org_id: str
+    given_up_on: Callable[[InboxItem, Exception], Outcome]
     _waiting: list[_Waiting] = attrs.field(factory=list, init=False)
     _writer: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    _held: dict[str, datetime] = attrs.field(factory=dict, init=False)  # partitions of which a row waits
 
     async def settle(self, outcomes: Sequence[tuple[InboxItem, Outcome]]) -> datetime | None:
         """Write what became of a partition's rows, in order; answers when the last is due again, if it is.
@@ -104,6 +117,10 @@ class Settler:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         """One transaction for the group; everybody in it hears what became of theirs."""
+        for waiting in group:
+            if waiting.item.partition in self._held:  # its predecessor could not be written
+                retry_at = self._held[waiting.item.partition]
+                waiting.outcome = Outcome(state=ItemState.PENDING, retry_at=retry_at)
         try:
             async with self.services.storage.unit_of_work(self.org_id) as uow:
                 marks = await self._mark(uow, group)
@@ -112,15 +129,34 @@ class Settler:
             if isinstance(failure, asyncio.CancelledError):
                 raise
             return
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the worker of that row hears it
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is one row's, not the look's
             if len(group) == 1:
-                _fail(group, failure)
+                await self._give_up_on(group[0], failure)
                 return
             for waiting in group:  # one of them is bad: each alone, so that no other suffers for it
                 await self._write([waiting])
             return
         for waiting, mark in zip(group, marks, strict=True):
             _tell(waiting, mark)
+
+    async def _give_up_on(self, waiting: _Waiting, failure: Exception) -> None:
+        """Write that its effect cannot be written: without that it would stand there for ever."""
+        if not waiting.outcome.has_effect:
+            _fail([waiting], failure)
+            return
+        item = waiting.item
+        log.error(
+            "inbox_effect_broke",
+            item=item.id,
+            org=self.org_id,
+            vendor=item.vendor,
+            kind=item.kind,
+            exc_info=failure,
+        )
+        waiting.outcome = self.given_up_on(item, failure)
+        await self._write([waiting])
+        if waiting.outcome.retry_at is not None:
+            self._held[item.partition] = waiting.outcome.retry_at
 
     async def _mark(self, uow: UnitOfWork, group: Sequence[_Waiting]) -> list[_Mark | None]:
         """The marks first, then the effects; `None` for a row that is somebody else's by now: it has none."""

@@ -1,6 +1,7 @@
 """`/upstream/deliveries`, `/upstream/unmapped`: what was given up or waits, and what nobody has mapped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,15 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from moorage import settling
+from moorage.crm.apply import Applied, apply_events
+from moorage.inbox_worker import MOST_TRIES
 from moorage_adapters.memory.news import signed
+from moorage_adapters.memory.things import Person
+from moorage_adapters.memory.town import ADA
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
+from moorage_ports.crm_records import CrmRecords
+from moorage_ports.events import CrmEvent, MessageSeen
 from moorage_ports.operations import Role
 from tests.routes.test_any_order import telling
 from tests.support.crm import ask, read
@@ -87,6 +95,47 @@ async def test_a_replay_takes_what_fits_only(host: Harbour) -> None:
     assert await replay(host, ids=["ab" * 16]) == 0
     assert await replay(host, ids=[key], state="done") == 0
     assert (await read(host, DELIVERIES))["total"] == 1
+
+
+async def test_a_row_whose_effect_breaks_is_given_up_and_stops_no_other_w14(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W14: whatever breaks when it is merged is listed after 8 tries; what came with it is there at once."""
+    merged = apply_events
+
+    async def breaks(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> Applied:
+        if any(isinstance(event, MessageSeen) and event.text == "Poison" for _, event in events):
+            raise ZeroDivisionError
+        return await merged(records, events)
+
+    monkeypatch.setattr(settling, "apply_events", breaks)
+    bo = Person(id="person-2", name="Bo Quay")
+    for who, what in ((ADA, "First"), (bo, "From Bo"), (ADA, "Poison"), (ADA, "Last")):
+        host.world.write_to(CAFE.id, what, by=who)
+    await host.deliver_all()
+    await host.work()
+    assert await texts(host) == {"First", "From Bo"}, "what Ada says after it waits for it"
+    waits, broken = (await read(host, DELIVERIES, state="pending"))["items"]
+    assert [(one["tries"], one["error"]) for one in (waits, broken)] == [(0, ""), (1, "internal")]
+
+    for _ in range(2 * MOST_TRIES):
+        host.clock.advance(timedelta(minutes=15))
+        await host.work()
+    assert await texts(host) == {"First", "From Bo", "Last"}
+    [dead] = (await read(host, DELIVERIES, state="dead"))["items"]
+    assert (dead["id"], dead["tries"], dead["error"]) == (broken["id"], MOST_TRIES, "internal")
+
+    monkeypatch.undo()
+    assert await replay(host, ids=[dead["id"]]) == 1
+    await host.work()
+    assert await texts(host) == {"First", "From Bo", "Poison", "Last"}
+
+
+async def texts(host: Harbour) -> set[str]:
+    """Of all messages that the CRM has."""
+    talks = [one["id"] for one in (await read(host, "/crm/inbox/conversations"))["items"]]
+    said = [await read(host, "/crm/inbox/messages", conversationId=talk) for talk in talks]
+    return {one["text"] for messages in said for one in messages["items"]}
 
 
 async def test_what_is_parked_can_be_tried_at_once(host: Harbour) -> None:
