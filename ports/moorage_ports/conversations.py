@@ -94,5 +94,5 @@ class Conversations(Protocol):
         ...
 
     async def count_unread(self, conversation_id: str, *, since: datetime | None) -> int:
-        """How many messages of the other side came after `since` and are still there."""
+        """How many messages of the other side, without notices, came after `since` and are still there."""
         ...

@@ -264,7 +264,7 @@ class CrmRecords(Protocol):
         """What all known messages of these conversations come to, as they are saved.
 
         Unread is what the other side wrote since the moment given for a conversation, and did not remove. One
-        without a known message is left out. After `load` only.
+        without a known message is left out. A notice (`MessageKind`) counts as nobody's. After `load` only.
         """
         ...
 

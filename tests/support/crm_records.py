@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from moorage_ports.crm_records import IdentityRecord, Ledger, LedgerKeys, MessageRecord, MessageTotals
+from moorage_ports.events import MessageKind
 
 KINDS = (
     "identities",
@@ -50,7 +51,7 @@ class DictRecords:
         known = [one for one in self.kept.messages.values() if one.conversation_id == key and one.is_known]
         if not known:
             return None
-        theirs = [one for one in known if not one.is_ours]
+        theirs = [one for one in known if not one.is_ours and one.kind is not MessageKind.NOTICE]
         last = max(known, key=lambda one: (one.at, one.id))
         moments = [(one.at, one.edited_at, one.removed_at) for one in known]
         return MessageTotals(

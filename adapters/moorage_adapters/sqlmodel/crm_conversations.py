@@ -18,7 +18,7 @@ from moorage_adapters.sqlmodel.crm_people import (
     matches,
     people_of,
 )
-from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, MESSAGES, POSTS, records_by
+from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, IS_THEIRS, MESSAGES, POSTS, records_by
 from moorage_adapters.sqlmodel.crm_tables import (
     CONVERSATION,
     IS_ATTEMPT,
@@ -124,7 +124,7 @@ class SqlConversations:
         where = [
             MESSAGE.c.conversation_id == conversation_id,
             MESSAGE.c.is_known,
-            not_(MESSAGE.c.is_ours),
+            IS_THEIRS,
             MESSAGE.c.removed_at.is_(None),
         ]
         if since is not None:

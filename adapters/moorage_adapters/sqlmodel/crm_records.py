@@ -37,9 +37,12 @@ from moorage_ports.crm_records import (
     PostRecord,
     UnmappedRecord,
 )
+from moorage_ports.events import MessageKind
 
 _LAST: Final = "\U0010fffd"  # after every name: where contacts without one are listed
 _MAX_SORT_NAME: Final = 80
+# What the vendor itself says in a conversation is nobody's word: see `moorage_ports.events.MessageKind`.
+IS_THEIRS: Final = and_(not_(MESSAGE.c.is_ours), MESSAGE.c.kind != MessageKind.NOTICE)
 _NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -248,8 +251,8 @@ def _totals(org: Tenant, conversation_id: str, read_at: datetime | None) -> Mess
     last_id = next(iter(org.ids(MESSAGE, *of_it, order_by=newest, limit=1)), None)
     if last_id is None:
         return None
-    at, is_theirs = MESSAGE.c.at, not_(MESSAGE.c.is_ours)
-    is_unread = [is_theirs, MESSAGE.c.removed_at.is_(None)] + ([at > read_at] if read_at is not None else [])
+    at = MESSAGE.c.at
+    is_unread = [IS_THEIRS, MESSAGE.c.removed_at.is_(None)] + ([at > read_at] if read_at is not None else [])
     sums = org.sums(
         MESSAGE,
         (
@@ -257,8 +260,8 @@ def _totals(org: Tenant, conversation_id: str, read_at: datetime | None) -> Mess
             func.max(at),
             func.max(MESSAGE.c.edited_at),
             func.max(MESSAGE.c.removed_at),
-            func.max(case((is_theirs, at))),
-            func.max(case((and_(is_theirs, MESSAGE.c.is_exact), at))),
+            func.max(case((IS_THEIRS, at))),
+            func.max(case((and_(IS_THEIRS, MESSAGE.c.is_exact), at))),
             func.count(case((and_(*is_unread), 1))),
         ),
         *of_it,

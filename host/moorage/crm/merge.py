@@ -23,7 +23,7 @@ from moorage_ports.crm_records import (
     PostRecord,
     record_id,
 )
-from moorage_ports.events import Attachment, Person
+from moorage_ports.events import Attachment, MessageKind, Person
 
 V = TypeVar("V", str, bool, int, tuple[str, str])
 
@@ -92,11 +92,16 @@ def latest(one: datetime | None, other: datetime) -> datetime:
     return other if one is None else max(one, other)
 
 
+def is_theirs(message: MessageRecord) -> bool:
+    """Whether the person wrote it. What the vendor itself says in a conversation is nobody's word."""
+    return not message.is_ours and message.kind is not MessageKind.NOTICE
+
+
 def is_unread(message: MessageRecord, conversation: ConversationRecord) -> bool:
     """Whether somebody here should still look at it."""
     return (
         message.is_known
-        and not message.is_ours
+        and is_theirs(message)
         and message.removed_at is None
         and (conversation.read_at is None or message.at > conversation.read_at)
     )
@@ -248,7 +253,7 @@ class Merge:
         if before.is_counted and (before.at != message.at or before.conversation_id != conversation.id):
             self.recounts.update({before.conversation_id, conversation.id})
             return
-        if before.is_counted and before.is_ours != message.is_ours:
+        if before.is_counted and before.is_theirs != is_theirs(message):
             self.recounts.add(conversation.id)
             return
         was_unread = before.is_counted and before.was_unread
@@ -319,7 +324,7 @@ class Before:
     """What of a message its conversation has counted already."""
 
     is_counted: bool
-    is_ours: bool
+    is_theirs: bool
     at: datetime
     conversation_id: str
     was_unread: bool
@@ -332,7 +337,7 @@ class Before:
         is_counted = message.is_known and conversation is not None
         return cls(
             is_counted=is_counted,
-            is_ours=message.is_ours,
+            is_theirs=is_theirs(message),
             at=message.at,
             conversation_id=message.conversation_id,
             was_unread=conversation is not None and is_unread(message, conversation),
@@ -342,7 +347,7 @@ class Before:
 
 def heat_of_message(message: MessageRecord) -> float:
     """What a direct message adds to its author's heat."""
-    counts = message.is_known and not message.is_ours and message.identity_id and message.removed_at is None
+    counts = message.is_known and is_theirs(message) and message.identity_id and message.removed_at is None
     return heat_of(MESSAGE, message.at) if counts else 0.0
 
 
@@ -363,7 +368,7 @@ def _include(conversation: ConversationRecord, message: MessageRecord) -> None:
     last = (conversation.last_message_at or message.at, conversation.last_message_id)
     if not conversation.last_message_id or (message.at, message.id) > last:
         conversation.last_message_id, conversation.last_message_at = message.id, message.at
-    if message.is_ours:
+    if not is_theirs(message):
         return
     conversation.last_received_at = latest(conversation.last_received_at, message.at)
     if message.is_exact:

@@ -8,6 +8,7 @@ import pytest
 
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.conversations import Conversation, ConversationFilter, Message
+from moorage_ports.events import MessageKind
 from moorage_ports.listing import Listing
 from tests.unit.adapters.crm_things import (
     PICTURE,
@@ -333,6 +334,7 @@ async def test_unread_is_what_the_other_side_wrote_since_and_is_still_there(
         message(5, conversation_id="cv_1", removed_at=at(6)),
         message(6, conversation_id="cv_1", is_known=False),
         message(7),
+        message(8, conversation_id="cv_1", kind=MessageKind.NOTICE),
     )
     await keep(storage, "a", *theirs, *others)
     async with storage.unit_of_work("a", reads_only=True) as uow:

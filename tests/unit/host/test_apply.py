@@ -20,6 +20,7 @@ from moorage_ports.events import (
     DeliveryMark,
     DeliveryState,
     MessageDelivery,
+    MessageKind,
     PersonLinked,
     ReactionRemoved,
     ReactionSet,
@@ -137,6 +138,31 @@ async def test_a_new_message_opens_what_was_closed_and_an_old_one_does_not() -> 
     assert records.kept.conversations[conversation.id].status == "closed"
     await merged(message(7, 101), into=records)
     assert records.kept.conversations[conversation.id].status == "open"
+
+
+async def test_what_the_vendor_itself_says_is_nobodys_message() -> None:
+    """A new number, say: it opens nothing, is nothing to answer, and warms nobody."""
+    records = await merged(message(1, 1))
+    [conversation] = records.kept.conversations.values()
+    conversation.status, conversation.status_stamp = "closed", at(2)
+    conversation.read_at, conversation.unread_count = at(2), 0
+    [heat] = [contact.heat for contact in records.kept.contacts.values()]
+
+    notice = message(4, 100, kind=MessageKind.NOTICE, text="has a new number")
+    await merged(notice, into=records)
+
+    [told] = records.kept.conversations.values()
+    assert (told.status, told.last_received_at, told.unread_count) == ("closed", at(1), 0)
+    assert (told.last_message_id, told.last_message_at) == (message_id_of(V, "m4"), at(100))
+    assert [contact.heat for contact in records.kept.contacts.values()] == [heat]
+
+
+async def test_a_message_that_turns_out_to_be_the_vendors_own_is_counted_no_more() -> None:
+    records = await merged(message(1, 1), message(4, 5))
+    await merged(message(4, 5, kind=MessageKind.NOTICE), into=records)
+
+    [conversation] = records.kept.conversations.values()
+    assert (conversation.last_received_at, conversation.unread_count) == (at(1), 1)
 
 
 async def test_how_far_a_message_got_is_known_before_the_message() -> None:
