@@ -404,12 +404,12 @@ class MessageAttachment:
 
 @attrs.frozen(kw_only=True)
 class SendMessage:
-    """Write to the person of a direct conversation; `by_hand`: a person wrote it, no program."""
+    """Write to the person of a direct conversation; `by_hand`: a person wrote it, which nobody assumes."""
 
     conversation_id: str = attrs.field(validator=[min_len(1), max_len(_LONGEST_ID)])
     text: str = attrs.field(default="", validator=max_len(_LONGEST_TEXT), repr=False)
     attachments: tuple[MessageAttachment, ...] = attrs.field(default=(), validator=max_len(10), repr=False)
-    by_hand: bool = True
+    by_hand: bool = False
     reply_to_message_id: str = attrs.field(default="", validator=max_len(_LONGEST_ID))
 
 

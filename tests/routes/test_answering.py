@@ -22,7 +22,7 @@ from moorage_adapters.memory.things import SEND_LETTERS, WRITE_NOTES, Note
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE
 from moorage_ports.conversations import Message
 from moorage_ports.crm_records import ConversationRecord
-from moorage_ports.direct_messages import OutgoingMessage
+from moorage_ports.direct_messages import OutgoingMessage, ReplyWindow
 from moorage_ports.errors import RateLimitError, UnavailableError
 from moorage_ports.events import DeliveryState, MessageSeen
 from moorage_ports.integrations import IntegrationStatus
@@ -524,25 +524,41 @@ async def test_a_closed_window_is_refused_before_the_vendor_is_asked(host: Harbo
     """And says until when it was open; a program's closes before a person's."""
     host.clock.advance(NOON + WINDOW - host.clock.now())
     calls = host.world.calls
-    by_program = await write(host, byHand=False)
-    rehearsed = await ask(host, "write", {"conversationId": TALK, "text": "x", "byHand": False}, to=REHEARSE)
+    by_program = await write(host)
+    rehearsed = await ask(host, "write", {"conversationId": TALK, "text": "x"}, to=REHEARSE)
 
     assert code_of(by_program) == code_of(rehearsed) == (422, "vendor_rejected")
     assert "until 2030-06-02 12:00 UTC" in by_program.json()["remedy"]
     assert "until 2030-06-08 12:00 UTC" in by_program.json()["remedy"]
     assert (host.world.calls, await ours(host)) == (calls, [])
 
-    assert (await write(host)).status_code == 200, "a person wrote it"
+    assert (await write(host, byHand=True)).status_code == 200, "a person wrote it"
     host.clock.advance(NOON + BY_HAND - host.clock.now())
     calls = host.world.calls
-    late = await write(host)
+    late = await write(host, byHand=True)
     assert code_of(late) == (422, "vendor_rejected")
     assert "until 2030-06-08 12:00 UTC" in late.json()["remedy"]
     assert host.world.calls == calls
 
     host.world.write_to(CAFE.id, "Hello?")
     await hear(host)
-    assert (await write(host, byHand=False)).status_code == 200, "opened again"
+    assert (await write(host)).status_code == 200, "opened again"
+
+
+async def test_where_waiting_does_not_help_the_vendors_own_remedy_is_told(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group, say, that may be read and not written into."""
+    monkeypatch.setattr(
+        MemoryDirectMessages, "window", lambda *_: ReplyWindow(remedy="Answer in the hall itself.")
+    )
+    calls = host.world.calls
+
+    refused = await write(host, byHand=True)
+
+    assert code_of(refused) == (422, "vendor_rejected")
+    assert refused.json()["remedy"] == "Answer in the hall itself."
+    assert host.world.calls == calls
 
 
 # Comments ----------------------------------------------------------------------------------------

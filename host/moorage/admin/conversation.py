@@ -107,7 +107,7 @@ async def answer(visit: VisitHere, form: FormHere, conversation_id: FromPath[str
             reply = ReplyToComment(text=text, conversation_id=conversation_id)
             await visit.ask_once(_ONCE, key, vendor, REPLY_TO_COMMENT, reply)
         else:
-            message = SendMessage(text=text, conversation_id=conversation_id)
+            message = SendMessage(text=text, conversation_id=conversation_id, by_hand=True)
             await visit.ask_once(_ONCE, key, vendor, SEND_MESSAGE, message)
     except MoorageError as error:
         return await _refused(visit, conversation_id, error, Draft(text=text))

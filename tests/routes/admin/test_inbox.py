@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage.admin.sessions import open_session
+from moorage_adapters.memory.letters import WINDOW
 from moorage_adapters.memory.things import Note, Person
 from moorage_adapters.memory.world import CAFE
 from moorage_ports.accounts import Account
@@ -227,14 +228,29 @@ async def test_what_the_vendor_refuses_is_told_and_nothing_has_to_be_typed_again
     assert (empty.status_code, "Write something first" in Page(empty.text).text) == (422, True)
 
 
-async def test_a_closed_window_is_said_in_place_of_the_box(town: Harbour, admin: Browser) -> None:
-    key = await key_of(town, "direct")
-    town.clock.advance(timedelta(days=30))
-    fresh = browser_of(town)
+async def back_again(town: Harbour) -> Browser:
+    """The admin, whose session is over by now, in a new one."""
     account = await town.storage.accounts.by_email("boss@a.example")
     assert account is not None
     _, token = await open_session(town.services, account)
+    fresh = browser_of(town)
     fresh.http.cookies.set("moorage_session", token, domain="127.0.0.1", path="/")
+    return fresh
+
+
+async def test_what_is_typed_here_is_a_persons_own_and_may_come_later(town: Harbour, admin: Browser) -> None:
+    key = await key_of(town, "direct")
+    town.clock.advance(WINDOW + timedelta(hours=1))
+    fresh = await back_again(town)
+    await press(fresh, key, "answer", text="Sorry to be late: yes")
+    assert "Sorry to be late: yes" in [one.text for one in town.world.mail.letters.values()]
+    await fresh.http.aclose()
+
+
+async def test_a_closed_window_is_said_in_place_of_the_box(town: Harbour, admin: Browser) -> None:
+    key = await key_of(town, "direct")
+    town.clock.advance(timedelta(days=30))
+    fresh = await back_again(town)
     page = await fresh.page(f"/admin/inbox/{key}")
     assert "takes an answer only for a while" in page.text
     assert not any(str(each.get("action")).endswith("/answer") for each in page.all("form"))
