@@ -14,11 +14,13 @@ from moorage_ports.values import is_aware
 class ReplyWindow:
     """Until when a channel may write to a person. `None`: it may not.
 
-    `until` bounds what anybody may send (a program, too), `by_hand_until` what a person here wrote.
+    `until` bounds what anybody may send (a program, too), `by_hand_until` what a person here wrote. Where
+    waiting does not help, `remedy` says what does.
     """
 
     until: datetime | None = attrs.field(default=None, validator=is_aware)
     by_hand_until: datetime | None = attrs.field(default=None, validator=is_aware)
+    remedy: str = ""
 
     def ends_at(self, *, is_by_hand: bool) -> datetime | None:
         """When it closes for a person's own words, or for a program's; `None`: it is not open at all."""

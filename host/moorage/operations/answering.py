@@ -282,7 +282,7 @@ def _check_window(call: OperationCall, window: ReplyWindow, *, is_by_hand: bool)
     if by_hand_until is not None and now < by_hand_until:
         remedy += f" What a person writes by hand may still be sent until {_spoken(by_hand_until)}."
     msg = "the reply window is closed; nothing was sent"
-    raise RejectedError(msg, vendor=call.vendor.slug, remedy=remedy)
+    raise RejectedError(msg, vendor=call.vendor.slug, remedy=window.remedy or remedy)
 
 
 def _spoken(moment: datetime) -> str:

@@ -295,11 +295,11 @@ def _side(talk: Mapping[str, object], side: str) -> str:
 
 
 def _whatsapp_person(value: Mapping[str, object]) -> str:
-    """Who is on the other side. A business-scoped user id may stand where the number was."""
+    """Who is on the other side, a group as a whole. A business-scoped user id may stand for the number."""
     sides: Sequence[tuple[str, tuple[str, ...]]] = (
-        ("messages", ("from", "from_user_id")),
+        ("messages", ("group_id", "from", "from_user_id")),
         ("statuses", ("recipient_id", "recipient_user_id")),
-        ("message_echoes", ("to", "to_user_id")),
+        ("message_echoes", ("group_id", "to", "to_user_id")),
         ("user_id_update", ("wa_id",)),
         ("user_preferences", ("wa_id", "user_id")),
         ("contacts", ("wa_id", "user_id")),

@@ -20,7 +20,7 @@ from moorage_facebook.settings import VENDOR
 from moorage_facebook.token_vault import GraphTokenVault, token_vault
 from moorage_facebook.translate.happening import loose_id
 from moorage_facebook.translate.talk import reference_realm
-from moorage_facebook.translate.whatsapp import USERS
+from moorage_facebook.translate.whatsapp import GROUP_SURFACE, USERS
 from moorage_ports.direct_messages import OutgoingMessage, PrivateReply, ReplyWindow
 from moorage_ports.errors import InvalidRequestError, OutcomeUnknownError, RejectedError
 from moorage_ports.events import Attachment, AttachmentType, MessageSeen, Person
@@ -48,6 +48,7 @@ _MEDIA: Final[Mapping[AttachmentType, str]] = {
     AttachmentType.FILE: "file",
 }
 _WITH_CAPTION: Final = (AttachmentType.IMAGE, AttachmentType.VIDEO, AttachmentType.FILE)
+_IN_A_GROUP: Final = "Answer in WhatsApp itself, or write to people of the group one by one."
 _CLOSED: Final = "Wait until the person writes again: Meta lets a channel answer for a while only."
 
 
@@ -176,7 +177,9 @@ class GraphDirectMessages:
     vault: GraphTokenVault
 
     def window(self, surface: str, last_received_at: datetime | None) -> ReplyWindow:
-        """24 hours; where a person's own words can be tagged so, and for comments, seven days."""
+        """24 hours; where a person's own words can be tagged so, and for comments, seven days. No groups."""
+        if surface == GROUP_SURFACE:
+            return ReplyWindow(remedy=_IN_A_GROUP)
         if last_received_at is None:
             return ReplyWindow()
         until = last_received_at + STANDARD
@@ -207,7 +210,7 @@ class GraphDirectMessages:
         now = self.client.clock.now()
         window = self.window(message.surface, message.last_received_at)
         if not window.is_open(now, is_by_hand=message.is_by_hand):
-            raise _closed()
+            raise _closed(window)
         token = await self.vault.channel_token(message.channel_external_id)
         if message.surface == WHATSAPP:
             call = whatsapp_message(message, token)
@@ -235,7 +238,7 @@ class GraphDirectMessages:
         if reply.commented_at is not None:
             window = self.window(COMMENTS, reply.commented_at)
             if not window.is_open(self.client.clock.now(), is_by_hand=True):
-                raise _closed()
+                raise _closed(window)
         token = await self.vault.channel_token(reply.channel_external_id)
         answer = await self.client.send(private_reply(reply, surface, token))
         message_id, person_id = _message_id(answer), loose_id(answer.get("recipient_id"))
@@ -310,8 +313,8 @@ def _nameless() -> OutcomeUnknownError:
     return OutcomeUnknownError("Facebook did not say what became of it", vendor=VENDOR, symptom="no_id")
 
 
-def _closed() -> RejectedError:
-    return RejectedError("the reply window is closed", vendor=VENDOR, remedy=_CLOSED)
+def _closed(window: ReplyWindow) -> RejectedError:
+    return RejectedError("the reply window is closed", vendor=VENDOR, remedy=window.remedy or _CLOSED)
 
 
 def direct_messages(context: VendorContext) -> GraphDirectMessages:

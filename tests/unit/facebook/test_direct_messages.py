@@ -27,7 +27,7 @@ from moorage_facebook.graph.call import GraphCall
 from moorage_facebook.graph.meters import meters_of
 from moorage_facebook.token_vault import GraphTokenVault
 from moorage_facebook.translate.talk import reference_realm
-from moorage_facebook.translate.whatsapp import NUMBERS, USERS
+from moorage_facebook.translate.whatsapp import GROUP_SURFACE, GROUPS, NUMBERS, USERS
 from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
 from moorage_ports.direct_messages import OutgoingMessage, PrivateReply
 from moorage_ports.directory import ChannelOffer
@@ -342,6 +342,21 @@ async def test_the_tag_comes_with_the_end_of_the_standard_window(surface: str) -
 
     kinds = [form_of(request)["messaging_type"] for request in there.graph.sent]
     assert kinds == ["RESPONSE", "MESSAGE_TAG"]
+
+
+async def test_nothing_is_sent_into_a_group() -> None:
+    """Nor to whoever wrote there last; and it is said what to do instead of waiting."""
+    messages, there = await on(TAKEN)
+    bakers = Person(external_id="120363410000000042@g.us", realm=GROUPS)
+
+    with pytest.raises(RejectedError) as refused:
+        await messages.send(
+            message(GROUP_SURFACE, channel_external_id=NUMBER, person=bakers, is_by_hand=True)
+        )
+
+    assert "group" in refused.value.remedy
+    assert messages.window(GROUP_SURFACE, BEGINNING).remedy == refused.value.remedy
+    assert there.graph.sent == []
 
 
 # What comes back ------------------------------------------------------------------------------------

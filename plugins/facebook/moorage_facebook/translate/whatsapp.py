@@ -44,8 +44,10 @@ from moorage_ports.events import (
 )
 
 SURFACE: Final = "whatsapp"
+GROUP_SURFACE: Final = "whatsapp-group"  # read only: what is written there reaches everybody in it
 NUMBERS: Final = "whatsapp"  # the realm of phone numbers
 USERS: Final = "whatsapp-user"  # the realm of ids that hide the number
+GROUPS: Final = "whatsapp-group"  # the realm of groups
 
 STATES: Final = {
     "sent": DeliveryState.SENT,
@@ -57,15 +59,20 @@ STATES: Final = {
 _ANSWERED: Final = frozenset({"ACCEPTED", "COMPLETED"})
 _STOPPED: Final = frozenset({"stop", "opt_out", "unsubscribe"})
 _MOST_CONTACTS: Final = 1_000
+_OF_A_GROUP: Final = "@g.us"  # what the id of a group ends with
 
 
 @attrs.frozen
 class Chat:
-    """A message between a person and one of the org's numbers. The person may be known by several ids."""
+    """A message between a person and one of the org's numbers. The person may be known by several ids.
+
+    One in a `group` is read by all of it: it belongs to no conversation of its author's.
+    """
 
     happening: Happening
     known: tuple[Person, ...]
     is_ours: bool
+    group: Person | None = None
 
     @property
     def person(self) -> Person:
@@ -93,27 +100,40 @@ def chat_of(happening: Happening) -> Chat | None:
     others = {loose_id(contact.get("wa_id")) for contact in records(happening.value.get("contacts"))}
     is_own = sender in _own_numbers(happening) and sender not in others
     is_ours = is_own or happening.list_name == "message_echoes"
-    known = _persons(happening, "to" if is_ours else "from")
-    return Chat(happening, known, is_ours=is_ours) if known else None
+    group = _group_of(happening)
+    known = () if group and is_ours else _persons(happening, "to" if is_ours else "from")
+    known = known or ((group,) if group else ())
+    return Chat(happening, known, is_ours=is_ours, group=group) if known else None
+
+
+def _group_of(happening: Happening) -> Person | None:
+    """The group that it was written in; what the business writes there may name it as the addressee."""
+    told = happening.told
+    group_id, addressee = loose_id(told.get("group_id")), loose_id(told.get("to"))
+    found = group_id or (addressee if addressee.endswith(_OF_A_GROUP) else "")
+    return Person(external_id=found, realm=GROUPS) if found else None
 
 
 # Messages ----------------------------------------------------------------------------------------
 
 
 def message(happening: Happening) -> Events:
-    """A message of either side."""
+    """A message of either side.
+
+    One in a group stands in the group's conversation, and opens no window to write to its author alone.
+    """
     told, chat = happening.told, chat_of(happening)
     message_id = loose_id(told.get("id"))
     if chat is None or not message_id:
         return None
     content = content_of(told)
-    opens = not chat.is_ours and content.kind is not MessageKind.NOTICE
+    opens = not chat.is_ours and chat.group is None and content.kind is not MessageKind.NOTICE
     seen = MessageSeen(
         channel_external_id=happening.channel,
         message_external_id=message_id,
-        person=chat.person,
+        person=chat.group or chat.person,
         at=happening.at,
-        surface=SURFACE,
+        surface=SURFACE if chat.group is None else GROUP_SURFACE,
         is_ours=chat.is_ours,
         kind=content.kind,
         text=content.text,

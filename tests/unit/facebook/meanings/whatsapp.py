@@ -29,6 +29,7 @@ from tests.unit.facebook.fixtures import DAY, NUMBER, after, at
 ADA = Person(external_id="491700000001", realm="whatsapp", name="Ada Lind")
 ADAS_NUMBER = Person(external_id="491700000001", realm="whatsapp")
 ADAS_USER_ID = Person(external_id="DE.13491208655302741918", realm="whatsapp-user")
+BAKERS = Person(external_id="120363410000000042@g.us", realm="whatsapp-group")
 SAID = MessageSeen(
     channel_external_id=NUMBER,
     message_external_id="wamid.QA==",
@@ -183,6 +184,17 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
     "whatsapp__phone_echo": (
         evolve(SAID, message_external_id="wamid.QG==", is_ours=True, text="Ready at nine", reply_until=None),
     ),
+    "whatsapp__phone_echo_in_a_group": (
+        evolve(
+            SAID,
+            message_external_id="wamid.QW==",
+            person=BAKERS,
+            surface="whatsapp-group",
+            is_ours=True,
+            text="we do",
+            reply_until=None,
+        ),
+    ),
     "whatsapp__phone_echo_reaction": (
         ReactionSet(
             channel_external_id=NUMBER,
@@ -295,6 +307,21 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
             moment_external_id="wamid.QA==",
             text="Fresh rye",
             ad_external_id="23851100990011",
+        ),
+    ),
+    "whatsapp__text_in_a_group": (
+        PersonLinked(
+            channel_external_id=NUMBER,
+            persons=(evolve(ADA, handle="ada"), evolve(ADAS_USER_ID, name="Ada Lind", handle="ada")),
+            at=at(1),
+        ),
+        evolve(
+            SAID,
+            message_external_id="wamid.QV==",
+            person=BAKERS,
+            surface="whatsapp-group",
+            text="who brings the bread?",
+            reply_until=None,
         ),
     ),
     "whatsapp__text_in_reply": (evolve(SAID, text="this one", reply_to_external_id="wamid.PA=="),),
