@@ -106,10 +106,39 @@ async def test_the_platforms_words_for_it_are_taken(host: Harbour, sync_type: ob
     assert answer.status_code == 202, answer.text
 
 
+async def test_what_of_the_platforms_own_body_is_not_synced_is_said_and_the_rest_is(host: Harbour) -> None:
+    """Callers ask for everything of a platform; that ads are not read must not cost them the posts."""
+    options = {"startDate": "2030-04-01T00:00:00Z", "force": True}
+    answer = await ask(
+        host, "POST", "/sync/trigger", platform="memory", syncType=["posts", "ads-metrics"], options=options
+    )
+    assert answer.status_code == 202, answer.text
+    assert (len(answer.json()["channels"]), answer.json()["skipped"]) == (2, ["ads-metrics"])
+    assert (await ask(host, "POST", "/sync/trigger/memory")).json()["skipped"] == []
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_the_kind_may_stand_in_the_path_too(host: Harbour, prefix: str) -> None:
+    path = f"{prefix}/sync/trigger/memory"
+    answer = await ask(host, "POST", f"{path}/posts", channels=[CAFE.id])
+    assert answer.status_code == 202, answer.text
+    assert [line["channel"]["externalId"] for line in answer.json()["channels"]] == [CAFE.id]
+    assert (await ask(host, "POST", f"{path}/posts", syncType="posts")).status_code == 202
+    for refused in (
+        await ask(host, "POST", f"{path}/ads-metrics"),
+        await ask(host, "POST", f"{path}/posts", syncType=["comments"]),
+    ):
+        assert refused.status_code == 422
+        assert "syncType" in refused.json()["fields"]
+    assert (await ask(host, "POST", f"{path}/posts", role=Role.VIEWER)).status_code == 403
+
+
 async def test_what_is_not_synced_is_refused(host: Harbour) -> None:
     for body, status in (
         ({"platform": "memory", "syncType": "ads-metrics"}, 422),
+        ({"platform": "memory", "syncType": ["ads-metrics", "insights"]}, 422),
         ({"platform": "memory", "syncType": 7}, 422),
+        ({"platform": "memory", "syncType": ["posts", "x" * 65]}, 422),
         ({"platform": "memory", "surprise": True}, 422),
         ({"platform": "memory", "options": {"startDate": "yesterday"}}, 422),
         ({"platform": ""}, 422),

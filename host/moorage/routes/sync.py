@@ -17,7 +17,7 @@ from moorage_ports.errors import InvalidRequestError
 from moorage_ports.operations import Role, SyncActivity, SyncReport, SyncView
 from moorage_ports.values import is_aware
 
-T = TypeVar("T")
+T = TypeVar("T", bound="TriggerPlatform")
 
 SYNC_TYPES: Final = ("activity",)
 # Callers know it by what it reads, too: all of that is one sync.
@@ -36,7 +36,9 @@ class SyncOptions:
 class TriggerPlatform:
     """What to sync of one platform; everything that can be, if nothing is named."""
 
-    sync_type: tuple[str, ...] = ()
+    sync_type: tuple[str, ...] = attrs.field(
+        default=(), validator=[max_len(100), deep_iterable([min_len(1), max_len(64)])]
+    )
     channels: tuple[str, ...] = attrs.field(default=(), validator=[max_len(1000), deep_iterable(min_len(1))])
     options: SyncOptions = attrs.field(factory=SyncOptions)
 
@@ -46,6 +48,14 @@ class TriggerSync(TriggerPlatform):
     """The same, with the platform (a vendor's slug) in the body."""
 
     platform: str = attrs.field(validator=[min_len(1), max_len(64)])
+
+
+@attrs.frozen(kw_only=True)
+class Triggered:
+    """The channels that were asked for, and what was asked for of them that nobody syncs."""
+
+    channels: tuple[SyncView, ...]
+    skipped: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +107,19 @@ def _triggers(services: Services) -> list[BaseRouteHandler]:
         asked = await _asked(request, TriggerPlatform)
         return _json(await _trigger(services, caller, request.path_params["platform"], asked), 202)
 
-    return [trigger, trigger_platform]
+    @post("/sync/trigger/{platform:str}/{sync_type:str}", status_code=202, request_max_body_size=None)
+    async def trigger_type(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Sync one kind of what the platform in the path has, now."""
+        caller = _agent(request)
+        path = request.path_params
+        asked = await _asked(request, TriggerPlatform)
+        if asked.sync_type not in {(), (path["sync_type"],)}:
+            msg = "the path and the body name different kinds"
+            raise InvalidRequestError(msg, fields={"syncType": "leave it out, as the path says it"})
+        asked = attrs.evolve(asked, sync_type=(path["sync_type"],))
+        return _json(await _trigger(services, caller, path["platform"], asked), 202)
+
+    return [trigger, trigger_platform, trigger_type]
 
 
 def _looks(services: Services) -> list[BaseRouteHandler]:
@@ -175,14 +197,20 @@ async def _asked(request: Request[Any, Any, Any], kind: type[T]) -> T:
     return codec.structure({**body, "syncType": [named]} if isinstance(named, str) else body, kind)
 
 
-async def _trigger(services: Services, caller: Caller, platform: str, asked: TriggerPlatform) -> SyncReport:
-    unknown = [name for name in asked.sync_type if name not in _ALIASES]
-    if unknown:
+async def _trigger(services: Services, caller: Caller, platform: str, asked: TriggerPlatform) -> Triggered:
+    """Sync what is known of what was asked for.
+
+    Raises:
+        InvalidRequestError: Nothing of it is.
+    """
+    skipped = tuple(name for name in asked.sync_type if name not in _ALIASES)
+    if asked.sync_type and len(skipped) == len(asked.sync_type):
         msg = "nothing of that kind is synced"
         raise InvalidRequestError(msg, fields={"syncType": f"one or more of {', '.join(sorted(_ALIASES))}"})
     request = SyncActivity(channels=asked.channels, since=asked.options.start_date, force=asked.options.force)
     vendor = services.vendors.get(platform)
-    return await sync_activity(OperationCall(services=services, caller=caller, vendor=vendor), request)
+    report = await sync_activity(OperationCall(services=services, caller=caller, vendor=vendor), request)
+    return Triggered(channels=report.channels, skipped=skipped)
 
 
 def _json(value: object, status: int = 200) -> Response[bytes]:
