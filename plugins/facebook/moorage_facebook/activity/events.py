@@ -6,6 +6,7 @@ from typing import Final
 
 from moorage_facebook.graph.paging import Node
 from moorage_facebook.graph.values import integer, moment, node_id, record, records, text, truth
+from moorage_facebook.translate.happening import MOST_ATTACHMENTS, address, name_of, prose
 from moorage_ports.events import (
     Attachment,
     AttachmentType,
@@ -41,15 +42,16 @@ def post_seen(node: Node, page_id: str, at: datetime) -> PostSeen | None:
     if not post_id:
         return None
     shares = integer(record(node.get("shares")).get("count"))
+    attached = records(record(node.get("attachments")).get("data"))
     return PostSeen(
         channel_external_id=page_id,
         post_external_id=post_id,
         at=at,
         created_at=moment(node.get("created_time")),
         author=_person(node.get("from"), page_id),
-        text=text(node.get("message")),
-        attachments=tuple(map(_attachment, records(record(node.get("attachments")).get("data")))),
-        permalink=text(node.get("permalink_url")),
+        text=prose(node.get("message")),
+        attachments=tuple(map(_attachment, attached[:MOST_ATTACHMENTS])),
+        permalink=address(node.get("permalink_url")),
         is_hidden=truth(node.get("is_hidden")),
         shares=shares if shares is not None and 0 <= shares <= _MOST_SHARES else None,
     )
@@ -71,16 +73,16 @@ def comment_seen(node: Node, post_id: str, page_id: str, at: datetime) -> Commen
         author=_person(node.get("from"), page_id),
         is_ours=node_id(record(node.get("from")).get("id")) == page_id,
         created_at=moment(node.get("created_time")),
-        text=text(node.get("message")),
+        text=prose(node.get("message")),
         attachments=(_attachment(attachment),) if attachment else (),
-        permalink=text(node.get("permalink_url")),
+        permalink=address(node.get("permalink_url")),
         is_hidden=truth(node.get("is_hidden")),
     )
 
 
 def reaction_set(node: Node, post_id: str, page_id: str, at: datetime) -> ReactionSet | None:
     """Who reacted to a post, and how. Graph does not say when: `at` is when it was found there."""
-    person, reaction = _person(node, page_id), text(node.get("type")).lower()
+    person, reaction = _person(node, page_id), name_of(node.get("type")).lower()
     if person is None or not reaction:
         return None
     return ReactionSet(
@@ -105,8 +107,8 @@ def media_seen(node: Node, account_id: str, at: datetime) -> PostSeen | None:
         post_external_id=media_id,
         at=at,
         created_at=moment(node.get("timestamp")),
-        text=text(node.get("caption")),
-        permalink=text(node.get("permalink")),
+        text=prose(node.get("caption")),
+        permalink=address(node.get("permalink")),
     )
 
 
@@ -133,7 +135,7 @@ def _media_comment(
     node: Node, comment_id: str, media_id: str, parent_id: str, account_id: str, at: datetime
 ) -> CommentSeen:
     who = record(node.get("from"))
-    author_id, handle = node_id(who.get("id")), text(who.get("username")) or text(node.get("username"))
+    author_id, handle = node_id(who.get("id")), name_of(who.get("username")) or name_of(node.get("username"))
     is_ours = author_id == account_id
     author = None
     if author_id and not is_ours:
@@ -148,7 +150,7 @@ def _media_comment(
         author=author,
         is_ours=is_ours,
         created_at=moment(node.get("timestamp")),
-        text=text(node.get("text")),
+        text=prose(node.get("text")),
         is_hidden=truth(node.get("hidden")),
     )
 
@@ -170,15 +172,15 @@ def _person(value: object, page_id: str) -> Person | None:
     person_id = node_id(who.get("id"))
     if not person_id or person_id == page_id:
         return None
-    return Person(external_id=person_id, realm=page_id, name=text(who.get("name")))
+    return Person(external_id=person_id, realm=page_id, name=name_of(who.get("name")))
 
 
 def _attachment(node: Node) -> Attachment:
     kind = text(node.get("media_type")) or text(node.get("type"))
     media = record(node.get("media"))
-    picture = text(record(media.get("image")).get("src"))
+    picture = address(record(media.get("image")).get("src"))
     return Attachment(
         type=_TYPES.get(kind.lower(), AttachmentType.OTHER),
-        url=text(media.get("source")) or picture or text(node.get("url")),
-        title=text(node.get("title")),
+        url=address(media.get("source")) or picture or address(node.get("url")),
+        title=name_of(node.get("title")),
     )
