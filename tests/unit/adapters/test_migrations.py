@@ -3,6 +3,7 @@
 import pkgutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.revision import head
 from moorage_adapters.sqlmodel.sqlite import sqlite_engine
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_adapters.sqlmodel.tables import INBOX
 from moorage_ports.errors import UnavailableError
+from moorage_ports.inbox import DEAD_KEPT, ItemState
 from tests.unit.adapters.things import connect, lead
 
 
@@ -56,6 +59,56 @@ def test_every_version_can_be_taken_back_and_made_again(tmp_path: Path) -> None:
         migrate.upgrade_on(connection)
         assert migrate.differences(connection) == []
     engine.dispose()
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, database_kind: str, request: pytest.FixtureRequest) -> str:
+    """Of a fresh database of either kind."""
+    if database_kind == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'm.db'}"
+
+
+async def test_what_was_settled_before_anything_was_forgotten_is_forgotten_too(
+    database_url: str,
+) -> None:
+    """What is done at once, its key excepted; what was given up 90 days after that."""
+    await migrate.upgrade(database_url)
+    settled = datetime(2030, 6, 1, 12, 0, tzinfo=UTC)
+
+    def upgraded(connection: sa.Connection) -> list[tuple[datetime | None, bool]]:
+        connection.execute(
+            sa.insert(INBOX), [_row(n, state, settled) for n, state in enumerate(ItemState, start=1)]
+        )
+        command.downgrade(migrate._config(connection), "0009")
+        migrate.upgrade_on(connection)
+        found = connection.execute(sa.select(INBOX.c.forget_at, INBOX.c.is_lasting).order_by(INBOX.c.seq))
+        return [(row[0], row[1]) for row in found]
+
+    pending, parked, done, dead = await migrate._on(database_url, upgraded)
+    assert pending == parked == (None, False)
+    assert (done, dead) == ((settled, True), (settled + DEAD_KEPT, False))
+
+
+def _row(number: int, state: ItemState, settled: datetime) -> dict[str, object]:
+    is_settled = state in {ItemState.DONE, ItemState.DEAD}
+    return {
+        "seq": number,
+        "org_id": "a",
+        "vendor": "memory",
+        "key_digest": bytes([number]) * 16,
+        "partition_digest": bytes(16),
+        "bucket": 0,
+        "kind": "slip",
+        "state": state,
+        "received_at": settled,
+        "settled_at": settled if is_settled else None,
+        "tries": 1,
+        "lease": 1,
+        "last_error": "",
+        "is_lasting": False,
+        "body_sealed": b"x",
+    }
 
 
 def test_an_upgrade_that_fails_half_way_leaves_nothing(
