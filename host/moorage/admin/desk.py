@@ -22,7 +22,7 @@ from moorage.operations.handlers import HANDLERS
 from moorage.services import OperationCall, Services
 from moorage.vendors import binding_of
 from moorage_ports.accounts import Session
-from moorage_ports.errors import MoorageError, UnsupportedError
+from moorage_ports.errors import IdempotencyMismatchError, MoorageError, UnsupportedError
 from moorage_ports.operations import Operation, Role
 from moorage_ports.plugin import Vendor
 from moorage_ports.publications import RememberedCall
@@ -136,6 +136,7 @@ class Visit:
         """Have something sent, and answer under which id of ours; a form sent twice sends nothing twice.
 
         Raises:
+            IdempotencyMismatchError: That form was sent before, with something else in it.
             MoorageError: Whatever the operation raises; then the same form may be sent again.
         """
         storage, subject_id = self.services.storage, new_id()
@@ -146,6 +147,11 @@ class Visit:
         async with storage.unit_of_work(self.org_id) as uow:
             call = RememberedCall(body_hash=mark, subject_id=subject_id)
             earlier = await uow.remembered_calls.begin(scope, key, call, now=self.desk.now())
+        if earlier is not None and earlier.body_hash != mark:
+            msg = "this form was sent before, with something else in it"
+            raise IdempotencyMismatchError(
+                msg, remedy="See what was sent, then send this if it is still meant."
+            )
         if earlier is not None:
             return earlier.subject_id
         try:

@@ -194,6 +194,22 @@ async def test_a_reply_stands_below_the_comment_and_a_form_sent_twice_replies_on
     assert (await read(town, f"{CONVERSATIONS}/{key}"))["unreadCount"] == 0, "who answers has read it"
 
 
+async def test_another_text_in_a_form_that_was_sent_is_no_repetition_of_it(
+    town: Harbour, admin: Browser
+) -> None:
+    """Back in the browser, the text changed, sent again: it neither vanishes nor goes out unasked."""
+    talk = await key_of(town, "comment")
+    fields = {"key": (await admin.page(f"/admin/inbox/{talk}")).field("key")}
+    await press(admin, talk, "answer", **fields, text="Until five")
+    other = await admin.submit(f"/admin/inbox/{talk}/answer", {**fields, "text": "Until six"})
+    page = Page(other.text)
+    assert (other.status_code, "sent before" in page.text, "Until six" in page.text) == (409, True, True)
+    assert page.field("key") != fields["key"]
+    await press(admin, talk, "answer", key=page.field("key"), text="Until six")
+    said = [one.text for one in town.world.chatter.remarks.values() if one.by is None]
+    assert said == ["Until five", "Until six"]
+
+
 async def test_a_message_goes_to_the_person_and_says_how_far_it_got(town: Harbour, admin: Browser) -> None:
     key = await key_of(town, "direct")
     await press(admin, key, "answer", text="At seven?")
