@@ -100,6 +100,29 @@ async def test_some_channels_only_by_either_id(host: Harbour) -> None:
     assert refused.json()["fields"] == {"channels[1]": "no selected channel of this organisation"}
 
 
+@pytest.mark.parametrize(
+    ("missing", "refusal"), [((), (412, "reconnect_required")), (("read",), (403, "missing_scope"))]
+)
+async def test_a_channel_that_cannot_be_read_is_not_said_to_run(
+    host: Harbour, missing: tuple[str, ...], refusal: tuple[int, str]
+) -> None:
+    """Named, it is refused with what to do; among all of them it is left out; its run does not go on."""
+    await ask(host, "POST", "/sync/trigger", platform="memory", channels=[CAFE.id])
+    assert (await ask(host, "GET", "/sync/status")).json()["running"] == 1
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        cafe = await uow.integrations.channel("memory", CAFE.id)
+        assert cafe is not None
+        broken = attrs.evolve(cafe, selectable=False, reason="Ask the mayor.", missing_scopes=missing)
+        await uow.integrations.save_channels([broken])
+
+    refused = await ask(host, "POST", "/sync/trigger", platform="memory", channels=[BOOKS.id, CAFE.id])
+    assert (refused.status_code, refused.json()["code"]) == refusal
+    assert refused.json()["remedy"] == "Ask the mayor."
+    assert (await ask(host, "GET", "/sync/status")).json()["running"] == 0
+    others = await ask(host, "POST", "/sync/trigger", platform="memory")
+    assert [line["channel"]["externalId"] for line in others.json()["channels"]] == [BOOKS.id]
+
+
 @pytest.mark.parametrize("sync_type", ["activity", "posts", ["posts", "comments"], []])
 async def test_the_platforms_words_for_it_are_taken(host: Harbour, sync_type: object) -> None:
     answer = await ask(host, "POST", "/sync/trigger", platform="memory", syncType=sync_type)

@@ -70,8 +70,19 @@ async def usable_channel(uow: UnitOfWork, vendor: str, external_id: str) -> Chan
     if not channel.selected:
         msg = "this channel is not selected"
         raise InvalidRequestError(msg, remedy="Select the channel first, then send the request again.")
+    check_selectable(channel, vendor)
+    return channel
+
+
+def check_selectable(channel: Channel, vendor: str) -> None:
+    """Whether it can be acted as.
+
+    Raises:
+        MissingScopeError: The grant lacks what acting as this channel needs.
+        ReauthorizationError: This channel's token is gone.
+    """
     if channel.selectable:
-        return channel
+        return
     kind = MissingScopeError if channel.missing_scopes else ReauthorizationError
     raise kind(channel.reason or BROKEN, vendor=vendor, hits=Hits.CHANNEL, remedy=channel.reason)
 

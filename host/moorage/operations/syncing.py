@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import attrs
 
-from moorage.operations.standing import usable_integration
+from moorage.operations.standing import check_selectable, usable_integration
 from moorage.operations.views import channel_view
 from moorage.services import OperationCall, Services, port
 from moorage.syncing import may_sync, sync_nudge
@@ -32,6 +32,7 @@ async def sync_activity(call: OperationCall, request: SyncActivity) -> SyncRepor
         UnsupportedError: The vendor's activity cannot be read, or the org does not want it to be.
         NotConnectedError, ReauthorizationError: The integration cannot be used now.
         InvalidRequestError: An id is no selected channel of the org.
+        MissingScopeError, ReauthorizationError: A channel that was named cannot be read now.
     """
     services, vendor, org_id = call.services, call.vendor, call.caller.org_id
     port(vendor.activity_sync, "activity to read")
@@ -131,6 +132,7 @@ def _chosen(lines: Sequence[_Line], wanted: Collection[str]) -> list[_Line]:
 
     Raises:
         InvalidRequestError: An id names none of them.
+        MissingScopeError, ReauthorizationError: One of these cannot be read now: it would never begin.
     """
     if not wanted:
         return [line for line in lines if line.channel.selectable]
@@ -145,6 +147,8 @@ def _chosen(lines: Sequence[_Line], wanted: Collection[str]) -> list[_Line]:
     if unknown:
         msg = "some of these are no selected channels of this organisation"
         raise InvalidRequestError(msg, fields=unknown)
+    for line in found.values():
+        check_selectable(line.channel, line.channel.vendor)
     return list(found.values())
 
 
@@ -152,7 +156,7 @@ def _view(line: _Line, *, is_held: bool) -> SyncView:
     state = line.state
     return SyncView(
         channel=channel_view(line.channel),
-        running=state.is_running,
+        running=state.is_running and line.channel.selectable,  # else it goes on once it is mended
         paused=is_held or state.is_paused,
         items=state.items,
         calls=state.calls,
