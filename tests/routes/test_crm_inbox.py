@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,14 @@ async def test_what_came_while_somebody_read_stays_unread(full: Harbour) -> None
     assert (await tend(full, key, readUpTo="2030-06-01T12:00:03Z"))["unreadCount"] == 1
     assert (await tend(full, key, readUpTo="2030-06-01T12:00:01Z"))["unreadCount"] == 1, "never backwards"
     assert (await tend(full, key, readUpTo="2030-06-01T12:00:05Z", read=True))["unreadCount"] == 0
+
+
+async def test_nobody_has_read_what_is_not_written_yet(full: Harbour) -> None:
+    key = (await only(full, kind="direct"))["id"]
+    assert (await tend(full, key, readUpTo="2099-01-01T00:00:00Z"))["unreadCount"] == 0
+    full.clock.advance(timedelta(minutes=1))
+    await tell(full, letter(4, 60))
+    assert (await only(full, kind="direct"))["unreadCount"] == 1
 
 
 NO_DECISIONS: list[tuple[dict[str, object], str]] = [

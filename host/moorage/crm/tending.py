@@ -59,7 +59,7 @@ async def tend_conversation(
             raise no_conversation()
         _decide(record, asked, caller, now)
         if asked.read is not None or asked.read_up_to is not None:
-            record.read_at = _read_at(record, asked)
+            record.read_at = _read_at(record, asked, now)
             record.unread_count = await uow.conversations.count_unread(record.id, since=record.read_at)
         await uow.crm_records.save(Ledger(conversations={record.id: record}))
         seen = await uow.conversations.get(record.id)
@@ -99,10 +99,11 @@ def _decide(record: ConversationRecord, asked: TendConversation, caller: Caller,
         record.status_stamp = now
 
 
-def _read_at(record: ConversationRecord, asked: TendConversation) -> datetime | None:
+def _read_at(record: ConversationRecord, asked: TendConversation, now: datetime) -> datetime | None:
     """Up to when all is read: a message's own moment, so that one that is still on its way stays unread."""
     if asked.read_up_to is not None:
-        return latest(record.read_at, asked.read_up_to)
+        # Nobody has read what is not written yet; a vendor's clock may be ahead of ours.
+        return latest(record.read_at, min(asked.read_up_to, latest(record.last_message_at, now)))
     if asked.read:
         return latest(record.read_at, record.last_message_at) if record.last_message_at else record.read_at
     return record.last_received_at - _MOMENT if record.last_received_at else record.read_at
