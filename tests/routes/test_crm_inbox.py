@@ -375,6 +375,16 @@ async def test_what_came_while_somebody_read_stays_unread(full: Harbour) -> None
     assert (await tend(full, key, readUpTo="2030-06-01T12:00:05Z", read=True))["unreadCount"] == 0
 
 
+async def test_a_search_for_nothing_is_none(full: Harbour) -> None:
+    """Also beside a conversation, as a form sends its empty box."""
+    key = (await only(full, kind="direct"))["id"]
+    plain = await read(full, MESSAGES, conversationId=key)
+    assert plain["items"]
+    before = "2099-01-01T00:00:00Z"
+    assert await read(full, MESSAGES, conversationId=key, search=" ", before=before) == plain
+    assert (await ask(full, MESSAGES, search=" ")).status_code == 422
+
+
 async def test_nobody_has_read_what_is_not_written_yet(full: Harbour) -> None:
     key = (await only(full, kind="direct"))["id"]
     assert (await tend(full, key, readUpTo="2099-01-01T00:00:00Z"))["unreadCount"] == 0

@@ -152,16 +152,17 @@ async def list_messages(services: Services, caller: Caller, query: MessageQuery)
         InvalidRequestError: Neither a conversation nor a search is given, or both.
         NotFoundError: The org has no such conversation.
     """
-    if bool(query.conversation_id) == bool(query.search.strip()):
+    search = query.search.strip()
+    if bool(query.conversation_id) == bool(search):
         msg = "messages are those of one conversation, or those that a search finds"
         raise InvalidRequestError(msg, fields={"conversationId": "give this or search"})
-    if query.search and (query.before or query.after):
+    if search and (query.before or query.after):
         msg = "a search looks at all times"
         raise InvalidRequestError(msg, fields={"search": "goes without before and after"})
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
         talks = uow.conversations
-        if query.search:
-            page = await talks.search_messages(query.search, page=query.p, page_size=query.ps)
+        if search:
+            page = await talks.search_messages(search, page=query.p, page_size=query.ps)
         elif await talks.get(query.conversation_id) is None:
             raise no_conversation()
         else:
