@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from moorage_facebook.translate.table import ANY, EFFECTS, ROWS, UNMAPPED, Row
+from moorage_facebook.translate.table import ANY, EFFECTS, OF_NO_CHANNEL, ROWS, UNMAPPED, Row
 
 WRITTEN: Final = "<!-- Written by `python -m scripts.reference` from the plugin's table of kinds. -->"
 KINDS_ARE: Final = (
@@ -18,6 +18,12 @@ SYNONYMS_ARE: Final = (
     "them, are read like all others. Every event can be applied at any time, in any order and twice: "
     "see [how data flows](../explanation/architecture.md)."
 )
+OWNERS_ARE: Final = (
+    "A change belongs to the organisations that have a channel it names: a Page, an Instagram account, a "
+    "WhatsApp number. What names only a WhatsApp account or an ad account is of no channel: it is kept aside "
+    "for seven days, and no organisation hears of it, though a translator would read it."
+)
+OF_NO_CHANNEL_IS: Final = "none: it is of no channel"
 UNMAPPED_ARE: Final = (
     "What no translator reads becomes `Unmapped`: it keeps all of it, is counted by kind, and is listed for "
     "whoever operates the host. It is never refused. A WhatsApp message of a type that nobody knows is shown "
@@ -28,7 +34,7 @@ UNMAPPED_ARE: Final = (
 def kinds_page() -> str:
     """`facebook-webhooks.md`: which neutral events each kind means, and what these do to the CRM."""
     topics = dict.fromkeys(row.topic for row in ROWS)
-    parts = [WRITTEN, "# Facebook: what becomes of each webhook", KINDS_ARE, SYNONYMS_ARE]
+    parts = [WRITTEN, "# Facebook: what becomes of each webhook", KINDS_ARE, SYNONYMS_ARE, OWNERS_ARE]
     for topic in topics:
         parts += [f"## `{topic}`", "\n".join(_table(row for row in ROWS if row.topic == topic))]
     reasons = [f"| {kind} | {why} |" for kind, why in UNMAPPED.items()]
@@ -43,6 +49,8 @@ def _table(rows: Iterable[Row]) -> Iterator[str]:
         words = (_words(part) for part in (row.fields, row.items, row.verbs))
         events = "<br>".join(f"`{event.__name__}`" for event in row.events)
         effects = "<br>".join(EFFECTS[event] for event in row.events)
+        if set(row.fields) <= set(OF_NO_CHANNEL.get(row.topic, ())):
+            effects = OF_NO_CHANNEL_IS
         yield f"| {' | '.join(words)} | {events} | {effects} |"
 
 

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from moorage_facebook.graph.values import decode, record
-from moorage_facebook.translate.table import ANY, EFFECTS, ROWS, Row, row_of
+from moorage_facebook.translate.table import ANY, EFFECTS, OF_NO_CHANNEL, ROWS, WHATSAPP, Row, row_of
 from moorage_facebook.webhooks import GraphWebhooks, happening_of
 from moorage_ports.events import ChannelNotice, ContactMoved, Event, MessageSeen, PostShared, Unmapped
 from tests.unit.facebook.fixtures import FIXTURES, RECEIVED_AT, fixture
@@ -21,6 +21,7 @@ MEANINGS: Mapping[str, tuple[Event, ...]] = {
     **whatsapp.MEANINGS,
     **accounts.MEANINGS,
 }
+NUMBER = "109900770011"  # of all fixtures
 _FINGERPRINT = re.compile(r"[0-9a-f]{24}")
 
 
@@ -87,6 +88,16 @@ def test_translators_bring_what_the_table_says() -> None:
                 assert kinds <= {*row.events, *((Unmapped,) if row.is_guess else ())}, name
             else:
                 assert kinds == {Unmapped}, name
+
+
+def test_what_is_said_to_be_of_no_channel_names_accounts_only() -> None:
+    """The page about kinds says so of these fields, and of no other that has a fixture."""
+    for name in MEANINGS:
+        for change in WEBHOOKS.split(fixture(name)):
+            happening = happening_of(record(decode(change.body)), RECEIVED_AT)
+            if (happening.topic or WHATSAPP) == WHATSAPP:
+                is_aside = happening.field in OF_NO_CHANNEL[WHATSAPP]
+                assert is_aside == (NUMBER not in change.owner_keys), name
 
 
 def test_no_key_has_two_rows() -> None:

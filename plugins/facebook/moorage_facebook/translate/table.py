@@ -229,6 +229,12 @@ EFFECTS: Final[Mapping[type[Event], str]] = {
 }
 """What becomes of each event in the CRM."""
 
+OF_NO_CHANNEL: Final[Mapping[str, Words]] = {
+    WHATSAPP: (*_ABOUT_ACCOUNTS, *_ABOUT_TEMPLATES, *_ABOUT_NUMBERS, "changed_fields"),
+    "ad_account": (ANY, "changed_fields"),
+}
+"""Fields that name an account only, which no organisation has as a channel: so nobody owns them."""
+
 UNMAPPED: Final[Mapping[str, str]] = {
     "an entry with neither changes nor messages": "there is nothing in it to read",
     "a field, item or verb that is not in this table": "nobody knows what it means until somebody looks",
