@@ -276,6 +276,10 @@ class CrmRecords(Protocol):
         """All identities of these contacts. After `load` only."""
         ...
 
+    async def talks_of(self, identity_ids: Collection[str]) -> tuple[ConversationRecord, ...]:
+        """All direct conversations with these identities. After `load` only."""
+        ...
+
     async def save(self, ledger: Ledger) -> None:
         """Insert or replace every record of `ledger`."""
         ...

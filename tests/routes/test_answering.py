@@ -12,25 +12,27 @@ import httpx
 import msgspec
 import pytest
 
+from moorage.crm.apply import apply_events
 from moorage.crm.merge import direct_id_of, message_id_of, thread_id_of
 from moorage.operations import outgoing
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.activity_sync import person_from_memory
 from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.letters import BY_HAND, WINDOW
-from moorage_adapters.memory.things import SEND_LETTERS, WRITE_NOTES, Note
+from moorage_adapters.memory.things import SEND_LETTERS, WRITE_NOTES, Note, Person
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE
 from moorage_ports.conversations import Message
 from moorage_ports.crm_records import ConversationRecord
 from moorage_ports.direct_messages import OutgoingMessage, ReplyWindow
 from moorage_ports.errors import RateLimitError, UnavailableError
-from moorage_ports.events import DeliveryState, MessageSeen
+from moorage_ports.events import DeliveryState, MessageSeen, PersonLinked
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import Role
 from tests.support.asking import headers_of
 from tests.support.harbour import ADMIN, NOON, Harbour, harbour
 
 CALL, REHEARSE = "/upstream/call/memory-provider", "/upstream/test/memory-provider"
+BO = Person(id="person-2", name="Ada R.")
 TALK = direct_id_of("memory", CAFE.id, person_from_memory(ADA))
 ANSWER = "From ten to four."
 PICTURE = {"type": "image", "url": "https://img.example/menu.jpg"}
@@ -543,6 +545,29 @@ async def test_a_closed_window_is_refused_before_the_vendor_is_asked(host: Harbo
     host.world.write_to(CAFE.id, "Hello?")
     await hear(host)
     assert (await write(host)).status_code == 200, "opened again"
+
+
+async def test_the_window_of_somebody_with_two_ids_opens_with_either(host: Harbour) -> None:
+    """And the answer goes to the id that they wrote under last."""
+    host.clock.advance(NOON + BY_HAND - host.clock.now())
+    assert code_of(await write(host, byHand=True)) == (422, "vendor_rejected")
+    host.world.people[BO.id] = BO
+    host.world.write_to(CAFE.id, "It is me again.", by=BO)
+    await hear(host)
+    one, other = person_from_memory(ADA), person_from_memory(BO)
+    link = PersonLinked(channel_external_id=CAFE.id, persons=(one, other), at=host.clock.now())
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        await apply_events(uow.crm_records, [("memory", link)])
+
+    talks = (direct_id_of("memory", CAFE.id, person) for person in (one, other))
+    (talk,) = [key for key in talks if await messages(host, key)]
+    host.clock.advance(timedelta(minutes=1))
+    sent = await ask(host, "write", {"conversationId": talk, "text": ANSWER})
+
+    assert sent.status_code == 200, sent.text
+    assert [one.record.text for one in await messages(host, talk)][-2:] == ["It is me again.", ANSWER]
+    (letter,) = [one for one in host.world.mail.letters.values() if one.is_from_board]
+    assert letter.person.id == BO.id
 
 
 async def test_where_waiting_does_not_help_the_vendors_own_remedy_is_told(

@@ -117,7 +117,7 @@ def letters(draw: st.DrawFn) -> MessageSeen:
     return MessageSeen(
         channel_external_id=BOARD,
         message_external_id=f"m{number}",
-        person=person(number % 2, draw(_names)),
+        person=person(number % 3, draw(_names)),
         at=at(number * 3),
         surface="letters",
         is_ours=number == 3,

@@ -4,7 +4,14 @@ import copy
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from moorage_ports.crm_records import IdentityRecord, Ledger, LedgerKeys, MessageRecord, MessageTotals
+from moorage_ports.crm_records import (
+    ConversationRecord,
+    IdentityRecord,
+    Ledger,
+    LedgerKeys,
+    MessageRecord,
+    MessageTotals,
+)
 from moorage_ports.events import MessageKind
 
 KINDS = (
@@ -70,6 +77,11 @@ class DictRecords:
 
     async def identities_of(self, contact_ids: Collection[str]) -> tuple[IdentityRecord, ...]:
         found = [one for one in self.kept.identities.values() if one.contact_id in contact_ids]
+        return tuple(copy.deepcopy(found))
+
+    async def talks_of(self, identity_ids: Collection[str]) -> tuple[ConversationRecord, ...]:
+        kept = self.kept.conversations.values()
+        found = [one for one in kept if one.kind == "direct" and one.identity_id in identity_ids]
         return tuple(copy.deepcopy(found))
 
     async def save(self, ledger: Ledger) -> None:

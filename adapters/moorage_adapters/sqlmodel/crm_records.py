@@ -183,6 +183,15 @@ class SqlCrmRecords:
 
         return await self._gate.run(work)
 
+    async def talks_of(self, identity_ids: Collection[str]) -> tuple[ConversationRecord, ...]:
+        """All direct conversations with these identities."""
+
+        def work(org: Tenant) -> tuple[ConversationRecord, ...]:
+            found = records_by(org, CONVERSATIONS, identity_ids, "identity_id")
+            return tuple(sorted((one for one in found if one.kind == "direct"), key=lambda one: one.id))
+
+        return await self._gate.run(work)
+
     async def save(self, ledger: Ledger) -> None:
         """Insert or replace every record of `ledger`."""
         await self._gate.run(lambda org: self._save(org, ledger))

@@ -11,9 +11,9 @@ from typing import Any, Final
 import attrs
 
 from moorage.crm import attempts, merge_activity, merge_messages
-from moorage.crm.merge import Merge, identity_id_of, thread_id_of
+from moorage.crm.merge import Merge, direct_id_of, identity_id_of, thread_id_of
 from moorage.crm.record_keys import keys_of
-from moorage_ports.crm_records import CrmRecords, Ledger, LedgerKeys, record_id
+from moorage_ports.crm_records import CrmRecords, IdentityRecord, Ledger, LedgerKeys, record_id
 from moorage_ports.events import (
     ChannelNotice,
     CommentHidden,
@@ -28,6 +28,7 @@ from moorage_ports.events import (
     MessageEdited,
     MessageRemoved,
     MessageSeen,
+    Person,
     PersonLinked,
     PostRemoved,
     PostSeen,
@@ -102,7 +103,8 @@ async def _loaded(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -
     }
     if linked:
         await _load_linked(records, ledger, linked)
-    moving = [
+    moving = await _load_talks(records, ledger, events)
+    moving += [
         thread
         for vendor, event in events
         if isinstance(event, CommentSeen) and event.parent_external_id
@@ -119,8 +121,9 @@ async def _loaded(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -
 async def _load_around(records: CrmRecords, ledger: Ledger, keys: LedgerKeys) -> None:
     """Conversations and people of the messages that only their ids were known of."""
     more = LedgerKeys()
+    known = keys.conversations | ledger.conversations.keys()
     for message in ledger.messages.values():
-        if message.conversation_id and message.conversation_id not in keys.conversations:
+        if message.conversation_id and message.conversation_id not in known:
             more.conversations.add(message.conversation_id)
         if message.identity_id and message.identity_id not in ledger.identities:
             more.identities.add(message.identity_id)
@@ -150,6 +153,59 @@ async def _load_linked(records: CrmRecords, ledger: Ledger, linked: Iterable[str
     more.contacts -= set(ledger.contacts)
     if more.contacts:
         _add(ledger, await records.load(more))
+
+
+async def _load_talks(
+    records: CrmRecords, ledger: Ledger, events: Sequence[tuple[str, CrmEvent]]
+) -> list[str]:
+    """Where people write who are known by several ids, and what was said to each id of who is one by now.
+
+    Answers the conversations whose messages may move.
+    """
+    talking = [
+        (event.channel_external_id, ledger.identities[key])
+        for vendor, event in events
+        if isinstance(event, MessageSeen | DeliveryMark | ThreadHandedOver)
+        for key in (identity_id_of(vendor, event.person),)
+        if key in ledger.identities
+    ]
+    joined = [(channel, one) for channel, one in talking if one.contact_id != _first_contact(one)]
+    if joined:
+        await _load_linked(records, ledger, {one.id for _, one in joined})
+        firsts = {_first_contact(one): one for one in ledger.identities.values()}
+        pairs = [(channel, firsts[one.contact_id]) for channel, one in joined if one.contact_id in firsts]
+        talks = {_talk_id(channel, first) for channel, first in pairs} - ledger.conversations.keys()
+        _add(ledger, await records.load(LedgerKeys(conversations=talks)))
+    moving = [
+        key for channel, one in joined for key in (_talk_id(channel, one),) if key in ledger.conversations
+    ]
+    joining = _joining(ledger, events)
+    if joining:
+        for talk in await records.talks_of(joining):
+            ledger.conversations.setdefault(talk.id, talk)
+            moving.append(talk.id)
+    return moving
+
+
+def _joining(ledger: Ledger, events: Sequence[tuple[str, CrmEvent]]) -> set[str]:
+    """The known identities of contacts that become one."""
+    contacts: set[str] = set()
+    for vendor, event in events:
+        if isinstance(event, PersonLinked):
+            known = [ledger.identities.get(identity_id_of(vendor, person)) for person in event.persons]
+            theirs = {one.contact_id for one in known if one is not None}
+            if None in known or len(theirs) > 1:
+                contacts |= theirs
+    return {one.id for one in ledger.identities.values() if one.contact_id in contacts}
+
+
+def _first_contact(identity: IdentityRecord) -> str:
+    return record_id("ct", identity.vendor, identity.realm, identity.external_id)
+
+
+def _talk_id(channel_external_id: str, identity: IdentityRecord) -> str:
+    person = Person(external_id=identity.external_id, realm=identity.realm)
+    return direct_id_of(identity.vendor, channel_external_id, person)
 
 
 def _add(ledger: Ledger, found: Ledger) -> None:

@@ -40,7 +40,11 @@ async def settle(records: CrmRecords, merge: Merge, events: Sequence[tuple[str, 
             ours[message.id] = message
     if not ours:
         return
-    attempts = await records.attempts_in({message.conversation_id for message in ours.values()})
+    talks = {message.conversation_id for message in ours.values()}
+    found = {one.id: one for one in await records.attempts_in(talks)}
+    # What is merged may have moved since it was saved.
+    moved = {one.id: one for one in merge.ledger.messages.values() if not one.external_id}
+    attempts = sorted({**found, **moved}.values(), key=lambda one: (one.at, one.id))
     unknown = [one for one in attempts if one.state is DeliveryState.UNKNOWN and one.id not in merge.settled]
     for attempt in unknown:
         same = _same(attempt, ours.values())

@@ -116,6 +116,7 @@ class Merge:
     recounts: set[str] = attrs.field(factory=set)  # conversations
     emptied: set[str] = attrs.field(factory=set)  # conversations that turned out to be part of another
     settled: set[str] = attrs.field(factory=set)  # attempts that became a message (see `attempts`)
+    _firsts: dict[str, IdentityRecord] = attrs.field(factory=dict)  # by the contact that each was at first
 
     # People ----------------------------------------------------------------------------------
 
@@ -164,6 +165,15 @@ class Merge:
             )
             self.ledger.contacts[contact_id] = self.changed.contacts[contact_id] = contact
         return contact
+
+    def first_identity(self, contact_id: str) -> IdentityRecord | None:
+        """Whom a contact goes by: the identity that was this contact before any was joined to it."""
+        if contact_id not in self._firsts:
+            self._firsts = {
+                record_id("ct", one.vendor, one.realm, one.external_id): one
+                for one in self.ledger.identities.values()
+            }
+        return self._firsts.get(contact_id)
 
     def add_heat(self, identity_id: str, heat: float) -> None:
         """What a person did (or took back) warms (or cools) the contact they are."""

@@ -12,6 +12,7 @@ from moorage.crm.merge import (
     latest,
     plain,
 )
+from moorage.crm.talks import gather
 from moorage_ports.crm_records import ActivityRecord, NoticeRecord, record_id
 from moorage_ports.events import (
     ChannelNotice,
@@ -216,7 +217,10 @@ def person_linked(merge: Merge, vendor: str, event: PersonLinked) -> None:
     contacts = {
         merge.ledger.identities[merge.person(vendor, person, event.at)].contact_id for person in event.persons
     }
-    merge.join([one for one in merge.ledger.identities.values() if one.contact_id in contacts])
+    joined = [one for one in merge.ledger.identities.values() if one.contact_id in contacts]
+    if len(contacts) > 1:
+        merge.join(joined)
+        gather(merge, joined)
 
 
 def channel_notice(merge: Merge, vendor: str, event: ChannelNotice) -> None:

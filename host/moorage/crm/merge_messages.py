@@ -7,7 +7,6 @@ from moorage.crm.merge import (
     MAX_TEXT,
     Before,
     Merge,
-    direct_id_of,
     earliest,
     heat_of_activity,
     heat_of_message,
@@ -17,6 +16,7 @@ from moorage.crm.merge import (
     plain,
     thread_id_of,
 )
+from moorage.crm.talks import move, talk_with
 from moorage_ports.crm_records import ConversationRecord, MessageRecord
 from moorage_ports.events import (
     Attachment,
@@ -30,7 +30,6 @@ from moorage_ports.events import (
     MessageKind,
     MessageRemoved,
     MessageSeen,
-    Person,
     ThreadHandedOver,
 )
 
@@ -165,31 +164,7 @@ def _file(merge: Merge, vendor: str, event: CommentSeen, message: MessageRecord)
     thread.post_external_id = max(thread.post_external_id, event.post_external_id)
     provisional = merge.ledger.conversations.get(own)
     if provisional is not None and own != root:
-        _move(merge, provisional, thread)
-
-
-def _move(merge: Merge, provisional: ConversationRecord, thread: ConversationRecord) -> None:
-    """What was filed under a comment that turns out to be a reply belongs to that reply's thread."""
-    for message in merge.ledger.messages.values():
-        if message.conversation_id == provisional.id:
-            message.conversation_id = thread.id
-            merge.changed.messages[message.id] = message
-    decided_at = provisional.status_stamp
-    if decided_at is not None and is_later(
-        decided_at, provisional.status, thread.status_stamp, thread.status
-    ):
-        thread.status, thread.status_stamp = provisional.status, decided_at
-        thread.snoozed_until, thread.assignee = provisional.snoozed_until, provisional.assignee
-        thread.tags = provisional.tags
-    if provisional.read_at is not None:
-        thread.read_at = latest(thread.read_at, provisional.read_at)
-    thread.post_external_id = max(thread.post_external_id, provisional.post_external_id)
-    del merge.ledger.conversations[provisional.id]
-    merge.changed.conversations.pop(provisional.id, None)
-    merge.changed.conversations[thread.id] = thread
-    merge.recounts.discard(provisional.id)
-    merge.recounts.add(thread.id)
-    merge.emptied.add(provisional.id)
+        move(merge, provisional, thread)
 
 
 # Direct messages ---------------------------------------------------------------------------------
@@ -197,16 +172,14 @@ def _move(merge: Merge, provisional: ConversationRecord, thread: ConversationRec
 
 def message_seen(merge: Merge, vendor: str, event: MessageSeen) -> None:
     """A message in the conversation of its person and channel."""
-    key = direct_id_of(vendor, event.channel_external_id, event.person)
-    conversation = merge.conversation(key, vendor, event, kind="direct", surface=event.surface)
-    conversation.identity_id = merge.person(vendor, event.person, event.at)
+    conversation, identity_id = talk_with(merge, vendor, event)
     message = merge.message(vendor, event, event.message_external_id)
     before = Before.of(message, merge)
     _date(message, event.at, is_exact=True)
     message.is_known = True
     message.is_ours |= event.is_ours
-    message.conversation_id = key
-    message.identity_id = "" if message.is_ours else conversation.identity_id
+    message.conversation_id = conversation.id
+    message.identity_id = "" if message.is_ours else identity_id
     message.kind = max(message.kind, event.kind, key=_KINDS.__getitem__)
     message.reply_to_external_id = max(message.reply_to_external_id, event.reply_to_external_id)
     _write(message, event.at, event.text, event.attachments)
@@ -216,7 +189,7 @@ def message_seen(merge: Merge, vendor: str, event: MessageSeen) -> None:
         deliver(message, DeliveryState.SENT, event.at)
     if event.reply_until is not None and not event.is_ours:
         conversation.reply_until = latest(conversation.reply_until, event.reply_until)
-    _count_direct(merge, message, before, conversation.identity_id)
+    _count_direct(merge, message, before, identity_id)
 
 
 def message_edited(merge: Merge, vendor: str, event: MessageEdited) -> None:
@@ -249,7 +222,7 @@ def message_delivery(merge: Merge, vendor: str, event: MessageDelivery) -> None:
 
 def delivery_mark(merge: Merge, vendor: str, event: DeliveryMark) -> None:
     """All up to a moment arrived, or was read. Kept on the conversation: messages may come later."""
-    conversation = _direct(merge, vendor, event, event.person, event.surface)
+    conversation, _ = talk_with(merge, vendor, event)
     if event.state is DeliveryState.READ:
         conversation.read_up_to = latest(conversation.read_up_to, event.up_to)
     conversation.delivered_up_to = latest(conversation.delivered_up_to, event.up_to)
@@ -258,7 +231,7 @@ def delivery_mark(merge: Merge, vendor: str, event: DeliveryMark) -> None:
 
 def thread_handed_over(merge: Merge, vendor: str, event: ThreadHandedOver) -> None:
     """Who answers this person now."""
-    conversation = _direct(merge, vendor, event, event.person, event.surface)
+    conversation, _ = talk_with(merge, vendor, event)
     if is_later(event.at, event.owner, conversation.owner_stamp, conversation.owner):
         conversation.owner, conversation.owner_stamp = event.owner, event.at
     merge.touch_quiet(conversation, event.at)
@@ -276,15 +249,6 @@ def state_of(message: MessageRecord, conversation: ConversationRecord) -> Delive
     if conversation.delivered_up_to is not None and message.at <= conversation.delivered_up_to:
         states.append(DeliveryState.DELIVERED)
     return max(states, key=_RANKS.__getitem__)
-
-
-def _direct(
-    merge: Merge, vendor: str, event: DeliveryMark | ThreadHandedOver, person: Person, surface: str
-) -> ConversationRecord:
-    key = direct_id_of(vendor, event.channel_external_id, person)
-    conversation = merge.conversation(key, vendor, event, kind="direct", surface=surface)
-    conversation.identity_id = merge.person(vendor, person, event.at)
-    return conversation
 
 
 def deliver(

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from moorage.crm.apply import apply_events
-from moorage.crm.merge import MAX_TEXT, message_id_of
+from moorage.crm.merge import MAX_TEXT, is_theirs, message_id_of
 from moorage.crm.messages import message_view
 from moorage.ids import new_id
 from moorage.operations.outgoing import Outgoing, act_on_refusal, send_once
@@ -45,6 +45,7 @@ from moorage_ports.operations import (
 from moorage_ports.storage import UnitOfWork
 
 _HIDING: Final = 25.0  # seconds; harmless to repeat, so a late answer is no answer
+_LOOKED_THROUGH: Final = 50  # messages, for who wrote last
 _OURS: Final = "ms_"  # what our ids of messages begin with
 
 
@@ -390,7 +391,7 @@ async def _talk(call: OperationCall, request: SendMessage) -> _Talk:
         found = await _conversation(uow, vendor, request.conversation_id, kind="direct")
         record = found.record
         channel = await usable_channel(uow, vendor, record.channel_external_id)
-        person = await _person(uow, found.contact_id, record.identity_id)
+        person = await _person(uow, found.contact_id, await _last_writer(uow, record))
         if person is None:
             msg = "nobody is known to write to in this conversation"
             raise NotFoundError(msg)
@@ -418,6 +419,13 @@ async def _conversation(uow: UnitOfWork, vendor: str, conversation_id: str, *, k
     )
     msg = "this conversation is of another kind"
     raise InvalidRequestError(msg, remedy=told, fields={"conversationId": f"is {found.record.kind}"})
+
+
+async def _last_writer(uow: UnitOfWork, record: ConversationRecord) -> str:
+    """The identity to write to: of the several that a person may have, the one they used last."""
+    newest = await uow.conversations.messages(record.id, page=1, page_size=_LOOKED_THROUGH)
+    theirs = (one.record for one in newest.items if one.record.identity_id and is_theirs(one.record))
+    return next((message.identity_id for message in theirs), record.identity_id)
 
 
 async def _person(uow: UnitOfWork, contact_id: str, identity_id: str) -> Person | None:

@@ -13,7 +13,7 @@ from moorage.crm.apply import apply_events
 from moorage.crm.merge import contact_id_of, direct_id_of, identity_id_of, message_id_of, thread_id_of
 from moorage.crm.merge_messages import state_of
 from moorage.crm.scoring import HALF_LIFE, MOST, score
-from moorage_ports.crm_records import record_id
+from moorage_ports.crm_records import MessageRecord, attempt_record_id, record_id
 from moorage_ports.events import (
     CommentRemoved,
     CrmEvent,
@@ -25,6 +25,7 @@ from moorage_ports.events import (
     ReactionRemoved,
     ReactionSet,
     Target,
+    ThreadHandedOver,
 )
 from tests.support.crm_events import BOARD, NOON, V, assert_same, at, comment, events, message, person
 from tests.support.crm_records import DictRecords
@@ -52,6 +53,12 @@ async def test_any_order_ends_the_same(happened: Sequence[CrmEvent], seed: int) 
         batch, shuffled = shuffled[:size], shuffled[size:]
         await merged(*batch, into=other)
     assert_same(one.kept, other.kept)
+    talks = [
+        (other.kept.identities[talk.identity_id].contact_id, talk.channel_external_id)
+        for talk in other.kept.conversations.values()
+        if talk.kind == "direct"
+    ]
+    assert len(talks) == len(set(talks)), "one per contact and channel"
 
 
 # What it ends as ---------------------------------------------------------------------------------
@@ -210,6 +217,95 @@ async def test_people_are_joined_on_proof_only_and_for_good() -> None:
     assert [one.merged_into for one in others] == [winner_id, winner_id]
     assert (winner.name, winner.last_seen_at) == ("Cy", at(3))
     assert score(winner.heat, at(3)) == pytest.approx(4 * 3, rel=1e-3)
+
+
+async def test_a_person_known_by_two_ids_has_one_conversation_on_a_channel() -> None:
+    """In whatever order they are told to be one, with what was decided, marked and counted on either side."""
+    other_channel = attrs.evolve(message(7, 4, person=person(1)), channel_external_id="board-2")
+    link = PersonLinked(channel_external_id=BOARD, persons=(person(0), person(1)), at=at(5))
+    told: list[CrmEvent] = [
+        message(0, 0, person=person(0), reply_until=at(1000)),
+        message(1, 1, person=person(1), reply_until=at(1001)),
+        ThreadHandedOver(
+            channel_external_id=BOARD, person=person(1), surface="letters", at=at(2), owner="robot"
+        ),
+        message(3, 3, person=person(0), is_ours=True),
+        other_channel,
+    ]
+    for happened in ([link, *told], [*told, link], [*told[:2], link, *told[2:]]):
+        records = DictRecords()
+        for event in happened:
+            await merged(event, into=records)
+        talks = {one.channel_external_id: one for one in records.kept.conversations.values()}
+        assert len(talks) == len(records.kept.conversations) == 2
+        talk = talks[BOARD]
+        assert {
+            one.conversation_id for one in records.kept.messages.values() if one.channel_external_id == BOARD
+        } == {talk.id}
+        assert (talk.last_received_at, talk.reply_until) == (at(1), at(1001))
+        assert (talk.unread_count, talk.last_message_id, talk.owner) == (2, message_id_of(V, "m3"), "robot")
+        authors = {one.external_id: one.identity_id for one in records.kept.messages.values()}
+        assert authors["m0"] == identity_id_of(V, person(0))
+        assert authors["m1"] == identity_id_of(V, person(1))
+
+
+async def test_what_people_decided_goes_along_into_the_one_conversation() -> None:
+    records = await merged(message(0, 0, person=person(0)), message(1, 1, person=person(1)))
+    for number, talk in enumerate(records.kept.conversations.values()):
+        talk.status, talk.status_stamp, talk.assignee = "closed", at(10 + number), f"ada{number}"
+        talk.read_at = at(number)
+
+    link = PersonLinked(channel_external_id=BOARD, persons=(person(0), person(1)), at=at(5))
+    await merged(link, into=records)
+
+    [talk] = records.kept.conversations.values()
+    assert (talk.status, talk.assignee, talk.read_at, talk.unread_count) == ("closed", "ada1", at(1), 0)
+
+
+async def test_an_attempt_without_an_answer_is_found_again_where_its_conversation_went() -> None:
+    """The link and the echo come in one batch, under the person's other id."""
+    records = await merged(message(0, 0, person=person(0)), message(1, 1, person=person(1)))
+    for talk in list(records.kept.conversations.values()):
+        attempt = MessageRecord(
+            id=attempt_record_id(V, talk.id),
+            vendor=V,
+            channel_external_id=BOARD,
+            external_id="",
+            conversation_id=talk.id,
+            is_known=True,
+            is_ours=True,
+            sent_by="ada",
+            attempt_id=talk.id,
+            text=f"to {talk.identity_id}",
+            at=at(2),
+            state=DeliveryState.UNKNOWN,
+        )
+        records.kept.messages[attempt.id] = attempt
+    texts = [f"to {identity_id_of(V, person(number))}" for number in (0, 1)]
+
+    link = PersonLinked(channel_external_id=BOARD, persons=(person(0), person(1)), at=at(5))
+    echoes = [
+        message(5 + n, 3, person=person(1 - n), is_ours=True, text=text) for n, text in enumerate(texts)
+    ]
+    await merged(link, *echoes, into=records)
+
+    [talk] = records.kept.conversations.values()
+    assert {one.external_id for one in records.kept.messages.values()} == {"m0", "m1", "m5", "m6"}
+    assert [records.kept.messages[message_id_of(V, name)].sent_by for name in ("m5", "m6")] == ["ada", "ada"]
+
+
+async def test_conversations_that_were_apart_before_are_one_when_the_person_writes_again() -> None:
+    """As they may stand in a database in which contacts were joined, and conversations were not."""
+    records = await merged(message(0, 0, person=person(0)), message(1, 1, person=person(1)))
+    first, other = sorted(records.kept.identities.values(), key=lambda one: one.contact_id)
+    records.kept.contacts[other.contact_id].merged_into = first.contact_id
+    other.contact_id = first.contact_id
+
+    await merged(message(4, 9, person=person(int(other.external_id[1:]))), into=records)
+
+    [talk] = records.kept.conversations.values()
+    assert talk.id == direct_id_of(V, BOARD, person(int(first.external_id[1:])))
+    assert (talk.unread_count, talk.last_received_at) == (3, at(9))
 
 
 async def test_a_reaction_warms_once_and_cools_when_it_is_taken_back() -> None:
