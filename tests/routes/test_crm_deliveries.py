@@ -1,23 +1,27 @@
 """`/upstream/deliveries`, `/upstream/unmapped`: what was given up or waits, and what nobody has mapped."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from moorage import settling
 from moorage.crm.apply import Applied, apply_events
-from moorage.inbox_worker import MOST_TRIES
+from moorage.inbox_worker import MOST_TRIES, InboxWorker
 from moorage_adapters.memory.news import signed
 from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.town import ADA
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from moorage_ports.crm_records import CrmRecords
 from moorage_ports.events import CrmEvent, MessageSeen
+from moorage_ports.inbox import InboxItem, inbox_nudge
 from moorage_ports.operations import Role
 from tests.routes.test_any_order import telling
 from tests.support.crm import ask, read
@@ -113,14 +117,17 @@ async def test_a_row_whose_effect_breaks_is_given_up_and_stops_no_other_w14(
     for who, what in ((ADA, "First"), (bo, "From Bo"), (ADA, "Poison"), (ADA, "Last")):
         host.world.write_to(CAFE.id, what, by=who)
     await host.deliver_all()
-    await host.work()
+    with capture_logs():  # to show such a failure with all that is around it takes seconds
+        await host.work()
     assert await texts(host) == {"First", "From Bo"}, "what Ada says after it waits for it"
     waits, broken = (await read(host, DELIVERIES, state="pending"))["items"]
     assert [(one["tries"], one["error"]) for one in (waits, broken)] == [(0, ""), (1, "internal")]
 
-    for _ in range(2 * MOST_TRIES):
-        host.clock.advance(timedelta(minutes=15))
-        await host.work()
+    with capture_logs() as logged:
+        for _ in range(2 * MOST_TRIES):
+            host.clock.advance(timedelta(minutes=15))
+            await host.work()
+    assert [line["event"] for line in logged].count("inbox_effect_broke") == MOST_TRIES - 1
     assert await texts(host) == {"First", "From Bo", "Last"}
     [dead] = (await read(host, DELIVERIES, state="dead"))["items"]
     assert (dead["id"], dead["tries"], dead["error"]) == (broken["id"], MOST_TRIES, "internal")
@@ -129,6 +136,37 @@ async def test_a_row_whose_effect_breaks_is_given_up_and_stops_no_other_w14(
     assert await replay(host, ids=[dead["id"]]) == 1
     await host.work()
     assert await texts(host) == {"First", "From Bo", "Poison", "Last"}
+
+
+async def test_a_look_ends_when_all_of_its_work_has_ended(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if not even what became of a row can be written: nobody works on unseen, and it is told."""
+    settled, ended = settling.Settler.settle, 0
+
+    async def breaks(
+        settler: settling.Settler, outcomes: Sequence[tuple[InboxItem, settling.Outcome]]
+    ) -> datetime | None:
+        nonlocal ended
+        if b"Poison" in outcomes[0][0].body:
+            raise ZeroDivisionError
+        await asyncio.sleep(0.01)
+        retry_at = await settled(settler, outcomes)
+        ended += 1
+        return retry_at
+
+    monkeypatch.setattr(settling.Settler, "settle", breaks)
+    said = [*["From a stranger"] * 20, "Poison"]
+    for number, what in enumerate(said):
+        host.world.write_to(CAFE.id, what, by=Person(id=f"person-{number + 2}", name="Bo Quay"))
+    await host.deliver_all()
+    for org_id, bucket in await host.storage.backlog.pending_groups(host.clock.now()):
+        async with host.storage.unit_of_work(org_id) as uow:
+            claimed = await uow.inbox.claim(bucket, limit=99, now=host.clock.now())
+        ended, is_poisoned = 0, any(b"Poison" in item.body for item in claimed)
+        with pytest.raises(ZeroDivisionError) if is_poisoned else nullcontext():
+            await InboxWorker(host.services).look(inbox_nudge(org_id, bucket))
+        assert ended == len(claimed) - is_poisoned
 
 
 async def texts(host: Harbour) -> set[str]:
