@@ -700,8 +700,9 @@ async def test_a_private_answer_proves_who_wrote_the_comment(
         thread = await uow.conversations.get(thread_id_of("memory", remark))
     assert talk is not None
     assert thread is not None
-    assert talk.record.id != TALK
     assert talk.contact_id == thread.contact_id
+    said = {one.record.text for one in await messages(host, talk.record.id)}
+    assert said == {"Do you open on Sunday?", ANSWER}, "and one conversation's"
 
 
 async def test_a_comment_that_nobody_here_has_heard_of_needs_its_channel(host: Harbour) -> None:
