@@ -17,7 +17,8 @@ from moorage_ports.operations import HIDE_COMMENT, REPLY_PRIVATELY, REPLY_TO_COM
 class Answering:
     """What this person may do in a conversation now: nothing, unless it is said.
 
-    `until` is when the vendor's reply window closes; one that `is_closed` did at `closed_at`, if ever.
+    `until` is when the vendor's reply window closes; one that `is_closed` did at `closed_at`, if ever, and
+    where waiting does not help, `remedy` says what does.
     """
 
     can_answer: bool = False
@@ -25,6 +26,7 @@ class Answering:
     until: datetime | None = None
     is_closed: bool = False
     closed_at: datetime | None = None
+    remedy: str = ""
     surface: str = ""
     private: DirectMessages | None = attrs.field(default=None, repr=False)  # by which comments are answered
 
@@ -56,7 +58,7 @@ async def answering_of(
     ends_at = window.ends_at(is_by_hand=True)
     if window.is_open(visit.desk.now(), is_by_hand=True):
         return Answering(can_answer=True, until=ends_at)
-    return Answering(is_closed=True, closed_at=ends_at)
+    return Answering(is_closed=True, closed_at=ends_at, remedy=window.remedy)
 
 
 def _acts(standing: VendorStanding, record: ConversationRecord) -> bool:

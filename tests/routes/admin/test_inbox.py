@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from moorage.admin.sessions import open_session
+from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.letters import WINDOW
 from moorage_adapters.memory.things import Note, Person
 from moorage_adapters.memory.world import CAFE
 from moorage_ports.accounts import Account
+from moorage_ports.direct_messages import ReplyWindow
 from moorage_ports.events import DeliveryState, MessageDelivery, ReactionSet, Target
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import Role
@@ -273,6 +275,19 @@ async def test_a_closed_window_is_said_in_place_of_the_box(town: Harbour, admin:
     refused = await fresh.submit(f"/admin/inbox/{key}/answer", {"text": "Still there?"})
     assert refused.status_code == 422
     await fresh.http.aclose()
+
+
+async def test_where_waiting_does_not_help_the_remedy_stands_in_place_of_the_box(
+    town: Harbour, admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        MemoryDirectMessages, "window", lambda *_: ReplyWindow(remedy="Answer in the hall itself.")
+    )
+    page = await admin.page(f"/admin/inbox/{await key_of(town, 'direct')}")
+
+    assert "Answer in the hall itself." in page.text
+    assert "as soon as" not in page.text
+    assert not any(str(each.get("action")).endswith("/answer") for each in page.all("form"))
 
 
 async def test_a_comment_is_hidden_shown_again_and_answered_in_private(town: Harbour, admin: Browser) -> None:
