@@ -171,10 +171,6 @@ class OrgGate:
             lambda connection: work(Tenant(connection, self.org_id, self._keys))
         )
 
-    async def run_raw(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` on tables that are no org's (jobs), in the same transaction."""
-        return await self._transaction.run(work)
-
     def before_commit(self, callback: Callable[[Connection], None]) -> None:
         """Have `callback` do its work as the last of this transaction's.
 

@@ -1,7 +1,7 @@
 """From Graph's posts, comments and reactions to neutral events. Pure; what makes no sense is left out."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from moorage_facebook.graph.paging import Node
@@ -159,11 +159,6 @@ def seconds_of(value: object) -> int:
     """A moment in whole Unix seconds; 0 if there is none."""
     found = moment(value)
     return int(found.timestamp()) if found is not None else 0
-
-
-def moment_of(seconds: int) -> datetime:
-    """The moment of Unix seconds."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _person(value: object, page_id: str) -> Person | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from moorage_facebook.sandbox.comments import remove
 from moorage_facebook.sandbox.entities import Page, Photo, Post
-from moorage_facebook.sandbox.errors import GraphError, GraphFailure, invalid, not_found
+from moorage_facebook.sandbox.errors import GraphError, GraphFailure, invalid
 from moorage_facebook.sandbox.jsontext import Json, graph_time
 from moorage_facebook.sandbox.paging import connection
 from moorage_facebook.sandbox.params import is_true, moment_param
@@ -332,16 +332,6 @@ _NO_PAGE_HAS = (
 )
 _NO_POST_HAS = ("icon", "message_tags", "picture", "story")
 """Fields that clients ask for by default and nothing here has: Graph leaves out what is empty."""
-
-
-def visible_page(call: Call, page: Page) -> None:
-    """A Page that the session cannot reach does not exist for it.
-
-    Raises:
-        GraphError: 100/33.
-    """
-    if call.who.token.kind != "APP" and not call.who.reaches(page):
-        raise not_found(call.method, page.id)
 
 
 ROUTES: tuple[AnyRoute, ...] = (
