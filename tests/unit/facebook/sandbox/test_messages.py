@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID, WHATSAPP_ACCOUNT_ID
+from moorage_facebook.sandbox.threads import new_message_id
 from tests.unit.facebook.sandbox.driver import EVERYTHING, PAGE, SCOPES, Driver
 from tests.unit.facebook.sandbox.test_comments import error_of, say
 
@@ -316,3 +317,7 @@ async def test_messages_travel_by_rule_too(sandbox: Driver) -> None:
     texts = [one["message"]["text"] for one in await sandbox.heard(5)]
     assert texts.count("Do you open on Sunday?") == 2
     assert len({text for text in texts if text.startswith("number")}) == 30
+
+
+def test_an_id_of_a_message_stands_in_a_path() -> None:
+    assert all("/" not in new_message_id("whatsapp") for _ in range(500))
