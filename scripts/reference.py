@@ -50,6 +50,8 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "Conversations",
         "Contacts",
         "SyncStates",
+        "Outgoing",
+        "Handovers",
         "Publications",
         "RememberedCalls",
         "Accounts",

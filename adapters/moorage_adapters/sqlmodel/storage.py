@@ -21,6 +21,7 @@ from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_hold
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
+from moorage_adapters.sqlmodel.outgoing import SqlHandovers, SqlOutgoing
 from moorage_adapters.sqlmodel.own_apps import SqlCallCounts, SqlOwnApps, own_app_marks
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres
@@ -110,6 +111,11 @@ class SqlUnitOfWork:
         return SqlRememberedCalls(self._gate)
 
     @cached_property
+    def outgoing(self) -> SqlOutgoing:
+        """What the org tells others."""
+        return SqlOutgoing(self._gate, self.jobs, self._clock)
+
+    @cached_property
     def jobs(self) -> SqlNudges:
         """Nudges that become visible with this transaction."""
         return SqlNudges(self._gate, self._bell)
@@ -164,6 +170,7 @@ class SqlStorage:
         self._host_secrets: dict[tuple[str, str], SqlSecrets] = {}
         self.intake = SqlIntake(database, self.cipher, clock, self.bell)
         self.backlog = SqlBacklog(database)
+        self.handovers = SqlHandovers(database)
         self.connect_attempts = SqlConnectAttempts(database, self.cipher, clock)
         self.accounts = SqlAccounts(database, self.cipher, clock)
 

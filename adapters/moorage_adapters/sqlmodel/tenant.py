@@ -50,9 +50,11 @@ class Tenant:
         statement = select(table).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
         return self._connection.execute(statement.limit(limit).offset(offset)).mappings().all()
 
-    def one(self, table: Table, *where: Condition) -> RowMapping | None:
-        """The org's row that fits, if there is one."""
+    def one(self, table: Table, *where: Condition, for_update: bool = False) -> RowMapping | None:
+        """The org's row that fits, if there is one; `for_update`: held until the transaction ends."""
         statement = select(table).where(table.c.org_id == self.org_id, *where)
+        if for_update:  # nothing on SQLite, where nobody else writes meanwhile
+            statement = statement.with_for_update()
         return self._connection.execute(statement).mappings().one_or_none()
 
     def count(self, table: Table, *where: Condition) -> int:
