@@ -37,7 +37,7 @@ from moorage_ports.errors import (
     VendorUnavailableError,
 )
 from moorage_ports.events import Event
-from moorage_ports.lead_source import Lead
+from moorage_ports.lead_source import Lead, LeadCounts, LeadForm
 from moorage_ports.operations import PUBLISH, bind
 from moorage_ports.paging import Page
 from moorage_ports.plugin import Vendor, VendorContext, hookimpl
@@ -172,9 +172,14 @@ class FirstPageOnly(MemoryLeadSource):
     """Never asks for the second page."""
 
     async def leads_since(
-        self, channel_external_id: str, form_external_id: str, since: datetime, cursor: str | None = None
+        self,
+        channel_external_id: str,
+        form_external_id: str,
+        since: datetime,
+        cursor: str | None = None,
+        until: datetime | None = None,
     ) -> Page[Lead]:
-        page = await super().leads_since(channel_external_id, form_external_id, since, cursor)
+        page = await super().leads_since(channel_external_id, form_external_id, since, cursor, until)
         return Page(items=page.items)
 
 
@@ -192,11 +197,63 @@ class AllLeadsEver(MemoryLeadSource):
     """Ignores `since`."""
 
     async def leads_since(
-        self, channel_external_id: str, form_external_id: str, since: datetime, cursor: str | None = None
+        self,
+        channel_external_id: str,
+        form_external_id: str,
+        since: datetime,
+        cursor: str | None = None,
+        until: datetime | None = None,
     ) -> Page[Lead]:
-        return await super().leads_since(
-            channel_external_id, form_external_id, datetime.min.replace(tzinfo=since.tzinfo), cursor
-        )
+        ever = datetime.min.replace(tzinfo=since.tzinfo)
+        return await super().leads_since(channel_external_id, form_external_id, ever, cursor, until)
+
+
+class OneForAll(MemoryLeadSource):
+    """One lead that cannot be read costs all the others."""
+
+    async def leads(
+        self, channel_external_id: str, lead_external_ids: Sequence[str]
+    ) -> Mapping[str, Lead | VendorError]:
+        return {one: await self.lead(channel_external_id, one) for one in lead_external_ids}
+
+
+class NeverStops(MemoryLeadSource):
+    """Ignores `until`."""
+
+    async def leads_since(
+        self,
+        channel_external_id: str,
+        form_external_id: str,
+        since: datetime,
+        cursor: str | None = None,
+        until: datetime | None = None,
+    ) -> Page[Lead]:
+        return await super().leads_since(channel_external_id, form_external_id, since, cursor)
+
+
+class CountsAnything(MemoryLeadSource):
+    """Its count has nothing to do with its leads."""
+
+    async def forms(self, channel_external_id: str) -> tuple[LeadForm, ...]:
+        forms = await super().forms(channel_external_id)
+        return tuple(attrs.evolve(form, counts=LeadCounts(total=7)) for form in forms)
+
+
+class TriesUntilThereIsATest(MemoryLeadSource):
+    """Takes silence for failure, so that there are tests nobody knows of."""
+
+    async def create_test_lead(
+        self,
+        channel_external_id: str,
+        form_external_id: str,
+        *,
+        answers: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> str:
+        try:
+            return await super().create_test_lead(channel_external_id, form_external_id, answers=answers)
+        except OutcomeUnknownError as lost:
+            msg = "it failed"
+            raise VendorUnavailableError(msg, vendor="memory") from lost
 
 
 # Connecting ----------------------------------------------------------------------------------
@@ -480,6 +537,12 @@ FLAWS: Mapping[tuple[type[Contract], str], Breaks] = {
     (LeadSourceContract, "every_lead_is_listed_once_over_all_pages"): _lead_source(FirstPageOnly),
     (LeadSourceContract, "a_lead_says_what_the_person_wrote"): _lead_source(FirstValueOnly),
     (LeadSourceContract, "leads_before_since_are_left_out"): _lead_source(AllLeadsEver),
+    (LeadSourceContract, "leads_from_until_on_are_left_out"): _lead_source(NeverStops),
+    (LeadSourceContract, "one_of_many_that_cannot_be_read_costs_no_other"): _lead_source(OneForAll),
+    (LeadSourceContract, "a_form_counts_its_leads"): _lead_source(CountsAnything),
+    (LeadSourceContract, "a_lost_answer_leaves_open_whether_there_is_a_test_lead"): _lead_source(
+        TriesUntilThereIsATest
+    ),
     (AuthorizerContract, "any_query_is_read_as_a_yes_or_a_no"): _authorizer(EchoesTheirProse),
     (AuthorizerContract, "a_wrong_secret_proves_nothing"): _authorizer(TakesTheirWord),
     (AuthorizerContract, "a_declined_scope_is_not_granted"): _authorizer(TrustsEveryScope),

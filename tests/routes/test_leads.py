@@ -462,7 +462,10 @@ class _Meanwhile:
         self.host = host
         self.inner = host.vendor.lead_source(context)
         self.forms = self.inner.forms
+        self.form = self.inner.form
+        self.leads = self.inner.leads
         self.leads_since = self.inner.leads_since
+        self.create_test_lead = self.inner.create_test_lead
 
     async def lead(self, channel_external_id: str, lead_external_id: str) -> Lead:
         try:

@@ -47,12 +47,14 @@ class Note:
 
 @attrs.frozen(kw_only=True)
 class Form:
-    """A form that hangs on a board: what it asks, by key."""
+    """A form that hangs on a board: what it asks by key, what may be chosen, what it wants a yes to."""
 
     id: str
     board_id: str
     name: str
     asks: Mapping[str, str]
+    choices: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    pledges: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +66,8 @@ class Slip:
     board_id: str
     answers: Mapping[str, tuple[str, ...]] = attrs.field(repr=False)
     handed_in_at: datetime
+    agreed: Mapping[str, bool] = attrs.field(factory=dict)
+    is_trial: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,8 @@ NEWSLETTER = Form(
     board_id=CAFE.id,
     name="Newsletter",
     asks={"email": "Your e-mail", "full_name": "Your name", "roast": "Light or dark roast?"},
+    choices={"roast": ("light roast", "dark roast")},
+    pledges={"news": "The café may write to me"},
 )
 
 

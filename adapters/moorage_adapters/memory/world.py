@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
@@ -41,6 +41,7 @@ from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery, VendorApp
 
 T = TypeVar("T")
+_Answers: TypeAlias = Mapping[str, tuple[str, ...]]
 
 CONSENT_PAGE: Final = "https://memory.invalid/consent"
 PERMIT_LASTS: Final = timedelta(days=60)
@@ -74,6 +75,7 @@ class MemoryWorld(Talking):
     forms: dict[str, Form] = attrs.field(factory=lambda: {NEWSLETTER.id: NEWSLETTER})
     notes: dict[str, Note] = attrs.field(factory=dict)
     slips: dict[str, Slip] = attrs.field(factory=dict)
+    shredded: dict[str, Slip] = attrs.field(factory=dict)  # counted, and nobody can read them any more
     chatter: Chatter = attrs.field(factory=Chatter)
     mail: Mail = attrs.field(factory=Mail)
     hearing: dict[str, set[str]] = attrs.field(factory=dict)  # by app: boards whose news goes to it
@@ -231,15 +233,35 @@ class MemoryWorld(Talking):
         return self._answer(slip)
 
     def slips_since(
-        self, token: Secret, board_id: str, form_id: str, since: datetime, start: int
+        self, token: Secret, board_id: str, form_id: str, since: datetime, until: datetime | None, start: int
     ) -> tuple[tuple[Slip, ...], int | None]:
         """A page of filled-in forms, oldest first, and where the next page starts."""
         self._admit(token, READ_FORMS, board_id)
-        if self._find(self.forms, form_id).board_id != board_id:
-            raise TroubleError(Trouble.NO_SUCH_THING)
-        fitting = [s for s in self.slips.values() if s.form_id == form_id and s.handed_in_at >= since]
+        self._form(board_id, form_id)
+        slips = (slip for slip in self.slips.values() if slip.form_id == form_id)
+        late = [slip for slip in slips if slip.handed_in_at >= since]
+        fitting = [slip for slip in late if until is None or slip.handed_in_at < until]
         end = start + SLIPS_PER_PAGE
         return self._answer((tuple(fitting[start:end]), end if end < len(fitting) else None))
+
+    def slips_counted(self, token: Secret, board_id: str, form_id: str) -> tuple[int, int]:
+        """How often a form was filled in, and how many of those slips are shredded."""
+        self._admit(token, READ_FORMS, board_id)
+        shredded = sum(slip.form_id == form_id for slip in self.shredded.values())
+        kept = sum(slip.form_id == form_id for slip in self.slips.values())
+        return self._answer((kept + shredded, shredded))
+
+    def try_form(self, token: Secret, board_id: str, form_id: str, answers: _Answers) -> Slip:
+        """Hand in a form that is nobody's; a form has one such slip, so an older one goes."""
+        self._admit(token, READ_FORMS, board_id)
+        form = self._form(board_id, form_id)
+        if not answers.keys() <= form.asks.keys():
+            raise TroubleError(Trouble.NOT_WANTED)
+        older = [slip.id for slip in self.slips.values() if slip.form_id == form_id and slip.is_trial]
+        for slip_id in older:
+            del self.slips[slip_id]
+        dummies = {key: (f"trial of {key}",) for key in form.asks}
+        return self._answer(self.fill_in(form_id, {**dummies, **answers}, is_trial=True))
 
     def send_news(self, token: Secret, board_id: str, *, wanted: bool) -> None:
         """Send the board's news to the app from now on, or stop it."""
@@ -306,7 +328,7 @@ class MemoryWorld(Talking):
         receipt = Receipt(letter=self._as_told(letter), what=what, at=self.now())
         self._tell(letter.board_id, news_of_receipt(receipt))
 
-    def fill_in(self, form_id: str, answers: Mapping[str, tuple[str, ...]]) -> Slip:
+    def fill_in(self, form_id: str, answers: _Answers, *, is_trial: bool = False) -> Slip:
         """Hand in a form; for each app that hears the board a signed delivery lies in the outbox."""
         form = self.forms[form_id]
         slip = Slip(
@@ -315,10 +337,16 @@ class MemoryWorld(Talking):
             board_id=form.board_id,
             answers=answers,
             handed_in_at=self.now(),
+            agreed=dict.fromkeys(form.pledges, True),
+            is_trial=is_trial,
         )
         self.slips[slip.id] = slip
         self._tell(form.board_id, news_of_slips([slip]))
         return slip
+
+    def shred(self, slip_id: str) -> None:
+        """A slip is too old to be kept: it still counts, and nobody can read it."""
+        self.shredded[slip_id] = self.slips.pop(slip_id)
 
     def delivery_of(self, *slips: Slip, app: VendorApp | None = None) -> Delivery:
         """One delivery to an app (by default the operator's) that tells of all these slips."""
@@ -454,6 +482,12 @@ class MemoryWorld(Talking):
         if remark.board_id != board_id:
             raise TroubleError(Trouble.NO_SUCH_THING)
         return remark
+
+    def _form(self, board_id: str, form_id: str) -> Form:
+        form = self._find(self.forms, form_id)
+        if form.board_id != board_id:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        return form
 
     @staticmethod
     def _find(things: Mapping[str, T], key: str) -> T:

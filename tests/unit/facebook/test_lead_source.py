@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage_facebook.lead_source import form_from_graph, form_leads, lead_from_graph
+from moorage_facebook.lead_calls import form_leads
+from moorage_facebook.translate.lead_nodes import form_from_graph, lead_from_graph
 from moorage_ports.errors import MissingScopeError, RateLimitError, RejectedError, VendorNotFoundError
-from moorage_ports.lead_source import Answer, Meaning, Question
+from moorage_ports.lead_source import Answer, Meaning, Option, Question
 from moorage_ports.secret import Secret
 from tests.contract.facebook_weather import FORM, PAGE
 from tests.unit.facebook.conftest import Org
@@ -130,7 +131,7 @@ def test_a_form_tells_what_its_keys_mean() -> None:
     assert (form.external_id, form.status) == ("7", "active")
     assert form.questions == (
         Question(key="nom_complet", label="Nom complet", meaning=Meaning.FULL_NAME),
-        Question(key="créneau", label="créneau", options=("le matin",)),
+        Question(key="créneau", label="créneau", options=(Option(key="m", label="le matin"),)),
     )
 
 

@@ -16,9 +16,9 @@ from moorage_facebook.graph.errors import error_from_graph, read_graph_error
 from moorage_facebook.graph.paging import page_from_graph
 from moorage_facebook.graph.usage import usage_from_headers
 from moorage_facebook.graph.values import decode, encode, record, records, text
-from moorage_facebook.lead_source import lead_from_graph
 from moorage_facebook.reach import page_offer
 from moorage_facebook.token_facts import TokenFacts, token_facts
+from moorage_facebook.translate.lead_nodes import lead_from_graph
 from moorage_facebook.translate.table import ANY, Key, keys_of, row_of
 from moorage_facebook.webhooks import GraphWebhooks, happening_of
 from moorage_ports.errors import VendorError

@@ -10,6 +10,7 @@ from moorage_facebook.sandbox import bodies, oauth
 from moorage_facebook.sandbox.entities import (
     ALL_TASKS,
     Attribution,
+    Checkbox,
     Consent,
     Delivery,
     Lead,
@@ -176,6 +177,7 @@ def _put_lead(world: World, form: LeadForm, body: bodies.LeadsBody, number: int)
             created_at=moment_given(body.created_time, world.seconds()),
             answers=tuple(answers),
             is_organic=organic,
+            consents=tuple(body.consents.items()),
             attribution=Attribution(
                 ad_id=body.ad_id,
                 ad_name=body.ad_name,
@@ -199,6 +201,8 @@ def _put_page(world: World, wanted: bodies.PageBody, user: User) -> Page:
     page = attrs.evolve(
         page, name=wanted.name or page.name, category=wanted.category or page.category, tasks=roles
     )
+    if wanted.leads_closed_to is not None:
+        page = attrs.evolve(page, leads_closed_to=wanted.leads_closed_to)
     world.pages.put(page)
     for form in wanted.forms:
         _put_form(world, page, form)
@@ -218,9 +222,26 @@ def _put_form(world: World, page: Page, wanted: bodies.FormBody) -> LeadForm:
             page_id=page.id,
             name=wanted.name or (known.name if known else "A form"),
             locale=wanted.locale,
+            status=wanted.status or (known.status if known else "ACTIVE"),
             questions=questions or (known.questions if known else default_questions(world)),
+            checkboxes=_checkboxes(world, wanted, known),
             created_at=known.created_at if known else world.seconds(),
         )
+    )
+
+
+def _checkboxes(world: World, wanted: bodies.FormBody, known: LeadForm | None) -> tuple[Checkbox, ...]:
+    if wanted.checkboxes is None:
+        return known.checkboxes if known else ()
+    return tuple(
+        Checkbox(
+            id=world.new_id(),
+            key=box.key,
+            text=box.text,
+            required=box.required,
+            checked_by_default=box.checked_by_default,
+        )
+        for box in wanted.checkboxes
     )
 
 
@@ -231,8 +252,14 @@ def _question(world: World, wanted: bodies.QuestionBody) -> Question:
         label=wanted.label or wanted.key,
         type=wanted.type,
         required=wanted.required,
-        options=tuple(Option(key=value, value=value) for value in wanted.options),
+        options=tuple(map(_option, wanted.options)),
     )
+
+
+def _option(wanted: str | bodies.OptionBody) -> Option:
+    if isinstance(wanted, str):
+        return Option(key=wanted, value=wanted)
+    return Option(key=wanted.key, value=wanted.value)
 
 
 def _person(world: World, user_id: str | None) -> User:

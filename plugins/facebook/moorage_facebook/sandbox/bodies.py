@@ -33,6 +33,7 @@ class LeadsBody(Body):
     form_id: Id
     page_id: Id | None = None
     answers: dict[Text, Text | list[Text]] = {}
+    consents: dict[Text, bool] = {}
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
     delivery: Delivery = "send"
     per_delivery: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
@@ -49,14 +50,30 @@ class LeadsBody(Body):
     is_organic: bool | None = None
 
 
+class OptionBody(Body):
+    """One choice: the key that answers carry, and what people read."""
+
+    key: Text
+    value: Text
+
+
+class CheckboxBody(Body):
+    """One box of a form's custom disclaimer."""
+
+    key: Text
+    text: Text
+    required: bool = True
+    checked_by_default: bool = False
+
+
 class QuestionBody(Body):
-    """One question of a form; `options` makes it a multiple choice."""
+    """One question of a form; `options` makes it a multiple choice. An option alone is its own key."""
 
     key: Text
     label: Text = ""
     type: Text = "CUSTOM"
     required: bool = True
-    options: list[Text] = []
+    options: list[Text | OptionBody] = []
 
 
 class FormBody(Body):
@@ -65,7 +82,9 @@ class FormBody(Body):
     id: Id | None = None
     name: Text = ""
     locale: Text = "en_US"
+    status: Literal["", "ACTIVE", "ARCHIVED", "DELETED", "DRAFT"] = ""
     questions: list[QuestionBody] = []
+    checkboxes: list[CheckboxBody] | None = None
 
 
 class PageBody(Body):
@@ -76,6 +95,7 @@ class PageBody(Body):
     category: Text = ""
     forms: list[FormBody] = []
     tasks: list[Text] | None = None
+    leads_closed_to: Literal["", "app", "person"] | None = None
 
 
 class PagesBody(Body):

@@ -317,6 +317,27 @@ def _maker(call: Call, post: Post) -> Json:
     return {"name": app.name, "id": app.id} if app else None
 
 
+def _lead_access(call: Call, page: Page) -> Json:
+    """What Leads Access Manager says of whoever asks.
+
+    https://developers.facebook.com/docs/graph-api/reference/has-lead-access
+    """
+    closed = page.leads_closed_to
+    access: dict[str, Json] = {
+        "app_has_leads_permission": closed != "app",
+        "user_has_leads_permission": closed != "person",
+        "enabled_lead_access_manager": bool(closed),
+        "is_page_admin": True,
+        "can_access_lead": not closed,
+        "page_id": page.id,
+        "user_id": call.who.token.user_id,
+    }
+    if closed:
+        access["failure_reason"] = f"The {closed} has no leads access permission for this Page."
+        access["failure_resolution"] = "Assign leads access in Business Manager."
+    return access
+
+
 _NO_PAGE_HAS = (
     "cover",
     "description",
@@ -380,6 +401,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "followers_count": lambda _, __: 0,
             "verification_status": lambda _, __: "not_verified",
             "leadgen_tos_accepted": lambda _, __: True,
+            "has_lead_access": _lead_access,
             "picture": picture,
             "instagram_business_account": _instagram_of,
             "connected_instagram_account": _instagram_of,

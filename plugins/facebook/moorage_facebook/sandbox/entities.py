@@ -79,6 +79,7 @@ class Page:
     about: str = ""
     business_id: str = ""
     tasks: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    leads_closed_to: Literal["", "app", "person"] = ""  # whom Leads Access Manager keeps out
 
 
 @attrs.frozen(kw_only=True)
@@ -138,6 +139,17 @@ class Question:
 
 
 @attrs.frozen(kw_only=True)
+class Checkbox:
+    """A box of a form's custom disclaimer, to be ticked by whoever agrees."""
+
+    id: str
+    key: str
+    text: str
+    required: bool = True
+    checked_by_default: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class LeadForm:
     """A lead form (Instant Form) of a Page."""
 
@@ -148,6 +160,7 @@ class LeadForm:
     status: str = "ACTIVE"
     intro: str = ""
     questions: tuple[Question, ...] = ()
+    checkboxes: tuple[Checkbox, ...] = ()
     created_at: int = 0
 
 
@@ -175,6 +188,8 @@ class Lead:
     answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     attribution: Attribution = Attribution()
     is_organic: bool = True
+    consents: tuple[tuple[str, bool], ...] = ()
+    is_test: bool = False
 
 
 @attrs.frozen(kw_only=True)

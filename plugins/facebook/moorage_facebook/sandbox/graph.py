@@ -23,6 +23,7 @@ from moorage_facebook.sandbox.tokens import Session, check_proof, open_session
 from moorage_facebook.sandbox.wire import AnyRoute, Call, WebhookDoor, owned_page, render
 
 _MOST_IN_BATCH = 50
+_LISTS_OF_LEADS = frozenset({"leads", "test_leads"})
 _NOMINAL_CALLS = 100_000_000  # calls that would be 100 % of every limit: so many that only faults throttle
 
 
@@ -279,6 +280,8 @@ def _check_access(call: Call, route: AnyRoute, node: Node, page: Page | None) ->
     missing = tuple(scope for scope in route.scopes if not session.may(scope))
     if missing:
         raise hidden if route.hides else errors.missing_permission(call.method, missing)
+    if page.leads_closed_to and (isinstance(node, Lead) or route.edge in _LISTS_OF_LEADS):
+        raise hidden
 
 
 async def _exchange(_: Graph, call: Call) -> Json:

@@ -6,6 +6,7 @@ https://developers.facebook.com/docs/marketing-api/reference/leadgen-form
 
 from collections.abc import Callable, Mapping
 from operator import ge, gt, le, lt
+from typing import TypeVar
 
 import attrs
 import msgspec
@@ -23,6 +24,26 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     "LESS_THAN": lt,
     "LESS_THAN_OR_EQUAL": le,
 }
+
+
+_TICKED = (True, 1, "1", "true")
+
+
+class _FieldData(msgspec.Struct):
+    """One element of `field_data`."""
+
+    name: str
+    values: list[str]
+
+
+class _Ticked(msgspec.Struct):
+    """One element of `custom_disclaimer_responses`."""
+
+    checkbox_key: str
+    is_checked: bool | int | str = False
+
+
+Row = TypeVar("Row")
 
 
 class _Filter(msgspec.Struct):
@@ -51,15 +72,37 @@ async def list_leads(call: Call, form: LeadForm) -> Json:
     return await connection(call, leads, lambda lead: lead.created_at)
 
 
+async def list_test_leads(call: Call, form: LeadForm) -> Json:
+    """`GET /{form}/test_leads`."""
+    return await connection(call, call.world.test_leads_of(form))
+
+
 async def create_test_lead(call: Call, form: LeadForm) -> Json:
-    """A lead with dummy answers; the webhook follows as for a real one."""
+    """A lead with dummy answers, or those given; the webhook follows as for a real one. One per form.
+
+    https://developers.facebook.com/docs/marketing-api/guides/lead-ads/testing-troubleshooting
+
+    Raises:
+        GraphError: 100 for answers to what the form does not ask, or when there is a test lead already.
+    """
+    answers: dict[str, tuple[str, ...]] = {question.key: (_dummy(question),) for question in form.questions}
+    given = _given(call, "field_data", _FieldData)
+    answers |= {_asked(row.name, answers): tuple(row.values) for row in given}
+    boxes = {box.key: box.checked_by_default for box in form.checkboxes}
+    ticked = _given(call, "custom_disclaimer_responses", _Ticked)
+    boxes |= {_asked(row.checkbox_key, boxes): row.is_checked in _TICKED for row in ticked}
+    if call.world.test_leads_of(form):
+        told = "There is a test lead for this form already. Delete it to create another."
+        raise invalid("Invalid parameter", title="Only one test lead per form", user_message=told)
     lead = Lead(
         id=call.world.new_id(),
         form_id=form.id,
         page_id=form.page_id,
         created_at=call.world.seconds(),
-        answers=tuple((question.key, (_dummy(question),)) for question in form.questions),
+        answers=tuple(answers.items()),
+        consents=tuple(boxes.items()),
         attribution=Attribution(),
+        is_test=True,
     )
     call.world.leads.put(lead)
     call.webhooks.lead_arrived(lead.id)
@@ -75,6 +118,23 @@ async def delete_lead(call: Call, lead: Lead) -> Json:
     """`DELETE /{lead}`."""
     call.world.leads.drop(lead.id)
     return {"success": True}
+
+
+def _given(call: Call, name: str, row: type[Row]) -> list[Row]:
+    """A parameter that is a list of objects in JSON."""
+    text = call.param(name)
+    if not text:
+        return []
+    try:
+        return msgspec.json.decode(text.encode("utf-8", "replace"), type=list[row])  # type: ignore[valid-type]
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise invalid(f"Param {name} must be an array") from error
+
+
+def _asked(name: str, known: Mapping[str, object]) -> str:
+    if name not in known:
+        raise invalid(f"The form has no field named {name[:100]}")
+    return name
 
 
 def _filters(call: Call) -> list[Callable[[Lead], bool]]:
@@ -128,19 +188,47 @@ def _form_page(call: Call, form: LeadForm) -> Json:
 
 
 def _counted(call: Call, form: LeadForm) -> Json:
-    return len(call.world.leads.of(form.id))
+    return len(call.world.submitted(form))
 
 
 def _expired(call: Call, form: LeadForm) -> Json:
-    return len(call.world.leads.of(form.id)) - len(call.world.leads_of(form))
+    return len(call.world.submitted(form)) - len(call.world.leads_of(form))
 
 
 def _organic(call: Call, form: LeadForm) -> Json:
-    return sum(lead.is_organic for lead in call.world.leads.of(form.id))
+    return sum(lead.is_organic for lead in call.world.submitted(form))
+
+
+def _legal_content(call: Call, form: LeadForm) -> Json:
+    boxes: list[Json] = [
+        {
+            "id": box.id,
+            "key": box.key,
+            "text": box.text,
+            "is_required": box.required,
+            "is_checked_by_default": box.checked_by_default,
+        }
+        for box in form.checkboxes
+    ]
+    content: dict[str, Json] = {
+        "id": form.id,
+        "privacy_policy": {"url": f"{call.world.plan.base_url}/sandbox/forms/{form.id}"},
+    }
+    if boxes:
+        content["custom_disclaimer"] = {"title": "Consent", "checkboxes": boxes}
+    return content
 
 
 def _answers(_: Call, lead: Lead) -> Json:
     return [{"name": name, "values": list(values)} for name, values in lead.answers]
+
+
+def _responses(_: Call, lead: Lead) -> Json:
+    """Ticked and empty boxes; Graph writes `is_checked` as a string."""
+    rows: list[Json] = [
+        {"checkbox_key": key, "is_checked": "1" if given else ""} for key, given in lead.consents
+    ]
+    return rows or None
 
 
 def _from_ad(name: str) -> Callable[[Call, Lead], Json]:
@@ -181,7 +269,7 @@ ROUTES: tuple[AnyRoute, ...] = (
         method="GET",
         node=LeadForm,
         edge="test_leads",
-        handle=list_leads,
+        handle=list_test_leads,
         scopes=_SCOPES,
         page_token=True,
         hides=True,
@@ -227,6 +315,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "locale": lambda _, form: form.locale,
             "status": lambda _, form: form.status,
             "questions": _questions,
+            "legal_content": _legal_content,
             "page": _form_page,
             "page_id": lambda _, form: form.page_id,
             "created_time": lambda _, form: graph_time(form.created_at),
@@ -260,7 +349,7 @@ SHAPES: tuple[AnyShape, ...] = (
             "campaign_name": _from_ad("campaign_name"),
             "partner_name": lambda _, __: None,
             "retailer_item_id": lambda _, __: None,
-            "custom_disclaimer_responses": lambda _, __: None,
+            "custom_disclaimer_responses": _responses,
             "home_listing": lambda _, __: None,
             "vehicle": lambda _, __: None,
             "post": lambda _, __: None,

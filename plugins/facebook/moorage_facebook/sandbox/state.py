@@ -201,10 +201,19 @@ class World:
         return sorted(live, key=posted_at, reverse=True)
 
     def leads_of(self, form: e.LeadForm) -> list[e.Lead]:
-        """Leads that Graph still hands out, newest first."""
+        """Leads that Graph still hands out, newest first; tests have a list of their own."""
         oldest = self.now() - LEAD_RETENTION
-        kept = [lead for lead in reversed(self.leads.of(form.id)) if lead.created_at >= oldest]
+        kept = [lead for lead in reversed(self.submitted(form)) if lead.created_at >= oldest]
         return sorted(kept, key=lambda lead: lead.created_at, reverse=True)
+
+    def submitted(self, form: e.LeadForm) -> list[e.Lead]:
+        """Leads that people made, also those that are too old to be read."""
+        return [lead for lead in self.leads.of(form.id) if not lead.is_test]
+
+    def test_leads_of(self, form: e.LeadForm) -> list[e.Lead]:
+        """Leads that were made to try things out and can be read."""
+        oldest = self.now() - LEAD_RETENTION
+        return [lead for lead in self.leads.of(form.id) if lead.is_test and lead.created_at >= oldest]
 
 
 _ON_A_PAGE = (
