@@ -291,3 +291,19 @@ class CrmRecords(Protocol):
     async def remove_messages(self, message_ids: Collection[str]) -> None:
         """Delete messages, and the words they are found by. After `load` only."""
         ...
+
+    async def remove_activities(self, activity_ids: Collection[str]) -> None:
+        """Delete activities, and the words they are found by. After `load` only."""
+        ...
+
+    async def remove_posts(self, post_ids: Collection[str]) -> None:
+        """Delete posts. After `load` only."""
+        ...
+
+    async def remove_people(self, contact_ids: Collection[str], identity_ids: Collection[str]) -> None:
+        """Delete contacts and identities, and the names they are found by. After `load` only."""
+        ...
+
+    async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
+        """Which records of these ids were erased, and when: they are not to be made again."""
+        ...

@@ -4,7 +4,7 @@ Everything of an org goes through `unit_of_work(org_id)`: one transaction, one t
 yet (a delivery, an OAuth return, a sign-in) has a named door of its own.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -16,11 +16,13 @@ from moorage_ports.contacts import Contacts
 from moorage_ports.conversations import Conversations
 from moorage_ports.crm import Leads
 from moorage_ports.crm_records import CrmRecords
+from moorage_ports.erasure import AsideCopies, DeletionRequests, Erasures, KeptCopies, Offboarding
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
 from moorage_ports.outgoing import Handovers, Outgoing
 from moorage_ports.publications import Publications, RememberedCalls
+from moorage_ports.retention import RetentionRules
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretStore
 
@@ -59,6 +61,12 @@ class UnitOfWork(Protocol):
     def remembered_calls(self) -> RememberedCalls: ...
     @property
     def outgoing(self) -> Outgoing: ...
+    @property
+    def retention(self) -> RetentionRules: ...
+    @property
+    def erasures(self) -> Erasures: ...
+    @property
+    def kept_copies(self) -> KeptCopies: ...
     @property
     def jobs(self) -> Nudges: ...
     def secrets(self, vendor: str) -> SecretStore: ...
@@ -99,6 +107,12 @@ class Storage(Protocol):
     def connect_attempts(self) -> ConnectAttempts: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def deletion_requests(self) -> DeletionRequests: ...
+    @property
+    def aside(self) -> AsideCopies: ...
+    @property
+    def offboarding(self) -> Offboarding: ...
 
     async def channel_holders(
         self, vendor: str, app_id: str, external_ids: Collection[str]
@@ -111,6 +125,25 @@ class Storage(Protocol):
 
     async def grants_of(self, vendor: str, app_id: str, subject_index: str) -> Collection[tuple[str, str]]:
         """Every (org, grant) of one person's consent to this app; over all orgs: they took it from all."""
+        ...
+
+    async def orgs(self) -> Sequence[str]:
+        """Every org that has anything here. Over all orgs, for what is done for each of them."""
+        ...
+
+    async def orgs_of_app(self, vendor: str, app_id: str) -> Sequence[str]:
+        """Every org that is or was connected with this app."""
+        ...
+
+    async def compact_search(self) -> None:
+        """Take the words of what was deleted out of the index, too, where it keeps them for a while.
+
+        In many small steps: deliveries do not wait behind it.
+        """
+        ...
+
+    def forget_keys(self, org_id: str) -> None:
+        """The org's keys were deleted: this process may not remember them, either."""
         ...
 
     async def own_app_marks(self) -> Mapping[tuple[str, str], str]:

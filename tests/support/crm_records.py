@@ -31,6 +31,7 @@ class DictRecords:
 
     def __init__(self) -> None:
         self.kept = Ledger()
+        self.marks: dict[str, datetime] = {}
         self.loads = 0
 
     async def load(self, keys: LedgerKeys) -> Ledger:
@@ -96,3 +97,20 @@ class DictRecords:
     async def remove_messages(self, message_ids: Collection[str]) -> None:
         for key in message_ids:
             del self.kept.messages[key]
+
+    async def remove_activities(self, activity_ids: Collection[str]) -> None:
+        for key in activity_ids:
+            del self.kept.activities[key]
+
+    async def remove_posts(self, post_ids: Collection[str]) -> None:
+        for key in post_ids:
+            del self.kept.posts[key]
+
+    async def remove_people(self, contact_ids: Collection[str], identity_ids: Collection[str]) -> None:
+        for key in contact_ids:
+            del self.kept.contacts[key]
+        for key in identity_ids:
+            del self.kept.identities[key]
+
+    async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
+        return {key: self.marks[key] for key in keys if key in self.marks}

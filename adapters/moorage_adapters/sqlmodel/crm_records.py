@@ -22,6 +22,7 @@ from moorage_adapters.sqlmodel.crm_tables import (
     SEARCH_ENTRY,
     UNMAPPED,
 )
+from moorage_adapters.sqlmodel.marks import marks_of
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.crm_records import (
@@ -203,14 +204,35 @@ class SqlCrmRecords:
 
     async def remove_messages(self, message_ids: Collection[str]) -> None:
         """Delete messages, and the words they are found by."""
+        await self._remove({MESSAGES: message_ids})
+
+    async def remove_activities(self, activity_ids: Collection[str]) -> None:
+        """Delete activities, and the words they are found by."""
+        await self._remove({ACTIVITIES: activity_ids})
+
+    async def remove_posts(self, post_ids: Collection[str]) -> None:
+        """Delete posts."""
+        await self._remove({POSTS: post_ids})
+
+    async def remove_people(self, contact_ids: Collection[str], identity_ids: Collection[str]) -> None:
+        """Delete contacts and identities, and the names they are found by."""
+        await self._remove({CONTACTS: contact_ids, IDENTITIES: identity_ids})
+
+    async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
+        """Which records of these ids were erased, and when."""
+        return await self._gate.run(lambda org: marks_of(org, keys)) if keys else {}
+
+    async def _remove(self, wanted: Mapping[Codec[Any], Collection[str]]) -> None:
+        """Delete records with the words they are found by."""
 
         def work(org: Tenant) -> None:
-            _delete(org, MESSAGES, message_ids)
-            _delete(org, _ENTRIES, message_ids)
-            for key in message_ids:
-                self._indexed[key] = ""
+            for codec, keys in wanted.items():
+                if keys:
+                    _delete(org, codec, keys)
+                    _delete(org, _ENTRIES, keys)
+                self._indexed.update(dict.fromkeys(keys, ""))
 
-        if message_ids:
+        if any(wanted.values()):
             await self._gate.run(work)
 
     def _load(self, org: Tenant, keys: LedgerKeys) -> Ledger:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Select, false, func, literal_column, select, table, text
+from sqlalchemy import Connection, Select, false, func, literal_column, select, table, text
 
 from moorage_adapters.sqlmodel.crm_tables import SEARCH_ENTRY
 from moorage_adapters.sqlmodel.schema import BIG_KEY
@@ -19,6 +19,7 @@ from moorage_adapters.sqlmodel.types import clean
 
 MAX_SEARCH: Final = 200  # characters; more is never typed
 MAX_WORDS: Final = 4_000  # of one text: PostgreSQL takes a megabyte of them
+_PAGES: Final = 32  # of the index that one step of a merge writes
 MAX_WORD: Final = 48  # characters; what a longer word goes on with is not looked at
 
 # Scripts that write no spaces (kana, Han, Thai, Lao, Burmese, Khmer): each character is a word.
@@ -49,6 +50,22 @@ def indexed(key: str, written: str) -> str:
     """The text's words as the index takes them: each with the org's `key`, separated by blanks."""
     words = words_of(written)
     return f"{key}{f' {key}'.join(words)}" if words else ""
+
+
+def compact(connection: Connection, *, begins: bool) -> bool:
+    """Do a little of taking deleted words out of the index; true while there is more.
+
+    FTS5 keeps them beside a note that they are gone until it merges what it wrote. A negative number has it
+    merge everything, a positive one goes on with that. PostgreSQL's index has nothing of the kind: what a
+    vacuum finds dead is gone.
+    """
+    if connection.dialect.name != "sqlite":
+        return False
+    changes = "SELECT total_changes()"  # https://www.sqlite.org/fts5.html#the_merge_command
+    before = connection.exec_driver_sql(changes).scalar_one()
+    step = "INSERT INTO search_words (search_words, rank) VALUES ('merge', ?)"
+    connection.exec_driver_sql(step, (-_PAGES if begins else _PAGES,))
+    return int(connection.exec_driver_sql(changes).scalar_one()) - int(before) >= 2
 
 
 def found(dialect_name: str, org_id: str, search: str) -> Select[Any]:

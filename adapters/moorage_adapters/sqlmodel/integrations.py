@@ -190,3 +190,11 @@ def channel_holders(
     for external_id, org_id in rows:
         holders[external_id].add(org_id)
     return {external_id: frozenset(orgs) for external_id, orgs in holders.items()}
+
+
+def orgs_of_app(connection: Connection, vendor: str, app_id: str) -> Sequence[str]:
+    """Every org whose integration is with this app, whatever its status."""
+    rows = connection.execute(
+        select(INTEGRATION.c.org_id).where(INTEGRATION.c.vendor == vendor, INTEGRATION.c.app_id == app_id)
+    )
+    return sorted(rows.scalars().all())

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from moorage_adapters.cipher import (
     FIRST_KEY_NO,
+    HOST,
     SEALS_PER_BLOCK,
     SEALS_PER_KEY,
     EnvelopeCipher,
@@ -151,6 +152,12 @@ def rewrap_some(connection: Connection, cipher: EnvelopeCipher, *, limit: int) -
 def shred(connection: Connection, org_id: str) -> int:
     """Delete the org's keys: nothing it sealed can be read again, in no copy of this database."""
     return connection.execute(delete(ORG_KEY).where(ORG_KEY.c.org_id == org_id)).rowcount
+
+
+def orgs_with_keys(connection: Connection) -> list[str]:
+    """Every org that has ever sealed anything."""
+    rows = connection.execute(select(ORG_KEY.c.org_id).where(ORG_KEY.c.org_id != HOST).distinct())
+    return sorted(rows.scalars().all())
 
 
 def counts_by_kek(connection: Connection) -> dict[str, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData
 
 from moorage_adapters.sqlmodel import crm_tables as crm_tables
 from moorage_adapters.sqlmodel import outgoing_tables as outgoing_tables
+from moorage_adapters.sqlmodel import privacy_tables as privacy_tables
 from moorage_adapters.sqlmodel import sync_tables as sync_tables
 from moorage_adapters.sqlmodel import tables as tables
 from moorage_adapters.sqlmodel.schema import Base

@@ -130,13 +130,13 @@ class SqlRememberedCalls:
             org.delete(REMEMBERED_CALL, REMEMBERED_CALL.c.created_at <= now - KEY_LIFETIME)
             values = fields_of(call, without=("response", "begun_at"))
             values |= {"operation": operation, "key_digest": digest, "created_at": now}
-            values["response_sealed"] = org.seal(call.response, *_context(operation, digest))
+            values["response_sealed"] = org.seal(call.response, *answer_context(operation, digest))
             if org.insert(REMEMBERED_CALL, values):
                 return None
             row = org.one(REMEMBERED_CALL, *_is(operation, digest))
             if row is None:
                 return None
-            response = org.open(row["response_sealed"], *_context(operation, digest))
+            response = org.open(row["response_sealed"], *answer_context(operation, digest))
             return value_of(RememberedCall, row, response=response, begun_at=row["created_at"])
 
         return await self._gate.run(work)
@@ -146,7 +146,7 @@ class SqlRememberedCalls:
 
         def work(org: Tenant) -> None:
             digest = _digest(org, key)
-            sealed = org.seal(response, *_context(operation, digest))
+            sealed = org.seal(response, *answer_context(operation, digest))
             org.update(
                 REMEMBERED_CALL, {"status": status, "response_sealed": sealed}, *_is(operation, digest)
             )
@@ -162,7 +162,8 @@ def _digest(org: Tenant, key: str) -> bytes:
     return org.digest("idempotency key", key)
 
 
-def _context(operation: str, digest: bytes) -> tuple[str, ...]:
+def answer_context(operation: str, digest: bytes) -> tuple[str, ...]:
+    """What a sealed answer is: that to this operation's call under this key."""
     return ("remembered_call", operation, digest.hex(), "response")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from moorage_adapters.cipher import HOST, EnvelopeCipher, Keyring
 from moorage_adapters.sqlmodel import inbox as inbox_rows
@@ -14,18 +14,24 @@ from moorage_adapters.sqlmodel.connects import SqlConnectAttempts
 from moorage_adapters.sqlmodel.crm_contacts import SqlContacts
 from moorage_adapters.sqlmodel.crm_conversations import SqlConversations, pending_attempts
 from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
+from moorage_adapters.sqlmodel.crm_search import compact
 from moorage_adapters.sqlmodel.database import Database, unavailable
+from moorage_adapters.sqlmodel.deletion_requests import SqlDeletionRequests
+from moorage_adapters.sqlmodel.erasure import SqlErasures
 from moorage_adapters.sqlmodel.inbox import SqlInbox
 from moorage_adapters.sqlmodel.intake import SqlIntake
-from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of
+from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of, orgs_of_app
+from moorage_adapters.sqlmodel.kept_copies import SqlAsideCopies, SqlKeptCopies
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
+from moorage_adapters.sqlmodel.offboarding import SqlOffboarding
 from moorage_adapters.sqlmodel.outgoing import SqlHandovers, SqlOutgoing
 from moorage_adapters.sqlmodel.own_apps import SqlCallCounts, SqlOwnApps, own_app_marks
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import is_postgres
 from moorage_adapters.sqlmodel.publications import SqlPublications, SqlRememberedCalls, unsettled_everywhere
+from moorage_adapters.sqlmodel.retention import SqlRetentionRules
 from moorage_adapters.sqlmodel.revision import current_revision, head
 from moorage_adapters.sqlmodel.secret_store import SqlSecrets, SqlSecretStore
 from moorage_adapters.sqlmodel.sqlite import SqliteDatabase, sqlite_path
@@ -116,6 +122,21 @@ class SqlUnitOfWork:
         return SqlOutgoing(self._gate, self.jobs, self._clock)
 
     @cached_property
+    def retention(self) -> SqlRetentionRules:
+        """What the org keeps for how long."""
+        return SqlRetentionRules(self._gate)
+
+    @cached_property
+    def erasures(self) -> SqlErasures:
+        """What is known of somebody, and what was erased."""
+        return SqlErasures(self._gate)
+
+    @cached_property
+    def kept_copies(self) -> SqlKeptCopies:
+        """The org's sealed copies of what people said."""
+        return SqlKeptCopies(self._gate)
+
+    @cached_property
     def jobs(self) -> SqlNudges:
         """Nudges that become visible with this transaction."""
         return SqlNudges(self._gate, self._bell)
@@ -173,6 +194,9 @@ class SqlStorage:
         self.handovers = SqlHandovers(database)
         self.connect_attempts = SqlConnectAttempts(database, self.cipher, clock)
         self.accounts = SqlAccounts(database, self.cipher, clock)
+        self.deletion_requests = SqlDeletionRequests(database, self.cipher, clock)
+        self.aside = SqlAsideCopies(database, self.cipher, clock)
+        self.offboarding = SqlOffboarding(database)
 
     @classmethod
     async def open(
@@ -253,6 +277,24 @@ class SqlStorage:
         return await self.database.read_at_once(
             lambda connection: grants_of(connection, vendor, app_id, subject_index)
         )
+
+    async def orgs(self) -> Sequence[str]:
+        """Every org that has anything here."""
+        return await self.database.read_at_once(key_rows.orgs_with_keys)
+
+    async def orgs_of_app(self, vendor: str, app_id: str) -> Sequence[str]:
+        """Every org that is or was connected with this app."""
+        return await self.database.read_at_once(lambda connection: orgs_of_app(connection, vendor, app_id))
+
+    async def compact_search(self) -> None:
+        """Take the words of what was deleted out of the index, too, in many small steps."""
+        is_first = True
+        while await self.database.write_at_once(partial(compact, begins=is_first)):
+            is_first = False
+
+    def forget_keys(self, org_id: str) -> None:
+        """The org's keys were deleted: this process may not remember them, either."""
+        self.cipher.forget(org_id)
 
     async def own_app_marks(self) -> Mapping[tuple[str, str], str]:
         """The revision of every app that an org brought, by (vendor, org)."""

@@ -1,0 +1,166 @@
+"""What is known of somebody, and what was erased: `moorage_ports.erasure`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select
+
+from moorage_adapters.sqlmodel.crm_people import Page
+from moorage_adapters.sqlmodel.crm_records import CONTACTS, IDENTITIES, contacts_of, records_by
+from moorage_adapters.sqlmodel.crm_tables import (
+    ACTIVITY,
+    CONTACT,
+    CONVERSATION,
+    IDENTITY,
+    IS_CONTACT,
+    MESSAGE,
+    POST,
+)
+from moorage_adapters.sqlmodel.marks import MARK_LABEL, marks_of
+from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK, ERASURE
+from moorage_adapters.sqlmodel.tables import LEAD
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
+from moorage_adapters.sqlmodel.types import to_json
+from moorage_ports.erasure import Erasure, KnownPeople, TraceCounts, Traces
+from moorage_ports.listing import Listing
+
+
+class SqlErasures:
+    """`moorage_ports.erasure.Erasures` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def mark(self, keys: Collection[str], *, at: datetime) -> None:
+        """These were erased; a mark that is there already stays as it is."""
+
+        def work(org: Tenant) -> None:
+            for key in sorted(keys):  # in one order: two erasures must not wait for each other
+                org.insert(ERASED_MARK, {"key_digest": org.digest(MARK_LABEL, key), "at": at})
+
+        if keys:
+            await self._gate.run(work)
+
+    async def marked(self, keys: Collection[str]) -> Mapping[str, datetime]:
+        """Which of these were erased, and when."""
+        return await self._gate.run(lambda org: marks_of(org, keys)) if keys else {}
+
+    async def known_people(self, contact_ids: Collection[str]) -> KnownPeople:
+        """Who these contacts are."""
+        return await self._gate.run(lambda org: _known(org, contact_ids)) if contact_ids else KnownPeople()
+
+    async def contacts_like(self, external_ids: Collection[str], *, vendor: str = "") -> tuple[str, ...]:
+        """The contacts with an identity of one of these ids."""
+        where: list[Condition] = [IDENTITY.c.external_id.in_(list(external_ids))]
+        if vendor:
+            where.append(IDENTITY.c.vendor == vendor)
+
+        def work(org: Tenant) -> tuple[str, ...]:
+            return tuple(sorted(org.distinct(IDENTITY, "contact_id", *where)))
+
+        return await self._gate.run(work) if external_ids else ()
+
+    async def traces(self, identity_ids: Collection[str], *, limit: int) -> Traces:
+        """What the CRM has of whoever these identities are, about `limit` of each kind."""
+        people = list(identity_ids)
+
+        def work(org: Tenant) -> Traces:
+            messages = _messages(org, people, limit)
+            return Traces(
+                messages=frozenset(messages),
+                activities=frozenset(org.ids(ACTIVITY, ACTIVITY.c.identity_id.in_(people), limit=limit)),
+                posts=frozenset(org.ids(POST, POST.c.identity_id.in_(people), limit=limit)),
+                conversations=frozenset(
+                    () if messages else org.ids(CONVERSATION, _is_with(people), limit=limit)
+                ),
+            )
+
+        return await self._gate.run(work) if people else Traces()
+
+    async def trace_counts(self, identity_ids: Collection[str]) -> TraceCounts:
+        """How much that is; what the org answered below a comment of theirs is not counted in."""
+        people = list(identity_ids)
+
+        def work(org: Tenant) -> TraceCounts:
+            return TraceCounts(
+                messages=org.count(MESSAGE, _is_said_with(people)),
+                activities=org.count(ACTIVITY, ACTIVITY.c.identity_id.in_(people)),
+                posts=org.count(POST, POST.c.identity_id.in_(people)),
+                conversations=org.count(CONVERSATION, _is_with(people)),
+            )
+
+        return await self._gate.run(work) if people else TraceCounts()
+
+    async def idle_contacts(self, before: datetime, *, limit: int) -> tuple[str, ...]:
+        """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first."""
+        is_idle = and_(IS_CONTACT, CONTACT.c.last_seen_at <= before)
+        has_lead = exists().where(LEAD.c.org_id == CONTACT.c.org_id, LEAD.c.contact_id == CONTACT.c.id)
+        order = (CONTACT.c.last_seen_at, CONTACT.c.id)
+        return await self._gate.run(
+            lambda org: tuple(org.ids(CONTACT, is_idle, ~has_lead, order_by=order, limit=limit))
+        )
+
+    async def note(self, erasure: Erasure) -> None:
+        """Keep that it happened."""
+        values = fields_of(erasure, without=("removed",))
+        values["removed_json"] = to_json(dict(erasure.removed))
+        await self._gate.run(lambda org: org.insert(ERASURE, values))
+
+    async def noted(self, *, page: int, page_size: int) -> Listing[Erasure]:
+        """What happened, the newest first."""
+        asked = Page(page, page_size)
+        newest = (ERASURE.c.at.desc(), ERASURE.c.id.desc())
+
+        def work(org: Tenant) -> Listing[Erasure]:
+            rows = org.rows(ERASURE, order_by=newest, limit=asked.size, offset=asked.offset)
+            return asked.of(map(_erasure, rows), org.count(ERASURE))
+
+        return await self._gate.run(work)
+
+    async def forget_noted(self, before: datetime) -> int:
+        """Delete what was noted earlier; answers how many."""
+        return await self._gate.run(lambda org: org.delete(ERASURE, ERASURE.c.at < before))
+
+
+def _known(org: Tenant, contact_ids: Iterable[str]) -> KnownPeople:
+    """Whoever they are by now, and all who were joined to those."""
+    known: set[str] = set()
+    newest = set(contacts_of(org, contact_ids))
+    while newest:
+        known |= newest
+        newest = {contact.id for contact in records_by(org, CONTACTS, newest, "merged_into")} - known
+    identities = records_by(org, IDENTITIES, known, "contact_id")
+    return KnownPeople(
+        contact_ids=frozenset(known), identities=tuple(sorted(identities, key=lambda one: one.id))
+    )
+
+
+def _is_with(people: list[str]) -> ColumnElement[bool]:
+    """Conversations with them, and threads that they began."""
+    return CONVERSATION.c.identity_id.in_(people)
+
+
+def _is_said_with(people: list[str]) -> ColumnElement[bool]:
+    """What they wrote, and whatever was said in conversations with them."""
+    talks = select(CONVERSATION.c.id).where(
+        CONVERSATION.c.org_id == MESSAGE.c.org_id, _is_with(people), CONVERSATION.c.kind == "direct"
+    )
+    return or_(MESSAGE.c.identity_id.in_(people), MESSAGE.c.conversation_id.in_(talks))
+
+
+def _messages(org: Tenant, people: list[str], limit: int) -> set[str]:
+    """Some messages by them or with them, and what the org answered to these comments."""
+    rows = org.rows(MESSAGE, _is_said_with(people), order_by=(MESSAGE.c.id,), limit=limit)
+    answered = [row["external_id"] for row in rows if row["external_id"]]
+    threads = list({row["conversation_id"] for row in rows if row["conversation_id"]})
+    answers: Iterable[Any] = ()
+    if answered and threads:
+        is_answer = and_(MESSAGE.c.is_ours, MESSAGE.c.parent_external_id.in_(answered))
+        answers = org.ids(MESSAGE, MESSAGE.c.conversation_id.in_(threads), is_answer)
+    return {row["id"] for row in rows} | set(answers)
+
+
+def _erasure(row: RowMapping) -> Erasure:
+    return value_of(Erasure, row, removed=msgspec.json.decode(row["removed_json"], type=dict[str, int]))

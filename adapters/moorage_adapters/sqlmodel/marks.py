@@ -1,0 +1,23 @@
+"""Marks of what was erased: hashes under the org's own key, by which a late word about it is recognised."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import RowMapping
+
+from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK
+from moorage_adapters.sqlmodel.tenant import Tenant
+
+MARK_LABEL: Final = "erased"  # what a mark's digest is told apart by
+_AT_ONCE: Final = 400  # parameters of one statement
+
+
+def marks_of(org: Tenant, keys: Collection[str]) -> Mapping[str, datetime]:
+    """Which of these keys were erased, and when."""
+    named = {org.digest(MARK_LABEL, key): key for key in keys}
+    digests = list(named)
+    rows: list[RowMapping] = []
+    for start in range(0, len(digests), _AT_ONCE):
+        rows += org.rows(ERASED_MARK, ERASED_MARK.c.key_digest.in_(digests[start : start + _AT_ONCE]))
+    return {named[bytes(row["key_digest"])]: row["at"] for row in rows}
