@@ -4,7 +4,7 @@
 unit of work, for the worker.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol
@@ -263,4 +263,12 @@ class Backlog(Protocol):
 
     async def listening_channels(self) -> Sequence[tuple[str, str, str]]:
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
+        ...
+
+    async def backfills_under_way(self) -> Sequence[tuple[str, str]]:
+        """Every (org, backfill) that is not over."""
+        ...
+
+    async def missing_leads(self) -> Mapping[str, int]:
+        """How many leads are missing, by vendor: the gaps between its counts and ours that alarm."""
         ...

@@ -17,9 +17,11 @@ from moorage_ports.conversations import Conversations
 from moorage_ports.crm import Leads
 from moorage_ports.crm_records import CrmRecords
 from moorage_ports.erasure import AsideCopies, DeletionRequests, Erasures, KeptCopies, Offboarding
+from moorage_ports.form_checks import FormChecks
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
+from moorage_ports.lead_orders import Backfills, LeadTests
 from moorage_ports.outgoing import Handovers, Outgoing
 from moorage_ports.publications import Publications, RememberedCalls
 from moorage_ports.retention import RetentionRules
@@ -55,6 +57,12 @@ class UnitOfWork(Protocol):
     def sync_states(self) -> SyncStates: ...
     @property
     def lead_checkpoints(self) -> LeadCheckpoints: ...
+    @property
+    def backfills(self) -> Backfills: ...
+    @property
+    def lead_tests(self) -> LeadTests: ...
+    @property
+    def form_checks(self) -> FormChecks: ...
     @property
     def publications(self) -> Publications: ...
     @property

@@ -23,6 +23,13 @@ from moorage_adapters.sqlmodel.intake import SqlIntake
 from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of, orgs_of_app
 from moorage_adapters.sqlmodel.kept_copies import SqlAsideCopies, SqlKeptCopies
 from moorage_adapters.sqlmodel.keys import TransactionKeys
+from moorage_adapters.sqlmodel.lead_orders import (
+    SqlBackfills,
+    SqlFormChecks,
+    SqlLeadTests,
+    backfills_under_way,
+    missing_leads,
+)
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
 from moorage_adapters.sqlmodel.offboarding import SqlOffboarding
@@ -102,6 +109,21 @@ class SqlUnitOfWork:
         return SqlLeadCheckpoints(self._gate)
 
     @cached_property
+    def backfills(self) -> SqlBackfills:
+        """Leads that the org ordered to be read."""
+        return SqlBackfills(self._gate)
+
+    @cached_property
+    def lead_tests(self) -> SqlLeadTests:
+        """Leads that the org made to try things out."""
+        return SqlLeadTests(self._gate)
+
+    @cached_property
+    def form_checks(self) -> SqlFormChecks:
+        """What the leads of the org's forms add up to."""
+        return SqlFormChecks(self._gate)
+
+    @cached_property
     def sync_states(self) -> SqlSyncStates:
         """How far the org's channels are synced."""
         return SqlSyncStates(self._gate)
@@ -177,6 +199,14 @@ class SqlBacklog:
     async def listening_channels(self) -> Sequence[tuple[str, str, str]]:
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         return await self._database.read_at_once(listening_channels)
+
+    async def backfills_under_way(self) -> Sequence[tuple[str, str]]:
+        """Every (org, backfill) that is not over."""
+        return await self._database.read_at_once(backfills_under_way)
+
+    async def missing_leads(self) -> Mapping[str, int]:
+        """How many leads are missing, by vendor: the gaps that alarm."""
+        return await self._database.read_at_once(missing_leads)
 
 
 class SqlStorage:

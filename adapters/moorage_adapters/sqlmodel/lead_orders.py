@@ -1,0 +1,129 @@
+"""What was ordered about leads, and what each form's leads add up to, for one org."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, func, select
+
+from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
+from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
+from moorage_ports.form_checks import FormCheck
+from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
+
+_ID = ("org_id", "id")
+_FORM = ("org_id", "vendor", "channel_external_id", "form_external_id")
+
+
+class SqlBackfills:
+    """`moorage_ports.lead_orders.Backfills` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def get(self, backfill_id: str) -> Backfill | None:
+        """One by our id."""
+
+        def work(org: Tenant) -> Backfill | None:
+            row = org.one(BACKFILL, BACKFILL.c.id == backfill_id)
+            return None if row is None else value_of(Backfill, row)
+
+        return await self._gate.run(work)
+
+    async def newest(self, vendor: str, form_external_id: str) -> Backfill | None:
+        """The form's newest."""
+        where = (BACKFILL.c.vendor == vendor, BACKFILL.c.form_external_id == form_external_id)
+        order = (BACKFILL.c.ordered_at.desc(), BACKFILL.c.id.desc())
+
+        def work(org: Tenant) -> Backfill | None:
+            rows = org.rows(BACKFILL, *where, order_by=order, limit=1)
+            return value_of(Backfill, rows[0]) if rows else None
+
+        return await self._gate.run(work)
+
+    async def running(self) -> tuple[Backfill, ...]:
+        """Those that are not over."""
+        where = BACKFILL.c.state == OrderState.RUNNING
+        order = (BACKFILL.c.ordered_at, BACKFILL.c.id)
+        return await self._gate.run(
+            lambda org: tuple(value_of(Backfill, row) for row in org.rows(BACKFILL, where, order_by=order))
+        )
+
+    async def save(self, backfill: Backfill) -> None:
+        """Insert or replace."""
+        await self._gate.run(lambda org: org.upsert(BACKFILL, fields_of(backfill), _ID))
+
+
+class SqlLeadTests:
+    """`moorage_ports.lead_orders.LeadTests` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def get(self, test_id: str) -> LeadTest | None:
+        """One by our id."""
+
+        def work(org: Tenant) -> LeadTest | None:
+            row = org.one(LEAD_TEST, LEAD_TEST.c.id == test_id)
+            return None if row is None else value_of(LeadTest, row)
+
+        return await self._gate.run(work)
+
+    async def made(self, vendor: str, lead_external_ids: tuple[str, ...]) -> frozenset[str]:
+        """Which of these leads are tests that were ordered here."""
+        where = (LEAD_TEST.c.vendor == vendor, LEAD_TEST.c.lead_external_id.in_(lead_external_ids))
+        return await self._gate.run(
+            lambda org: frozenset(org.distinct(LEAD_TEST, "lead_external_id", *where))
+        )
+
+    async def save(self, test: LeadTest) -> None:
+        """Insert or replace."""
+        await self._gate.run(lambda org: org.upsert(LEAD_TEST, fields_of(test), _ID))
+
+
+class SqlFormChecks:
+    """`moorage_ports.form_checks.FormChecks` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def get(self, vendor: str, channel_external_id: str, form_external_id: str) -> FormCheck | None:
+        """One form's."""
+        where = (
+            FORM_CHECK.c.vendor == vendor,
+            FORM_CHECK.c.channel_external_id == channel_external_id,
+            FORM_CHECK.c.form_external_id == form_external_id,
+        )
+
+        def work(org: Tenant) -> FormCheck | None:
+            row = org.one(FORM_CHECK, *where)
+            return None if row is None else value_of(FormCheck, row)
+
+        return await self._gate.run(work)
+
+    async def all(self) -> tuple[FormCheck, ...]:
+        """Every form's that was ever compared, those with a gap first."""
+        order = (FORM_CHECK.c.gap.desc(), *(FORM_CHECK.c[name] for name in _FORM[1:]))
+        return await self._gate.run(
+            lambda org: tuple(value_of(FormCheck, row) for row in org.rows(FORM_CHECK, order_by=order))
+        )
+
+    async def save(self, check: FormCheck) -> None:
+        """Insert or replace (one per channel and form)."""
+        await self._gate.run(lambda org: org.upsert(FORM_CHECK, fields_of(check), _FORM))
+
+
+def missing_leads(connection: Connection) -> Mapping[str, int]:
+    """How many leads are missing over all orgs, by vendor: the gaps that alarm."""
+    rows = connection.execute(
+        select(FORM_CHECK.c.vendor, func.sum(FORM_CHECK.c.gap))
+        .where(FORM_CHECK.c.alarmed_at.is_not(None))
+        .group_by(FORM_CHECK.c.vendor)
+    )
+    return {vendor: int(missing) for vendor, missing in rows}
+
+
+def backfills_under_way(connection: Connection) -> list[tuple[str, str]]:
+    """Every (org, backfill) that is not over."""
+    rows = connection.execute(
+        select(BACKFILL.c.org_id, BACKFILL.c.id).where(BACKFILL.c.state == OrderState.RUNNING)
+    )
+    return [(row[0], row[1]) for row in rows]
