@@ -51,7 +51,7 @@ class Leads(Protocol):
     """The org's leads, in a unit of work."""
 
     async def add(self, lead: CrmLead) -> bool:
-        """Insert; false (and nothing changed) if the org has this vendor's lead already."""
+        """Insert; false (and nothing changed) if the org has this vendor's lead already, or erased it."""
         ...
 
     async def get(self, lead_id: str) -> CrmLead | None:

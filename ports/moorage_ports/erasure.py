@@ -59,6 +59,20 @@ class KnownPeople:
     identities: tuple[IdentityRecord, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class LeadTrace:
+    """A lead that is somebody's, with what finds others of theirs."""
+
+    id: str
+    vendor: str
+    external_id: str
+    channel_external_id: str
+    form_id: str
+    contact_id: str = ""
+    email: str = attrs.field(default="", repr=False)
+    phone: str = attrs.field(default="", repr=False)
+
+
 class Cause(Enum):
     """Why something was erased."""
 
@@ -96,8 +110,32 @@ class Erasures(Protocol):
     async def contacts_like(self, external_ids: Collection[str], *, vendor: str = "") -> tuple[str, ...]:
         """The contacts with an identity of one of these ids (of this vendor, if it is given).
 
-        Looks through the org's records, as the two below: for a unit of work that only reads.
+        Looks through the org's records, as what finds does below: for a unit of work that only reads.
         """
+        ...
+
+    async def leads_like(
+        self,
+        *,
+        lead_ids: Collection[str] = (),
+        contact_ids: Collection[str] = (),
+        emails: Collection[str] = (),
+        phones: Collection[str] = (),
+        limit: int,
+    ) -> tuple[LeadTrace, ...]:
+        """Leads with any of these: e-mail addresses whatever their case, phone numbers by their digits."""
+        ...
+
+    async def leads_before(self, before: datetime, *, limit: int) -> tuple[LeadTrace, ...]:
+        """Leads that came at `before` or earlier, the oldest first."""
+        ...
+
+    async def count_leads_before(self, before: datetime) -> int:
+        """How many those are."""
+        ...
+
+    async def remove_leads(self, lead_ids: Collection[str]) -> int:
+        """Delete these leads with all that hangs on them; answers how many."""
         ...
 
     async def traces(self, identity_ids: Collection[str], *, limit: int) -> Traces:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, func, or_, select
 
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.crm_records import CONTACTS, IDENTITIES, contacts_of, records_by
@@ -22,8 +22,8 @@ from moorage_adapters.sqlmodel.marks import MARK_LABEL, marks_of
 from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK, ERASURE
 from moorage_adapters.sqlmodel.tables import LEAD
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
-from moorage_adapters.sqlmodel.types import to_json
-from moorage_ports.erasure import Erasure, KnownPeople, TraceCounts, Traces
+from moorage_adapters.sqlmodel.types import clean, to_json
+from moorage_ports.erasure import Erasure, KnownPeople, LeadTrace, TraceCounts, Traces
 from moorage_ports.listing import Listing
 
 
@@ -61,6 +61,48 @@ class SqlErasures:
             return tuple(sorted(org.distinct(IDENTITY, "contact_id", *where)))
 
         return await self._gate.run(work) if external_ids else ()
+
+    async def leads_like(
+        self,
+        *,
+        lead_ids: Collection[str] = (),
+        contact_ids: Collection[str] = (),
+        emails: Collection[str] = (),
+        phones: Collection[str] = (),
+        limit: int,
+    ) -> tuple[LeadTrace, ...]:
+        """Leads with any of these: e-mail addresses whatever their case, phone numbers by their digits."""
+        numbers = {digits_of(phone) for phone in phones} - {""}
+        like = [
+            LEAD.c.id.in_(list(lead_ids)) if lead_ids else None,
+            LEAD.c.contact_id.in_(list(contact_ids)) if contact_ids else None,
+            *(_has_email(email) for email in emails if email.strip()),
+            _digits(LEAD.c.phone).in_(sorted(numbers)) if numbers else None,
+        ]
+        given = [one for one in like if one is not None]
+        order = (LEAD.c.created_at, LEAD.c.id)
+
+        def work(org: Tenant) -> tuple[LeadTrace, ...]:
+            return tuple(map(_lead, org.rows(LEAD, or_(*given), order_by=order, limit=limit)))
+
+        return await self._gate.run(work) if given else ()
+
+    async def leads_before(self, before: datetime, *, limit: int) -> tuple[LeadTrace, ...]:
+        """Leads that came at `before` or earlier, the oldest first."""
+        order = (LEAD.c.created_at, LEAD.c.id)
+        return await self._gate.run(
+            lambda org: tuple(
+                map(_lead, org.rows(LEAD, LEAD.c.created_at <= before, order_by=order, limit=limit))
+            )
+        )
+
+    async def count_leads_before(self, before: datetime) -> int:
+        """How many those are."""
+        return await self._gate.run(lambda org: org.count(LEAD, LEAD.c.created_at <= before))
+
+    async def remove_leads(self, lead_ids: Collection[str]) -> int:
+        """Delete these leads with all that hangs on them; answers how many."""
+        return await self._gate.run(lambda org: org.delete(LEAD, LEAD.c.id.in_(list(lead_ids))))
 
     async def traces(self, identity_ids: Collection[str], *, limit: int) -> Traces:
         """What the CRM has of whoever these identities are, about `limit` of each kind."""
@@ -122,6 +164,28 @@ class SqlErasures:
     async def forget_noted(self, before: datetime) -> int:
         """Delete what was noted earlier; answers how many."""
         return await self._gate.run(lambda org: org.delete(ERASURE, ERASURE.c.at < before))
+
+
+def digits_of(phone: str) -> str:
+    """A phone number without what people write between its digits."""
+    return "".join(character for character in phone if character in "0123456789")
+
+
+def _digits(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The same in SQL, for what people write."""
+    for character in "+ -()./\u00a0":
+        column = func.replace(column, character, "")
+    return column
+
+
+def _has_email(email: str) -> ColumnElement[bool]:
+    """A whole line of what a search looks through, which is folded as databases do not fold."""
+    line = clean(email).strip().casefold()
+    return LEAD.c.search_text.contains(f"\n{line}\n", autoescape=True)
+
+
+def _lead(row: RowMapping) -> LeadTrace:
+    return value_of(LeadTrace, row, contact_id=row["contact_id"] or "")
 
 
 def _known(org: Tenant, contact_ids: Iterable[str]) -> KnownPeople:

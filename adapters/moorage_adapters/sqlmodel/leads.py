@@ -2,10 +2,12 @@
 
 from sqlalchemy import RowMapping
 
+from moorage_adapters.sqlmodel.marks import marks_of
 from moorage_adapters.sqlmodel.tables import LEAD
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.crm import CrmLead, LeadPage
+from moorage_ports.erasure import lead_mark
 
 MAX_SEARCH_CHARACTERS = 200  # more is never typed, and SQLite refuses very long patterns
 MAX_PAGE_SIZE = 500
@@ -18,9 +20,10 @@ class SqlLeads:
         self._gate = gate
 
     async def add(self, lead: CrmLead) -> bool:
-        """Insert; false (and nothing changed) if the org has this vendor's lead already."""
+        """Insert; false (and nothing changed) if the org has this vendor's lead already, or erased it."""
         values = {**fields_of(lead), "search_text": _search_text(lead)}
-        return await self._gate.run(lambda org: org.insert(LEAD, values))
+        mark = lead_mark(lead.vendor, lead.external_id)
+        return await self._gate.run(lambda org: not marks_of(org, [mark]) and org.insert(LEAD, values))
 
     async def get(self, lead_id: str) -> CrmLead | None:
         """One lead by our id."""
