@@ -52,6 +52,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "SyncStates",
         "Outgoing",
         "Handovers",
+        "Door",
         "Publications",
         "RememberedCalls",
         "Accounts",

@@ -18,6 +18,7 @@ from moorage_adapters.clock import SystemClock
 from moorage_adapters.http import HttpxClient
 from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.keyring_file import add_primary_key
+from moorage_adapters.safe_http import Rules, SafeDoor
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
@@ -59,6 +60,7 @@ async def assembled(
     except (KeyringError, UnsafeDatabaseError) as unfit:
         raise CannotStartError(str(unfit)) from unfit
     http = HttpxClient()
+    door = SafeDoor(Rules(opened=settings.outgoing_networks()))
     try:
         await storage.ping()
         services = Services(
@@ -66,6 +68,7 @@ async def assembled(
             storage=storage,
             jobs=_jobs(settings, storage, clock),
             http=http,
+            door=door,
             clock=clock,
             vendors=vendors,
             apps=OrgApps(settings, vendors, storage, clock),
@@ -78,6 +81,7 @@ async def assembled(
             await services.background.drain()
             await services.calls.write(storage)
     finally:
+        await door.aclose()
         await http.aclose()
         await storage.aclose()
 

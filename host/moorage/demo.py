@@ -152,6 +152,7 @@ def _settings(plan: Plan, found: Vendors, sandboxes: Mapping[str, Sandbox]) -> S
         "open_metrics": True,
         "open_schema": True,
         "is_demo": True,
+        "outgoing_allow_networks": ["127.0.0.0/8", "::1/128"],  # a receiver beside the demo
     }
     tables: dict[str, Mapping[str, object]] = {
         "jwt": {

@@ -15,6 +15,7 @@ from moorage_ports.governor import Governors
 from moorage_ports.http import HttpClient
 from moorage_ports.jobs import Jobs
 from moorage_ports.operations import Role
+from moorage_ports.outgoing import Door
 from moorage_ports.plugin import Vendor, VendorContext, VendorSettings
 from moorage_ports.secret_store import SecretStore
 from moorage_ports.storage import Storage
@@ -71,6 +72,7 @@ class Services:
     storage: Storage
     jobs: Jobs
     http: HttpClient
+    door: Door  # to addresses that orgs gave us; `http` is for the vendors' own
     clock: Clock
     vendors: Vendors
     apps: VendorApps

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -47,6 +47,10 @@ _PLACEHOLDER: Final = re.compile(
     re.IGNORECASE,
 )
 _HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+# Metadata services of clouds are on a machine's link.
+_OURS: Final = tuple(
+    ip_network(one) for one in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")
+)
 _SPOKEN: Final = re.compile(r"[A-Za-z0-9 ,.!?'_-]{12,}")
 
 
@@ -161,6 +165,8 @@ class Settings:
     sync_every: timedelta = attrs.field(  # how often what people did on each channel is read
         default=timedelta(minutes=15), validator=attrs.validators.ge(timedelta(minutes=1))
     )
+    # Networks beside us that messages may be sent into, although nobody from outside may choose them.
+    outgoing_allow_networks: tuple[str, ...] = ()
     is_demo: bool = False
     vendors: Mapping[str, VendorSettings] = attrs.field(factory=dict, repr=False)
 
@@ -169,6 +175,24 @@ class Settings:
         if self.webhook_client_cn_header and not _are_networks(self.trusted_proxies):
             msg = "webhook_client_cn_header needs trusted_proxies: addresses or networks, and not everybody"
             raise ValueError(msg)
+        opened = self.outgoing_networks()
+        if not self.is_demo and any(
+            ours.overlaps(one) for ours in _OURS for one in opened if _alike(ours, one)
+        ):
+            msg = "outgoing_allow_networks may hold no address of this machine or of its link, but in a demo"
+            raise ValueError(msg)
+
+    def outgoing_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks that messages may be sent into beside the public ones.
+
+        Raises:
+            ValueError: One of them is none.
+        """
+        try:
+            return tuple(ip_network(one) for one in self.outgoing_allow_networks)
+        except ValueError:
+            msg = "outgoing_allow_networks must be networks such as 10.1.0.0/16"
+            raise ValueError(msg) from None
 
     def fingerprints(self) -> dict[str, str]:
         """Every setting as a line for people; a secret shows only its length and the start of its hash."""
@@ -177,6 +201,10 @@ class Settings:
             if attrs.has(type(settings)):
                 shown.update(_fingerprints(f"{slug}.", settings))
         return shown
+
+
+def _alike(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    return one.version == other.version
 
 
 def _are_networks(proxies: tuple[str, ...]) -> bool:

@@ -6,11 +6,13 @@ from datetime import timedelta
 import structlog
 
 from moorage import inbox_worker, reconcile, syncing
+from moorage.handover import delivering
 from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
 from moorage.services import Services
 from moorage_ports.inbox import INBOX_QUEUE
 from moorage_ports.jobs import LookAgain, Nudge
+from moorage_ports.outgoing import OUTGOING_QUEUE
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +37,11 @@ def register_workers(services: Services) -> None:
     jobs.handle(publishing.QUEUE, settle_publication)
     jobs.handle(connecting.TICKETS, shred_ticket)
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
+    jobs.handle(OUTGOING_QUEUE, delivering.Deliverer(services).look, concurrency=delivering.ENDPOINTS_AT_ONCE)
     jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", inbox_worker.SWEEP_EVERY, _bound(inbox_worker.sweep, services))
+    jobs.every("outgoing sweep", delivering.SWEEP_EVERY, _bound(delivering.sweep, services))
+    jobs.every("outgoing forgotten", timedelta(hours=1), _bound(forget_handovers, services))
     jobs.every("publication sweep", timedelta(minutes=1), _bound(publishing.nudge_unsettled, services))
     jobs.every("message sweep", timedelta(minutes=1), _bound(outgoing.give_up_on_lost, services))
     jobs.every("connect attempts", timedelta(hours=1), forget_attempts)
@@ -69,3 +74,10 @@ async def forget_settled(services: Services) -> None:
     forgotten = await services.storage.intake.forget_settled(services.clock.now())
     if forgotten:
         log.info("settled_forgotten", count=forgotten)
+
+
+async def forget_handovers(services: Services) -> None:
+    """Forget what orgs were told a week after it arrived, and 30 days after it was given up."""
+    forgotten = await services.storage.handovers.forget_expired(services.clock.now())
+    if forgotten:
+        log.info("handovers_forgotten", count=forgotten)

@@ -42,6 +42,10 @@ class NeverSentError(HttpError):
     """The request did not leave us: it is safe to send it again."""
 
 
+class AddressRefusedError(NeverSentError):
+    """The URL leads to where nobody may have us call: nothing left this machine, and nothing ever will."""
+
+
 class NoAnswerError(HttpError):
     """The request, or part of it, left us and no whole answer came back in time."""
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import attrs
 from attrs.validators import max_len
 
+from moorage_ports.http import HttpAnswer, HttpRequest
 from moorage_ports.jobs import Nudge
 from moorage_ports.listing import Listing
 from moorage_ports.secret import Secret
@@ -136,13 +137,17 @@ class Parcel:
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """What became of one try; `PENDING` and `retry_at`: there is another."""
+    """What became of one try; `PENDING` and `retry_at`: there is another.
+
+    Not `is_tried`: it was claimed and given back, and counts for nothing.
+    """
 
     handover: Handover
     state: HandoverState
     status: int = 0
     error: str = ""
     retry_at: datetime | None = attrs.field(default=None, validator=is_aware)
+    is_tried: bool = True
 
 
 class Outgoing(Protocol):
@@ -245,5 +250,32 @@ class Handovers(Protocol):
 
         Raises:
             UnavailableError: The database is out of reach; what is left is deleted the next time.
+        """
+        ...
+
+
+class Door(Protocol):
+    """The one way out to addresses that somebody else chose: never to this machine or its neighbours.
+
+    HTTPS on its own port only, no redirects, no proxies; each name is resolved once, and only addresses that
+    were looked at are connected to.
+    """
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        """Send once; of the answer no more is read than its head and a little of its body.
+
+        Raises:
+            AddressRefusedError: The URL, or an address of its host, is not to be called from here.
+            NeverSentError: Nothing left this machine.
+            TimedOutError: It left and no answer began before `request.deadline`.
+            NoAnswerError: It left and the connection broke before an answer began.
+        """
+        ...
+
+    async def check(self, url: str) -> None:
+        """Refuse early what `send` would refuse. A name that does not resolve (yet) is no reason.
+
+        Raises:
+            AddressRefusedError: The URL, or an address of its host, is not to be called from here.
         """
         ...

@@ -53,7 +53,7 @@ from tests.contract.facebook_weather import (
     FacebookWeather,
 )
 from tests.fakes.asgi_http import AsgiHttp, asgi_http
-from tests.support.harbour import NOON, ORIGIN, StillJobs
+from tests.support.harbour import NOON, ORIGIN, NoWayOut, StillJobs
 
 FIVE_MINUTES = timedelta(minutes=5)
 CALL = "/upstream/call/facebook-provider"
@@ -166,6 +166,7 @@ async def assembled(
         storage=storage,
         jobs=StillJobs(),
         http=lent or http,
+        door=NoWayOut(),
         clock=clock,
         vendors=vendors,
         apps=OrgApps(host_settings, vendors, storage, clock),

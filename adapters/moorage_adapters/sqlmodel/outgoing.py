@@ -364,6 +364,8 @@ def _parcels(org: Tenant, rows: Sequence[RowMapping]) -> tuple[Parcel, ...]:
 
 def _settle(org: Tenant, attempt: Attempt, now: datetime) -> bool:
     values: dict[str, object] = {"status": attempt.status, "error": attempt.error}
+    if not attempt.is_tried:
+        values = {"tries": HANDOVER.c.tries - 1}
     if attempt.state is HandoverState.PENDING:
         values["next_at"] = attempt.retry_at or now
     else:
