@@ -173,15 +173,16 @@ class Erasures(Protocol):
 class KeptCopy:
     """A sealed copy of what somebody said, opened. `place` is behind those of all copies before it.
 
-    `name` is what the vendor's plugin called it (its business key), if that is known.
+    `name` is what the vendor's plugin called it, if that is known. `is_worked_on`: its effect is to come.
     """
 
     place: int
     id: str
     vendor: str
-    kind: str = ""
     name: str = attrs.field(default="", repr=False)
     body: bytes = attrs.field(repr=False)
+    received_at: datetime = attrs.field(validator=is_aware)
+    is_worked_on: bool = False
 
 
 @attrs.frozen(kw_only=True)

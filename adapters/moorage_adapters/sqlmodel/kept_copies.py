@@ -149,9 +149,10 @@ def _opened(org: Tenant, rows: Iterable[RowMapping]) -> Iterator[KeptCopy]:
             place=row["seq"],
             id=digest.hex(),
             vendor=row["vendor"],
-            kind=row["kind"],
             name=partition,
             body=body,
+            received_at=row["received_at"],
+            is_worked_on=row["state"] is not ItemState.DONE,
         )
 
 
@@ -164,7 +165,14 @@ def _answers(org: Tenant, rows: Iterable[RowMapping], after: int) -> Iterator[Ke
             log.warning("answer_does_not_open", org=org.org_id, operation=row["operation"])
             body = b""
         key = f"{row['operation']} {digest.hex()}"
-        yield KeptCopy(place=place, id=key, vendor="", name=row["subject_id"], body=body)
+        yield KeptCopy(
+            place=place,
+            id=key,
+            vendor="",
+            name=row["subject_id"],
+            body=body,
+            received_at=row["created_at"],
+        )
 
 
 def _replace(org: Tenant, key: str, status: int, response: bytes) -> int:
@@ -222,4 +230,11 @@ def _aside(connection: Connection, keys: TransactionKeys, row: RowMapping, place
         name, body = change.business_key, change.body
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass  # a whole delivery
-    return KeptCopy(place=place, id=row["id"], vendor=row["vendor"], name=name, body=body)
+    return KeptCopy(
+        place=place,
+        id=row["id"],
+        vendor=row["vendor"],
+        name=name,
+        body=body,
+        received_at=row["received_at"],
+    )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from moorage.crm import attempts, merge_activity, merge_messages
+from moorage.crm.forgotten import remembered
 from moorage.crm.merge import Merge, direct_id_of, identity_id_of, thread_id_of
 from moorage.crm.record_keys import keys_of
 from moorage_ports.crm_records import CrmRecords, IdentityRecord, Ledger, LedgerKeys, record_id
@@ -72,11 +73,12 @@ class Applied:
 
 
 async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> Applied:
-    """Merge `events`, each with its vendor, into the org's records.
+    """Merge `events`, each with its vendor, into the org's records, but for what was erased.
 
     Raises:
         UnavailableError: The database is out of reach; nothing of it was written.
     """
+    events = await remembered(records, events)
     merge = await _loaded(records, events)
     for vendor, event in events:
         _HANDLERS[type(event)](merge, vendor, event)

@@ -17,11 +17,11 @@ async def announce_lead(uow: UnitOfWork, event_type: EventType, lead: CrmLead) -
     return await uow.outgoing.announce(event_type, lead.id, shown)
 
 
-async def announce_deleted(uow: UnitOfWork, lead: CrmLead) -> int:
-    """Tell that a lead is no more, by its ids alone; answers how many endpoints are told.
+async def announce_deleted(uow: UnitOfWork, lead: CrmLead, *, reason: str = "request") -> int:
+    """Tell that a lead is no more, and why, by its ids alone; answers how many endpoints are told.
 
     What was still to be told of it is never told: it holds what was deleted.
     """
     await uow.outgoing.forget_about([lead.id])
-    gone = {"id": lead.id, "externalId": lead.external_id, "vendor": lead.vendor}
+    gone = {"id": lead.id, "externalId": lead.external_id, "vendor": lead.vendor, "reason": reason}
     return await uow.outgoing.announce(EventType.LEAD_DELETED, lead.id, gone)

@@ -1,0 +1,204 @@
+"""Forgetting somebody: everything that an org has of them goes, and a mark of each thing stays.
+
+First the marks of who they are, so that from then on nothing about them comes in any more; then, in steps of
+a bounded size, what is there, until nothing is found. Whoever is interrupted is asked again, and finishes.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+import attrs
+import structlog
+
+from moorage.crm.merge import Merge, message_id_of
+from moorage.handover.announcing import announce_deleted
+from moorage.ids import new_id
+from moorage.privacy.copies import Looker, erase_copies
+from moorage.privacy.people import Somebody
+from moorage.services import Services
+from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys
+from moorage_ports.erasure import Cause, Erasure, LeadTrace, Traces, lead_mark
+from moorage_ports.lead_source import Lead
+from moorage_ports.storage import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 50  # records of a kind per transaction: deliveries must not wait behind it
+
+
+@attrs.frozen(kw_only=True)
+class Reason:
+    """Why somebody is forgotten, and who said so."""
+
+    cause: Cause
+    by: str = ""
+
+
+async def erase(services: Services, org_id: str, somebody: Somebody, reason: Reason) -> Mapping[str, int]:
+    """Forget them; answers how many of which kind went.
+
+    Raises:
+        UnavailableError: The database went out of reach; what is left goes when it is asked for again.
+    """
+    now = services.clock.now()
+    removed: Counter[str] = Counter()
+    async with services.storage.unit_of_work(org_id) as uow:
+        await uow.erasures.mark(somebody.identity_ids, at=now)
+        await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in somebody.leads], at=now)
+    # The records before the copies: they tell by which ids the copies call them.
+    removed["leads"] = await erase_leads(services, org_id, somebody.leads, reason)
+    records, names = await _erase_records(services, org_id, somebody, now, removed)
+    looker = Looker(names=somebody.names | names, records=somebody.identity_ids | records)
+    removed.update(await erase_copies(services, org_id, looker))
+    async with services.storage.unit_of_work(org_id) as uow:
+        await uow.crm_records.load(LedgerKeys(contacts=set(somebody.contact_ids)))
+        await uow.crm_records.remove_people(somebody.contact_ids, somebody.identity_ids)
+        removed["contacts"], removed["identities"] = len(somebody.contact_ids), len(somebody.identities)
+        counts = {kind: number for kind, number in removed.items() if number}
+        await uow.erasures.note(
+            Erasure(id=new_id(), at=now, cause=reason.cause, by=reason.by, removed=counts)
+        )
+    await services.storage.compact_search()
+    log.info("erased", org=org_id, cause=reason.cause.value, **counts)
+    return counts
+
+
+# Leads -------------------------------------------------------------------------------------------
+
+
+async def erase_leads(services: Services, org_id: str, leads: Collection[LeadTrace], reason: Reason) -> int:
+    """Delete leads with what was told of them and what announced them; answers how many those were."""
+    waiting, removed = list(leads), 0
+    while waiting:
+        some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+        async with services.storage.unit_of_work(org_id) as uow:
+            removed += await _erase_some_leads(services, uow, some, reason)
+    return removed
+
+
+async def _erase_some_leads(
+    services: Services, uow: UnitOfWork, leads: Collection[LeadTrace], reason: Reason
+) -> int:
+    now = services.clock.now()
+    await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in leads], at=now)
+    for vendor, keys in _announced(services, leads).items():
+        await uow.kept_copies.erase_deliveries(vendor, await uow.kept_copies.ids_of(keys))
+    for one in leads:
+        lead = await uow.leads.get(one.id)
+        if lead is not None:
+            await announce_deleted(uow, lead, reason=reason.cause.value)
+    return await uow.erasures.remove_leads([lead.id for lead in leads])
+
+
+def _announced(services: Services, leads: Collection[LeadTrace]) -> dict[str, list[str]]:
+    """By vendor, the business keys under which deliveries announced these leads."""
+    keys: dict[str, list[str]] = {}
+    for lead in leads:
+        vendor = services.vendors.by_slug.get(lead.vendor)
+        if vendor is None or vendor.webhooks is None:
+            continue
+        told = Lead(
+            external_id=lead.external_id,
+            channel_external_id=lead.channel_external_id,
+            form_external_id=lead.form_id,
+            answers=(),
+        )
+        keys.setdefault(lead.vendor, []).append(vendor.webhooks.lead_change(told).business_key)
+    return keys
+
+
+# Records of the CRM ------------------------------------------------------------------------------
+
+
+async def _erase_records(
+    services: Services, org_id: str, somebody: Somebody, now: datetime, removed: Counter[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Messages, activity, posts, conversations, until nothing is found; answers their ids, and vendors'."""
+    ids: set[str] = set()
+    names: set[str] = set()
+    while True:
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            found = await uow.erasures.traces(somebody.identity_ids, limit=AT_ONCE)
+        if not found:
+            return frozenset(ids), frozenset(names)
+        async with services.storage.unit_of_work(org_id) as uow:
+            step = _Records(uow, somebody.identity_ids, now, removed)
+            ids |= found.messages | found.activities | found.posts | found.conversations
+            names |= await step.remove(found)
+
+
+@attrs.frozen
+class _Records:
+    """One step of it, within one transaction."""
+
+    uow: UnitOfWork
+    people: frozenset[str]
+    now: datetime
+    removed: Counter[str]
+
+    async def remove(self, found: Traces) -> set[str]:
+        """Delete these; answers by which ids of the vendor's copies may call them."""
+        records = self.uow.crm_records
+        keys = LedgerKeys(
+            messages=set(found.messages),
+            activities=set(found.activities),
+            posts=set(found.posts),
+            conversations=set(found.conversations),
+        )
+        ledger = await records.load(keys)
+        await self._take_reactions_back(ledger)
+        things = (*ledger.messages, *ledger.activities, *ledger.posts)
+        await self.uow.erasures.mark(things, at=self.now)
+        await records.remove_messages(found.messages)
+        await records.remove_activities(found.activities)
+        await records.remove_posts(found.posts)
+        touched = {message.conversation_id for message in ledger.messages.values()} - {""}
+        gone = await self._settle_conversations(touched | found.conversations)
+        self.removed.update(
+            messages=len(ledger.messages),
+            activities=len(ledger.activities),
+            posts=len(ledger.posts),
+            conversations=len(gone),
+        )
+        names = {message.external_id for message in ledger.messages.values()}
+        names |= {one.external_id for one in ledger.activities.values() if one.kind != "reaction"}
+        names |= {post.external_id for post in ledger.posts.values()}
+        return names - {""}
+
+    async def _take_reactions_back(self, ledger: Ledger) -> None:
+        """What they reacted to shows it, too."""
+        reacted = {
+            message_id_of(one.vendor, one.external_id)
+            for one in ledger.activities.values()
+            if one.kind == "reaction" and one.target == "message"
+        } - ledger.messages.keys()
+        if not reacted:
+            return
+        messages = (await self.uow.crm_records.load(LedgerKeys(messages=reacted))).messages
+        for message in messages.values():
+            message.reactions = {
+                who: reaction for who, reaction in message.reactions.items() if who not in self.people
+            }
+        await self.uow.crm_records.save(Ledger(messages=messages))
+
+    async def _settle_conversations(self, ids: Collection[str]) -> set[str]:
+        """Delete those in which nobody said anything any more; in others, nobody of them began it."""
+        loaded = (await self.uow.crm_records.load(LedgerKeys(conversations=set(ids)))).conversations
+        totals = await self.uow.crm_records.totals_of({key: one.read_at for key, one in loaded.items()})
+        attempts = {one.conversation_id for one in await self.uow.crm_records.attempts_in(list(loaded))}
+        merge = Merge(ledger=Ledger(conversations=loaded))
+        for key, conversation in loaded.items():
+            merge.recount(conversation, totals.get(key))
+            self._disown(conversation)
+        gone = {key for key in loaded if key not in totals and key not in attempts}
+        await self.uow.crm_records.save(
+            Ledger(conversations={key: one for key, one in loaded.items() if key not in gone})
+        )
+        await self.uow.crm_records.remove_conversations(gone)
+        return gone
+
+    def _disown(self, conversation: ConversationRecord) -> None:
+        if conversation.identity_id in self.people and conversation.kind != "direct":
+            conversation.identity_id = ""
