@@ -45,6 +45,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "OwnApps",
         "CallCounts",
         "Leads",
+        "LeadLedger",
         "LeadCheckpoints",
         "CrmRecords",
         "Conversations",

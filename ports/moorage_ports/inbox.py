@@ -34,6 +34,17 @@ def inbox_nudge(org_id: str, bucket: int) -> Nudge:
     return Nudge(queue=INBOX_QUEUE, group=inbox_group(org_id, bucket), org_id=org_id)
 
 
+class HeardBy(Enum):
+    """How a change came here. `unknown`: before that was noted."""
+
+    WEBHOOK = "webhook"
+    RECONCILE = "reconcile"  # looked for, because its delivery did not come
+    BACKFILL = "backfill"  # somebody asked for what was there before
+    TEST = "test"
+    HAND = "hand"  # somebody here wrote it
+    UNKNOWN = "unknown"
+
+
 @attrs.frozen(kw_only=True)
 class Arrival:
     """A verified delivery, split. `narrow_to` (an org id) can only take owners away, never add one."""
@@ -43,6 +54,7 @@ class Arrival:
     received_at: datetime = attrs.field(validator=is_aware)
     changes: tuple[Change, ...]
     narrow_to: str | None = None
+    heard_by: HeardBy = HeardBy.WEBHOOK
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +84,8 @@ class Intake(Protocol):
         """One row per owning org and change; returns only when all of them are durable.
 
         A delivery of many changes may be stored in several steps, so that others are between them.
-        A change whose (org, vendor, business key) is known is a duplicate and changes nothing.
+        A change whose (org, vendor, business key) is known is a duplicate and changes nothing; that it came
+        again by webhook is counted.
         A change that no org owns is kept aside.
 
         Raises:
@@ -133,6 +146,7 @@ class InboxItem:
     received_at: datetime = attrs.field(validator=is_aware)
     tries: int
     lease: int
+    heard_by: HeardBy = HeardBy.WEBHOOK
 
 
 @attrs.frozen(kw_only=True)

@@ -21,6 +21,7 @@ from moorage_ports.form_checks import FormChecks
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
+from moorage_ports.lead_ledger import LeadLedger
 from moorage_ports.lead_orders import Backfills, LeadTests
 from moorage_ports.outgoing import Handovers, Outgoing
 from moorage_ports.publications import Publications, RememberedCalls
@@ -47,6 +48,8 @@ class UnitOfWork(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def leads(self) -> Leads: ...
+    @property
+    def lead_ledger(self) -> LeadLedger: ...
     @property
     def crm_records(self) -> CrmRecords: ...
     @property

@@ -360,6 +360,7 @@ def _item(org: Tenant, row: RowMapping) -> InboxItem:
         received_at=row["received_at"],
         tries=row["tries"],
         lease=row["lease"],
+        heard_by=row["heard_by"],
     )
 
 

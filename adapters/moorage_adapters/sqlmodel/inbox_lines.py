@@ -6,6 +6,8 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from moorage_ports.inbox import HeardBy
+
 
 @attrs.frozen
 class InboxLine:
@@ -19,6 +21,7 @@ class InboxLine:
     kind: str
     received_at: datetime
     body_sealed: bytes
+    heard_by: HeardBy = HeardBy.WEBHOOK
 
     @property
     def key(self) -> "Key":
@@ -38,6 +41,10 @@ class Rows(Protocol):
 
     def insert(self, lines: Sequence[InboxLine]) -> Iterable[Key]:
         """Insert what is new; answers the keys of that, each once."""
+        ...
+
+    def note_doubles(self, lines: Sequence[InboxLine]) -> None:
+        """Note that these came again."""
         ...
 
     def nudge(self, groups: Iterable[tuple[str, str]]) -> None:

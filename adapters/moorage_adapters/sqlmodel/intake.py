@@ -18,13 +18,13 @@ from sqlalchemy import Connection
 from moorage_adapters.cipher import EnvelopeCipher
 from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.inbox import forget_settled
-from moorage_adapters.sqlmodel.keeping import Aside, Keeping, forget_aside, put_aside
+from moorage_adapters.sqlmodel.keeping import Aside, Keeping, forget_aside, forget_doubles, put_aside
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.nudges import Bell
 from moorage_ports.clock import Clock
 from moorage_ports.errors import UnavailableError
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import Arrival, Kept, Unreadable
+from moorage_ports.inbox import DEAD_KEPT, Arrival, Kept, Unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +127,8 @@ class SqlIntake:
         Raises:
             UnavailableError: The database is out of reach; what is left is forgotten the next time.
         """
+        doubles_before = now - DEAD_KEPT
+        await self._forget(lambda connection: forget_doubles(connection, doubles_before, FORGET_ROWS))
         return await self._forget(lambda connection: forget_settled(connection, now, FORGET_ROWS))
 
     async def _forget(self, some_of_it: Callable[[Connection], int]) -> int:

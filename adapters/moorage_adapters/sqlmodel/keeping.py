@@ -21,11 +21,11 @@ from moorage_adapters.sqlmodel.inbox_lines import InboxLine, Key, Rows
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.postgres_rows import PostgresRows
 from moorage_adapters.sqlmodel.sqlite_rows import SqliteRows
-from moorage_adapters.sqlmodel.tables import QUARANTINE
+from moorage_adapters.sqlmodel.tables import INBOX_DOUBLE, QUARANTINE
 from moorage_adapters.sqlmodel.tenant import insert_into
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.failpoints import fail_point
-from moorage_ports.inbox import INBOX_QUEUE, Arrival, Kept, Unreadable, inbox_group
+from moorage_ports.inbox import INBOX_QUEUE, Arrival, HeardBy, Kept, Unreadable, inbox_group
 from moorage_ports.webhooks import Change
 
 BUCKETS: Final = 4  # groups per org: as many of its partitions may be worked on at once
@@ -118,6 +118,7 @@ class Keeping:
                 *body_context(arrival.vendor, digest),
                 nonce=self._nonces.pop(),
             ),
+            arrival.heard_by,
         )
 
     def _insert(self, lines: Sequence[InboxLine]) -> set[Key]:
@@ -127,7 +128,30 @@ class Keeping:
         new = set(self._rows.insert(lines))
         groups = {(inbox_group(line.org_id, line.bucket), line.org_id) for line in lines if line.key in new}
         self._rows.nudge(groups)
+        doubles = _came_again(lines, new)
+        if doubles:
+            self._rows.note_doubles(doubles)
         return new
+
+
+def _came_again(lines: Iterable[InboxLine], new: set[Key]) -> list[InboxLine]:
+    """What a vendor sent a second time. What we looked for ourselves is no double: it came once or never."""
+    first = set(new)
+    doubles = []
+    for line in lines:
+        if line.key in first:
+            first.discard(line.key)
+        elif line.heard_by is HeardBy.WEBHOOK:
+            doubles.append(line)
+    return doubles
+
+
+def forget_doubles(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete the oldest notes of what came again; answers how many."""
+    oldest = (
+        select(INBOX_DOUBLE.c.seq).where(INBOX_DOUBLE.c.at <= before).order_by(INBOX_DOUBLE.c.at).limit(limit)
+    )
+    return connection.execute(delete(INBOX_DOUBLE).where(INBOX_DOUBLE.c.seq.in_(oldest))).rowcount
 
 
 def _nobodys(arrival: Arrival, orgs_of: Iterable[Sequence[str]]) -> list["Aside"]:

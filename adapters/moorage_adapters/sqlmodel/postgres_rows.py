@@ -29,13 +29,18 @@ class PostgresRows:
     # deliveries wait for each other's rows then, and not each for the other's.
     _INSERT: Final = (
         "INSERT INTO inbox (seq, org_id, vendor, key_digest, partition_digest, bucket, kind, state,"
-        " received_at, tries, lease, last_error, body_sealed)"
+        " received_at, tries, lease, last_error, heard_by, body_sealed)"
         " SELECT seq, org_id, vendor, key_digest, partition_digest, bucket, kind, 'pending',"
-        " received_at, 0, 0, '', body_sealed FROM (SELECT nextval('inbox_seq_seq') AS seq, line.* FROM"
-        " unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::int[], $6::text[], $7::timestamptz[],"
-        " $8::bytea[]) AS line (org_id, vendor, key_digest, partition_digest, bucket, kind, received_at,"
-        " body_sealed)) AS numbered ORDER BY org_id, vendor, key_digest"
+        " received_at, 0, 0, '', heard_by, body_sealed FROM (SELECT nextval('inbox_seq_seq') AS seq, line.*"
+        " FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::int[], $6::text[],"
+        " $7::timestamptz[], $8::text[], $9::bytea[]) AS line (org_id, vendor, key_digest, partition_digest,"
+        " bucket, kind, received_at, heard_by, body_sealed)) AS numbered ORDER BY org_id, vendor, key_digest"
         " ON CONFLICT (org_id, vendor, key_digest) DO NOTHING RETURNING org_id, vendor, key_digest"
+    )
+
+    _DOUBLES: Final = (
+        "INSERT INTO inbox_double (org_id, vendor, key_digest, at)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[])"
     )
 
     def __init__(self, connection: Connection, queue: str) -> None:
@@ -62,9 +67,20 @@ class PostgresRows:
             [line.bucket for line in lines],
             [line.kind for line in lines],
             [line.received_at for line in lines],
+            [line.heard_by.value for line in lines],
             [line.body_sealed for line in lines],
         )
         return [(row[0], row[1], row[2]) for row in found]
+
+    def note_doubles(self, lines: Sequence["InboxLine"]) -> None:
+        """See `Rows`."""
+        self._fetch(
+            self._DOUBLES,
+            [line.org_id for line in lines],
+            [line.vendor for line in lines],
+            [line.key_digest for line in lines],
+            [line.received_at for line in lines],
+        )
 
     def nudge(self, groups: Iterable[tuple[str, str]]) -> None:
         """See `Rows`."""

@@ -33,9 +33,11 @@ class SqliteRows:
     )
     _INSERT: Final = (
         "INSERT INTO inbox (org_id, vendor, key_digest, partition_digest, bucket, kind, state, received_at,"
-        " tries, lease, last_error, body_sealed) VALUES {} ON CONFLICT DO NOTHING"
+        " tries, lease, last_error, heard_by, body_sealed) VALUES {} ON CONFLICT DO NOTHING"
     )
-    _LINE: Final = "(?, ?, ?, ?, ?, ?, 'pending', ?, 0, 0, '', ?)"
+    _LINE: Final = "(?, ?, ?, ?, ?, ?, 'pending', ?, 0, 0, '', ?, ?)"
+    _DOUBLE: Final = "INSERT INTO inbox_double (org_id, vendor, key_digest, at) VALUES {}"
+    _CAME_AGAIN: Final = "(?, ?, ?, ?)"
     _LATEST: Final = "SELECT org_id, vendor, key_digest FROM inbox ORDER BY seq DESC LIMIT ?"
     _NUDGE: Final = (
         "INSERT INTO job (queue, group_key, org_id, version, place, failures) VALUES {}"
@@ -69,6 +71,12 @@ class SqliteRows:
             return [line.key for line in lines]
         return self._cursor.execute(self._LATEST, (inserted,)).fetchall()
 
+    def note_doubles(self, lines: Sequence[InboxLine]) -> None:
+        """See `Rows`."""
+        for some in _chunks(lines):
+            values = [value for line in some for value in (*line.key, sqlite_moment(line.received_at))]
+            self._cursor.execute(_many(self._DOUBLE, self._CAME_AGAIN, len(some)), values)
+
     def nudge(self, groups: Iterable[tuple[str, str]]) -> None:
         """See `Rows`."""
         for some in _chunks(sorted(groups)):
@@ -98,5 +106,6 @@ def _values(line: InboxLine) -> tuple[object, ...]:
         line.bucket,
         line.kind,
         sqlite_moment(line.received_at),
+        line.heard_by.value,
         line.body_sealed,
     )

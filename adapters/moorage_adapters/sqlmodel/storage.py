@@ -23,6 +23,7 @@ from moorage_adapters.sqlmodel.intake import SqlIntake
 from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of, orgs_of_app
 from moorage_adapters.sqlmodel.kept_copies import SqlAsideCopies, SqlKeptCopies
 from moorage_adapters.sqlmodel.keys import TransactionKeys
+from moorage_adapters.sqlmodel.lead_ledger import SqlLeadLedger
 from moorage_adapters.sqlmodel.lead_orders import (
     SqlBackfills,
     SqlFormChecks,
@@ -87,6 +88,11 @@ class SqlUnitOfWork:
     def leads(self) -> SqlLeads:
         """The org's leads."""
         return SqlLeads(self._gate)
+
+    @cached_property
+    def lead_ledger(self) -> SqlLeadLedger:
+        """How the org's leads got here."""
+        return SqlLeadLedger(self._gate)
 
     @cached_property
     def crm_records(self) -> SqlCrmRecords:

@@ -22,7 +22,7 @@ from sqlmodel import Field
 
 from moorage_adapters.sqlmodel.schema import BIG_KEY, Base, core, partial
 from moorage_adapters.sqlmodel.types import DIGEST, CleanText, EnumValue, TextLists, Texts, UtcDateTime
-from moorage_ports.inbox import ItemState
+from moorage_ports.inbox import HeardBy, ItemState
 from moorage_ports.integrations import ConnectMode, IntegrationStatus
 from moorage_ports.operations import PublicationStatus, Role
 
@@ -214,7 +214,25 @@ class InboxRow(Base, table=True):
     last_error: str = Field(default="", sa_type=CleanText)
     forget_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # of a settled one: what is next
     is_lasting: bool = False  # its key stays for ever
+    heard_by: HeardBy = Field(default=HeardBy.WEBHOOK, sa_type=EnumValue(HeardBy))
     body_sealed: bytes = Field(sa_type=LargeBinary)  # empty once it is forgotten
+
+
+class InboxDoubleRow(Base, table=True):
+    """That a kept change was told again, as a row that nobody waits for: intakes only ever add to it."""
+
+    __tablename__ = "inbox_double"
+    __table_args__ = (
+        Index("ix_inbox_double_key", "org_id", "vendor", "key_digest"),
+        Index("ix_inbox_double_at", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=BIG_KEY)
+    org_id: str = Field(sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    key_digest: bytes = Field(sa_type=DIGEST)
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 class QuarantineRow(Base, table=True):
@@ -250,12 +268,21 @@ class LeadCheckpointRow(Base, table=True):
 
 
 class LeadRow(Base, table=True):
-    """A lead as sales people know it. Its columns are plain so that they can be searched."""
+    """A lead as sales people know it. Its columns are plain so that they can be searched.
+
+    `answers_sealed` holds what the vendor told, if anything. `email_digest` and `phone_digest`
+    are what others of the same person are found by; `is_digested`: both were made.
+    """
 
     __tablename__ = "lead"
     __table_args__ = (
         UniqueConstraint("org_id", "vendor", "external_id"),
         Index("ix_lead_newest", "org_id", "created_at", "id"),
+        Index("ix_lead_form", "org_id", "vendor", "form_id", "id"),
+        partial("ix_lead_contact", text("contact_id IS NOT NULL"), "org_id", "contact_id"),
+        partial("ix_lead_email", text("email_digest IS NOT NULL"), "org_id", "email_digest"),
+        partial("ix_lead_phone", text("phone_digest IS NOT NULL"), "org_id", "phone_digest"),
+        partial("ix_lead_undigested", text("NOT is_digested"), "org_id", "id"),
     )
 
     org_id: str = Field(primary_key=True, sa_type=Text)
@@ -271,17 +298,30 @@ class LeadRow(Base, table=True):
     search_text: str = Field(sa_type=CleanText)  # what `search` looks through, case folded
     status: str = Field(sa_type=CleanText)
     stage: str = Field(sa_type=CleanText)
+    assignee: str = Field(sa_type=CleanText)
     source: str = Field(sa_type=CleanText)
     form_id: str = Field(sa_type=Text)
     campaign_id: str = Field(sa_type=Text)
+    campaign_name: str = Field(sa_type=CleanText)
     ad_set_id: str = Field(sa_type=Text)
+    ad_set_name: str = Field(sa_type=CleanText)
     ad_id: str = Field(sa_type=Text)
+    ad_name: str = Field(sa_type=CleanText)
     platform: str = Field(sa_type=CleanText)
     is_organic: bool | None
+    is_test: bool
     contact_id: str | None = Field(sa_type=Text)
+    duplicate_of: str | None = Field(sa_type=Text)
     properties: dict[str, tuple[str, ...]] = Field(sa_type=TextLists)
+    answers_sealed: bytes | None = Field(sa_type=LargeBinary)
+    mapping_version: int
+    edited: tuple[str, ...] = Field(sa_type=Texts)
     submitted_at: datetime | None = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime | None = Field(sa_type=UtcDateTime)
+    email_digest: bytes | None = Field(sa_type=DIGEST)
+    phone_digest: bytes | None = Field(sa_type=DIGEST)
+    is_digested: bool
 
 
 # Publishing ----------------------------------------------------------------------------------
@@ -434,6 +474,7 @@ GRANT = core(GrantRow)
 CHANNEL = core(ChannelRow)
 CONNECT_ATTEMPT = core(ConnectAttemptRow)
 INBOX = core(InboxRow)
+INBOX_DOUBLE = core(InboxDoubleRow)
 QUARANTINE = core(QuarantineRow)
 LEAD_CHECKPOINT = core(LeadCheckpointRow)
 LEAD = core(LeadRow)
@@ -450,3 +491,4 @@ USAGE_METER = core(UsageMeterRow)
 # A literal, not a parameter: a database uses a partial index only if it sees that the condition holds.
 IS_PENDING = INBOX.c.state == literal_column("'pending'", INBOX.c.state.type)
 IS_PARKED = INBOX.c.state == literal_column("'parked'", INBOX.c.state.type)
+IS_UNDIGESTED = ~LEAD.c.is_digested

@@ -109,6 +109,38 @@ class Tenant:
         replaced = {name: statement.excluded[name] for name in own if name not in key}
         self._connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=replaced))
 
+    def insert_all(self, table: Table, rows: Sequence[Values], column: str) -> Sequence[Any]:
+        """Insert many; answers this column of those whose unique keys were new, in no order."""
+        statement = insert_into(self._connection, table).on_conflict_do_nothing().returning(table.c[column])
+        own = [self._own(values) for values in rows]
+        return self._connection.execute(statement, own).scalars().all() if own else ()
+
+    def upsert_all(
+        self,
+        table: Table,
+        rows: Sequence[Values],
+        key: Sequence[str],
+        replaced: Callable[[Any], Mapping[str, Any]],
+        where: Callable[[Any], Condition],
+    ) -> None:
+        """Insert many, or change the org's rows of the same `key` as the two say of what was to be inserted.
+
+        `rows` have the same columns and are in the order of their keys: others may write the same ones.
+        """
+        statement = insert_into(self._connection, table)
+        new = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=list(key), set_=dict(replaced(new)), where=where(new)
+        )
+        self._connection.execute(statement, [self._own(values) for values in rows])
+
+    def counts(
+        self, table: Table, by: Sequence[ColumnElement[Any]], *where: Condition
+    ) -> Sequence[RowMapping]:
+        """How many of the org's rows that fit have each of the values of these columns, as `count`."""
+        statement = select(*by, func.count().label("count")).where(table.c.org_id == self.org_id, *where)
+        return self._connection.execute(statement.group_by(*by)).mappings().all()
+
     def update(self, table: Table, values: Values, *where: Condition) -> int:
         """Change the org's rows that fit; answers how many they were."""
         statement = update(table).where(table.c.org_id == self.org_id, *where).values(dict(values))

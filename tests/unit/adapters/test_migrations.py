@@ -140,6 +140,7 @@ def test_every_tables_rows_belong_to_an_org_or_are_known_not_to() -> None:
         "connect_attempt": "a callback does not know its org yet",
         "deletion_request": "a person asks a vendor's app, which orgs of ours it concerns is found out",
         "inbox": "numbered over all orgs, unique within one",
+        "inbox_double": "numbered over all orgs, as the inbox",
         "job": "the line of all orgs",
         "job_pause": "of no org",
         "job_schedule": "of no org",

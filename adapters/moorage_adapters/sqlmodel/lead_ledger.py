@@ -1,0 +1,191 @@
+"""How the leads of one org got here: `moorage_ports.lead_ledger`."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import ColumnElement, RowMapping, case, literal_column, or_, tuple_
+
+from moorage_adapters.sqlmodel.crm_people import Page
+from moorage_adapters.sqlmodel.lead_ledger_tables import LEAD_ENTRY
+from moorage_adapters.sqlmodel.tables import INBOX, INBOX_DOUBLE
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
+from moorage_adapters.sqlmodel.types import clean
+from moorage_ports.inbox import ItemState
+from moorage_ports.lead_ledger import SETTLED, EntryFilter, LeadEntry, LeadOutcome, LeadTotals
+from moorage_ports.listing import Listing
+
+_KEY: Final = ("org_id", "vendor", "external_id")
+_AT_ONCE: Final = 400  # parameters of one statement
+_NEWEST: Final = (LEAD_ENTRY.c.arrived_at.desc(), LEAD_ENTRY.c.vendor, LEAD_ENTRY.c.external_id)
+# Where a delivery stands that is not settled by what its entry tells: it was begun again meanwhile.
+_UNDER_WAY: Final = {
+    ItemState.PENDING: LeadOutcome.PENDING,
+    ItemState.PARKED: LeadOutcome.PARKED,
+    ItemState.DEAD: LeadOutcome.DEAD,
+}
+
+
+class SqlLeadLedger:
+    """`moorage_ports.lead_ledger.LeadLedger` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def write(self, entries: Sequence[LeadEntry]) -> None:
+        """Insert or replace; a first arrival stays, and so does that a lead came into the CRM."""
+        if not entries:
+            return
+        by_key = {(entry.vendor, entry.external_id): entry for entry in entries}
+        rows = [fields_of(entry, without=("doubles",)) for _, entry in sorted(by_key.items())]
+        await self._gate.run(lambda org: org.upsert_all(LEAD_ENTRY, rows, _KEY, _replaced, _may_replace))
+
+    async def settled(self, vendor: str, external_ids: Collection[str]) -> Mapping[str, LeadOutcome]:
+        """Which of these leads came into the CRM, and how."""
+
+        def work(org: Tenant) -> dict[str, LeadOutcome]:
+            rows = _entries(org, vendor, external_ids, LEAD_ENTRY.c.outcome.in_(SETTLED))
+            return {row["external_id"]: row["outcome"] for row in rows}
+
+        return await self._gate.run(work)
+
+    async def of(self, vendor: str, external_ids: Collection[str]) -> Mapping[str, LeadEntry]:
+        """What is known of these leads, by the vendor's id."""
+
+        def work(org: Tenant) -> dict[str, LeadEntry]:
+            found = _told(org, _entries(org, vendor, external_ids))
+            return {entry.external_id: entry for entry in found}
+
+        return await self._gate.run(work)
+
+    async def of_lead(self, lead_id: str) -> tuple[LeadEntry, ...]:
+        """How a lead of the CRM came about, the oldest first."""
+        if not lead_id:
+            return ()
+        where = (LEAD_ENTRY.c.lead_id == lead_id, LEAD_ENTRY.c.lead_id != literal_column("''"))
+        order = (LEAD_ENTRY.c.arrived_at, LEAD_ENTRY.c.external_id)
+        return await self._gate.run(lambda org: _told(org, org.rows(LEAD_ENTRY, *where, order_by=order)))
+
+    async def page(self, where: EntryFilter, *, page: int, page_size: int) -> Listing[LeadEntry]:
+        """Those that fit, the last arrived first."""
+        asked = Page(page, page_size)
+        conditions = _conditions(where)
+
+        def work(org: Tenant) -> Listing[LeadEntry]:
+            rows = org.rows(LEAD_ENTRY, *conditions, order_by=_NEWEST, limit=asked.size, offset=asked.offset)
+            return asked.of(_told(org, rows), org.count(LEAD_ENTRY, *conditions))
+
+        return await self._gate.run(work)
+
+    async def totals(
+        self, *, vendor: str = "", form_external_ids: Collection[str] = ()
+    ) -> Mapping[tuple[str, str], LeadTotals]:
+        """What the entries of each form add up to, by (vendor, form)."""
+        where: list[Condition] = []
+        if vendor:
+            where.append(LEAD_ENTRY.c.vendor == vendor)
+        if form_external_ids:
+            where.append(LEAD_ENTRY.c.form_external_id.in_(list(map(clean, form_external_ids))))
+        by = [LEAD_ENTRY.c[name] for name in ("vendor", "form_external_id", "outcome", "is_test")]
+
+        def work(org: Tenant) -> dict[tuple[str, str], LeadTotals]:
+            found: dict[tuple[str, str], LeadTotals] = {}
+            for row in org.counts(LEAD_ENTRY, by, *where):
+                form = (row["vendor"], row["form_external_id"])
+                name = "test" if row["is_test"] else row["outcome"].value
+                so_far = found.get(form, LeadTotals())
+                found[form] = attrs.evolve(so_far, **{name: getattr(so_far, name) + row["count"]})
+            return found
+
+        return await self._gate.run(work)
+
+
+def _replaced(excluded: Any) -> dict[str, ColumnElement[Any]]:
+    """The columns that a later entry changes: all of them, but the first arrival stays."""
+    changed = {name: excluded[name] for name in LEAD_ENTRY.c.keys() if name not in _KEY}  # noqa: SIM118
+    arrived = LEAD_ENTRY.c.arrived_at
+    changed["arrived_at"] = case((arrived < excluded.arrived_at, arrived), else_=excluded.arrived_at)
+    return changed
+
+
+def _may_replace(excluded: Any) -> Condition:
+    """That a lead is in the CRM is not taken back by what is heard of it again."""
+    says_settled: Condition = excluded.outcome.in_(SETTLED)
+    return or_(LEAD_ENTRY.c.outcome.not_in(SETTLED), says_settled)
+
+
+def _entries(
+    org: Tenant, vendor: str, external_ids: Collection[str], *where: Condition
+) -> Sequence[RowMapping]:
+    wanted = sorted({clean(one) for one in external_ids})
+    rows: list[RowMapping] = []
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = LEAD_ENTRY.c.external_id.in_(wanted[start : start + _AT_ONCE])
+        rows += org.rows(LEAD_ENTRY, LEAD_ENTRY.c.vendor == vendor, some, *where)
+    return rows
+
+
+def _told(org: Tenant, rows: Iterable[RowMapping]) -> tuple[LeadEntry, ...]:
+    """The rows as entries, with what their deliveries tell: how often they came, and where they stand."""
+    found = list(rows)
+    items = {(row["vendor"], bytes.fromhex(row["item_id"])) for row in found if row["item_id"]}
+    doubles, states = _doubles(org, items), _states(org, items)
+    return tuple(_entry(row, doubles, states) for row in found)
+
+
+def _entry(
+    row: RowMapping,
+    doubles: Mapping[tuple[str, bytes], int],
+    states: Mapping[tuple[str, bytes], ItemState],
+) -> LeadEntry:
+    key = (row["vendor"], bytes.fromhex(row["item_id"]))
+    outcome = row["outcome"]
+    if outcome in (LeadOutcome.PENDING, LeadOutcome.PARKED, LeadOutcome.DEAD):
+        outcome = _UNDER_WAY.get(states.get(key, ItemState.DONE), outcome)
+    return value_of(LeadEntry, row, doubles=doubles.get(key, 0), outcome=outcome)
+
+
+def _doubles(org: Tenant, items: Collection[tuple[str, bytes]]) -> dict[tuple[str, bytes], int]:
+    by = (INBOX_DOUBLE.c.vendor, INBOX_DOUBLE.c.key_digest)
+    return {
+        (row["vendor"], bytes(row["key_digest"])): row["count"]
+        for some in _chunks(items)
+        for row in org.counts(INBOX_DOUBLE, by, tuple_(*by).in_(some))
+    }
+
+
+def _states(org: Tenant, items: Collection[tuple[str, bytes]]) -> dict[tuple[str, bytes], ItemState]:
+    key = (INBOX.c.vendor, INBOX.c.key_digest)
+    by = (*key, INBOX.c.state)
+    return {
+        (row["vendor"], bytes(row["key_digest"])): row["state"]
+        for some in _chunks(items)
+        for row in org.counts(INBOX, by, tuple_(*key).in_(some))
+    }
+
+
+def _chunks(items: Collection[tuple[str, bytes]]) -> Iterable[list[tuple[str, bytes]]]:
+    ordered = sorted(items)
+    return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))
+
+
+def _conditions(wanted: EntryFilter) -> list[Condition]:
+    columns = ("vendor", "form_external_id", "channel_external_id", "error", "external_id", "lead_id")
+    where: list[Condition] = [
+        LEAD_ENTRY.c[name] == clean(getattr(wanted, name)) for name in columns if getattr(wanted, name)
+    ]
+    if wanted.outcome is not None:
+        where.append(LEAD_ENTRY.c.outcome == wanted.outcome)
+    if wanted.heard_by is not None:
+        where.append(LEAD_ENTRY.c.heard_by == wanted.heard_by)
+    if wanted.is_test is not None:
+        where.append(LEAD_ENTRY.c.is_test == wanted.is_test)
+    return where + _between(LEAD_ENTRY.c.arrived_at, wanted.since, wanted.until)
+
+
+def _between(
+    column: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> list[Condition]:
+    bounds = [] if since is None else [column >= since]
+    return bounds if until is None else [*bounds, column < until]
