@@ -5,7 +5,7 @@ tell what it was, and by which a late or repeated word about it is recognised an
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from moorage_ports.listing import Listing
 from moorage_ports.secret import Secret
 from moorage_ports.values import is_aware
 
-REQUESTS_KEPT_DAYS: Final = 365  # that and when somebody was erased, without saying whom
+NOTES_KEPT: Final = timedelta(days=365)  # that and when somebody was erased, without saying whom
 
 
 def lead_mark(vendor: str, external_id: str) -> str:
@@ -134,10 +134,6 @@ class Erasures(Protocol):
         """How many those are."""
         ...
 
-    async def remove_leads(self, lead_ids: Collection[str]) -> int:
-        """Delete these leads with all that hangs on them; answers how many."""
-        ...
-
     async def traces(self, identity_ids: Collection[str], *, limit: int) -> Traces:
         """What the CRM has of whoever these identities are, about `limit` of each kind.
 
@@ -151,6 +147,10 @@ class Erasures(Protocol):
 
     async def idle_contacts(self, before: datetime, *, limit: int) -> tuple[str, ...]:
         """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first."""
+        ...
+
+    async def count_idle_contacts(self, before: datetime) -> int:
+        """How many those are."""
         ...
 
     async def note(self, erasure: Erasure) -> None:

@@ -119,6 +119,13 @@ class LeadLedger(Protocol):
         """Which of these leads came into the CRM, and how: those that are not to come in again."""
         ...
 
+    async def erase(self, vendor: str, external_ids: Collection[str], *, at: datetime) -> int:
+        """These leads were erased: of each stays its way, under a hash of the org's in place of its id.
+
+        Found by its id all the same, so that nothing takes it for a lead that is missing. Answers how many.
+        """
+        ...
+
     async def of(self, vendor: str, external_ids: Collection[str]) -> Mapping[str, LeadEntry]:
         """What is known of these leads, by the vendor's id."""
         ...

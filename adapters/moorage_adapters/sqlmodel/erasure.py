@@ -100,10 +100,6 @@ class SqlErasures:
         """How many those are."""
         return await self._gate.run(lambda org: org.count(LEAD, LEAD.c.created_at <= before))
 
-    async def remove_leads(self, lead_ids: Collection[str]) -> int:
-        """Delete these leads with all that hangs on them; answers how many."""
-        return await self._gate.run(lambda org: org.delete(LEAD, LEAD.c.id.in_(list(lead_ids))))
-
     async def traces(self, identity_ids: Collection[str], *, limit: int) -> Traces:
         """What the CRM has of whoever these identities are, about `limit` of each kind."""
         people = list(identity_ids)
@@ -137,12 +133,13 @@ class SqlErasures:
 
     async def idle_contacts(self, before: datetime, *, limit: int) -> tuple[str, ...]:
         """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first."""
-        is_idle = and_(IS_CONTACT, CONTACT.c.last_seen_at <= before)
-        has_lead = exists().where(LEAD.c.org_id == CONTACT.c.org_id, LEAD.c.contact_id == CONTACT.c.id)
         order = (CONTACT.c.last_seen_at, CONTACT.c.id)
-        return await self._gate.run(
-            lambda org: tuple(org.ids(CONTACT, is_idle, ~has_lead, order_by=order, limit=limit))
-        )
+        where = _are_idle(before)
+        return await self._gate.run(lambda org: tuple(org.ids(CONTACT, *where, order_by=order, limit=limit)))
+
+    async def count_idle_contacts(self, before: datetime) -> int:
+        """How many those are."""
+        return await self._gate.run(lambda org: org.count(CONTACT, *_are_idle(before)))
 
     async def note(self, erasure: Erasure) -> None:
         """Keep that it happened."""
@@ -164,6 +161,11 @@ class SqlErasures:
     async def forget_noted(self, before: datetime) -> int:
         """Delete what was noted earlier; answers how many."""
         return await self._gate.run(lambda org: org.delete(ERASURE, ERASURE.c.at < before))
+
+
+def _are_idle(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    has_lead = exists().where(LEAD.c.org_id == CONTACT.c.org_id, LEAD.c.contact_id == CONTACT.c.id)
+    return (and_(IS_CONTACT, CONTACT.c.last_seen_at <= before), ~has_lead)
 
 
 def digits_of(phone: str) -> str:

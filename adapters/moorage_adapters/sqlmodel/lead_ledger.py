@@ -15,9 +15,11 @@ from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.inbox import ItemState
 from moorage_ports.lead_ledger import SETTLED, EntryFilter, LeadEntry, LeadOutcome, LeadTotals
 from moorage_ports.listing import Listing
+from moorage_ports.secret_store import SealError
 
 _KEY: Final = ("org_id", "vendor", "external_id")
 _AT_ONCE: Final = 400  # parameters of one statement
+_ERASED_ID: Final = "erased:"  # before what stands for an id that is not to be known any more
 _NEWEST: Final = (LEAD_ENTRY.c.arrived_at.desc(), LEAD_ENTRY.c.vendor, LEAD_ENTRY.c.external_id)
 # Where a delivery stands that is not settled by what its entry tells: it was begun again meanwhile.
 _UNDER_WAY: Final = {
@@ -37,16 +39,29 @@ class SqlLeadLedger:
         """Insert or replace; a first arrival stays, and so does that a lead came into the CRM."""
         if not entries:
             return
-        by_key = {(entry.vendor, entry.external_id): entry for entry in entries}
-        rows = [fields_of(entry, without=("doubles",)) for _, entry in sorted(by_key.items())]
-        await self._gate.run(lambda org: org.upsert_all(LEAD_ENTRY, rows, _KEY, _replaced, _may_replace))
+
+        def work(org: Tenant) -> None:
+            rows = {(row["vendor"], row["external_id"]): row for row in (_row(org, one) for one in entries)}
+            in_order = [row for _, row in sorted(rows.items())]
+            org.upsert_all(LEAD_ENTRY, in_order, _KEY, _replaced, _may_replace)
+
+        await self._gate.run(work)
+
+    async def erase(self, vendor: str, external_ids: Collection[str], *, at: datetime) -> int:
+        """What stays of each is its way, under a hash of the org's in place of its id."""
+
+        def work(org: Tenant) -> int:
+            return sum(_erase(org, vendor, one, at) for one in external_ids)
+
+        return await self._gate.run(work)
 
     async def settled(self, vendor: str, external_ids: Collection[str]) -> Mapping[str, LeadOutcome]:
         """Which of these leads came into the CRM, and how."""
 
         def work(org: Tenant) -> dict[str, LeadOutcome]:
-            rows = _entries(org, vendor, external_ids, LEAD_ENTRY.c.outcome.in_(SETTLED))
-            return {row["external_id"]: row["outcome"] for row in rows}
+            names = _names(org, vendor, external_ids)
+            rows = _entries(org, vendor, names, LEAD_ENTRY.c.outcome.in_(SETTLED))
+            return {names[row["external_id"]]: row["outcome"] for row in rows}
 
         return await self._gate.run(work)
 
@@ -54,8 +69,9 @@ class SqlLeadLedger:
         """What is known of these leads, by the vendor's id."""
 
         def work(org: Tenant) -> dict[str, LeadEntry]:
-            found = _told(org, _entries(org, vendor, external_ids))
-            return {entry.external_id: entry for entry in found}
+            names = _names(org, vendor, external_ids)
+            found = _told(org, _entries(org, vendor, names))
+            return {names[entry.external_id]: entry for entry in found}
 
         return await self._gate.run(work)
 
@@ -99,6 +115,39 @@ class SqlLeadLedger:
             return found
 
         return await self._gate.run(work)
+
+
+def _row(org: Tenant, entry: LeadEntry) -> dict[str, Any]:
+    """What is stored of an entry: of one that was erased not the vendor's id."""
+    values = fields_of(entry, without=("doubles",))
+    if entry.outcome is LeadOutcome.ERASED:
+        values["external_id"] = _erased_id(org, entry.vendor, entry.external_id)
+    return values
+
+
+def _erased_id(org: Tenant, vendor: str, external_id: str) -> str:
+    """What stands for the id of a lead that was erased; the same every time, and it tells nothing."""
+    if external_id.startswith(_ERASED_ID):
+        return external_id
+    return _ERASED_ID + org.known_digest("erased lead", f"{vendor}/{clean(external_id)}").hex()
+
+
+def _names(org: Tenant, vendor: str, external_ids: Collection[str]) -> dict[str, str]:
+    """What entries of these leads may bear, and whose it is."""
+    names = {clean(one): one for one in external_ids}
+    try:
+        return {**{_erased_id(org, vendor, one): one for one in external_ids}, **names}
+    except SealError:
+        return names  # the org has no keys, so none was erased
+
+
+def _erase(org: Tenant, vendor: str, external_id: str, at: datetime) -> int:
+    this = (LEAD_ENTRY.c.vendor == vendor, LEAD_ENTRY.c.external_id == clean(external_id))
+    erased_id = _erased_id(org, vendor, external_id)
+    if org.count(LEAD_ENTRY, LEAD_ENTRY.c.vendor == vendor, LEAD_ENTRY.c.external_id == erased_id):
+        return org.delete(LEAD_ENTRY, *this)  # erased before, and heard of again
+    values = {"external_id": erased_id, "lead_id": "", "into": "", "error": "", "remedy": ""}
+    return org.update(LEAD_ENTRY, {**values, "outcome": LeadOutcome.ERASED, "updated_at": at}, *this)
 
 
 def _replaced(excluded: Any) -> dict[str, ColumnElement[Any]]:

@@ -183,6 +183,14 @@ class Tenant:
         """A hash under the org's own key, to store a new value under."""
         return self._keys.sealing(self._connection, self.org_id).digest(label, value)
 
+    def known_digest(self, label: str, value: str) -> bytes:
+        """The same hash, to look for a value that was stored under it; also where nothing may be written.
+
+        Raises:
+            SealError: The org has no keys: then nothing was ever stored under one.
+        """
+        return self._keys.opening(self._connection, self.org_id).digest(label, value)
+
     def _own(self, values: Values) -> dict[str, object]:
         return {**values, "org_id": self.org_id}
 

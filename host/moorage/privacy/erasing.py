@@ -37,32 +37,45 @@ class Reason:
 
 
 async def erase(services: Services, org_id: str, somebody: Somebody, reason: Reason) -> Mapping[str, int]:
-    """Forget them; answers how many of which kind went.
+    """Forget them, and note that it was done; answers how many of which kind went.
 
     Raises:
         UnavailableError: The database went out of reach; what is left goes when it is asked for again.
     """
+    counts = await erase_quietly(services, org_id, somebody, reason)
+    await note(services, org_id, reason, counts)
+    await services.storage.compact_search()
+    return counts
+
+
+async def note(services: Services, org_id: str, reason: Reason, counts: Mapping[str, int]) -> None:
+    """Keep that something was erased, for administrators to see."""
+    at = services.clock.now()
+    noted = Erasure(id=new_id(), at=at, cause=reason.cause, by=reason.by, removed=counts)
+    async with services.storage.unit_of_work(org_id) as uow:
+        await uow.erasures.note(noted)
+    log.info("erased", org=org_id, cause=reason.cause.value, **counts)
+
+
+async def erase_quietly(
+    services: Services, org_id: str, somebody: Somebody, reason: Reason
+) -> Mapping[str, int]:
+    """Forget them. What leads to the rest (contacts, then leads) goes last: so it can be asked for again."""
     now = services.clock.now()
     removed: Counter[str] = Counter()
     async with services.storage.unit_of_work(org_id) as uow:
         await uow.erasures.mark(somebody.identity_ids, at=now)
         await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in somebody.leads], at=now)
     # The records before the copies: they tell by which ids the copies call them.
-    removed["leads"] = await erase_leads(services, org_id, somebody.leads, reason)
     records, names = await _erase_records(services, org_id, somebody, now, removed)
     looker = Looker(names=somebody.names | names, records=somebody.identity_ids | records)
     removed.update(await erase_copies(services, org_id, looker))
     async with services.storage.unit_of_work(org_id) as uow:
         await uow.crm_records.load(LedgerKeys(contacts=set(somebody.contact_ids)))
         await uow.crm_records.remove_people(somebody.contact_ids, somebody.identity_ids)
-        removed["contacts"], removed["identities"] = len(somebody.contact_ids), len(somebody.identities)
-        counts = {kind: number for kind, number in removed.items() if number}
-        await uow.erasures.note(
-            Erasure(id=new_id(), at=now, cause=reason.cause, by=reason.by, removed=counts)
-        )
-    await services.storage.compact_search()
-    log.info("erased", org=org_id, cause=reason.cause.value, **counts)
-    return counts
+    removed.update(contacts=len(somebody.contact_ids), identities=len(somebody.identities))
+    removed["leads"] += await erase_leads(services, org_id, somebody.leads, reason)
+    return {kind: number for kind, number in removed.items() if number}
 
 
 # Leads -------------------------------------------------------------------------------------------
@@ -82,14 +95,34 @@ async def _erase_some_leads(
     services: Services, uow: UnitOfWork, leads: Collection[LeadTrace], reason: Reason
 ) -> int:
     now = services.clock.now()
-    await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in leads], at=now)
-    for vendor, keys in _announced(services, leads).items():
+    told = [*leads, *await _merged_into(uow, leads)]
+    await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in told], at=now)
+    for vendor, keys in _announced(services, told).items():
         await uow.kept_copies.erase_deliveries(vendor, await uow.kept_copies.ids_of(keys))
+    for vendor in {lead.vendor for lead in told}:
+        ids = [lead.external_id for lead in told if lead.vendor == vendor]
+        await uow.lead_ledger.erase(vendor, ids, at=now)
     for one in leads:
         lead = await uow.leads.get(one.id)
         if lead is not None:
             await announce_deleted(uow, lead, reason=reason.cause.value)
-    return await uow.erasures.remove_leads([lead.id for lead in leads])
+    return await uow.leads.delete([lead.id for lead in leads])
+
+
+async def _merged_into(uow: UnitOfWork, leads: Collection[LeadTrace]) -> list[LeadTrace]:
+    """The vendor's leads that became a part of these: each of them may be heard of again."""
+    return [
+        LeadTrace(
+            id="",
+            vendor=entry.vendor,
+            external_id=entry.external_id,
+            channel_external_id=entry.channel_external_id,
+            form_id=entry.form_external_id,
+        )
+        for lead in leads
+        for entry in await uow.lead_ledger.of_lead(lead.id)
+        if entry.external_id != lead.external_id
+    ]
 
 
 def _announced(services: Services, leads: Collection[LeadTrace]) -> dict[str, list[str]]:

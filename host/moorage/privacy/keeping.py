@@ -1,0 +1,119 @@
+"""Retention: the hourly job that removes what an org keeps no longer, and says what it did."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from moorage.privacy.erasing import AT_ONCE, Reason, erase_leads, erase_quietly, note
+from moorage.privacy.people import Clue, find
+from moorage.services import Services
+from moorage_ports.erasure import NOTES_KEPT, Cause
+from moorage_ports.errors import ConflictError, MoorageError
+from moorage_ports.retention import MOST_DELIVERY_DAYS, Retention, RetentionCheck
+
+log = structlog.get_logger(__name__)
+
+EVERY: Final = timedelta(hours=1)
+_REASON: Final = Reason(cause=Cause.RETENTION)
+
+
+async def keep_to_retention(services: Services) -> None:
+    """Have every org keep what it wants to keep, and nothing longer. One org's trouble is no other's."""
+    for org_id in await services.storage.orgs():
+        try:
+            await look_after(services, org_id)
+        except MoorageError as failure:
+            log.warning("retention_not_kept", org=org_id, reason=failure.code)
+        except Exception:
+            log.exception("retention_broke", org=org_id)
+    await services.storage.deletion_requests.forget_done(services.clock.now() - NOTES_KEPT)
+
+
+async def look_after(services: Services, org_id: str) -> Counter[str]:
+    """Remove what one org does not keep any longer; answers how many of which kind.
+
+    Raises:
+        UnavailableError: The database went out of reach; what is left goes the next time.
+    """
+    now = services.clock.now()
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        retention = await uow.retention.get()
+    removed: Counter[str] = Counter()
+    removed["leads"] += await _forget_leads(services, org_id, retention.leads_before(now))
+    removed.update(await _forget_people(services, org_id, retention.people_before(now)))
+    removed["deliveries"] += await _forget_deliveries(services, org_id, retention, now)
+    removed["waiting"] += await _give_up_waiting(services, org_id, retention, now)
+    counts = Counter({kind: number for kind, number in removed.items() if number})
+    if counts:
+        await note(services, org_id, _REASON, counts)
+    async with services.storage.unit_of_work(org_id) as uow:
+        await uow.erasures.forget_noted(now - NOTES_KEPT)
+        await uow.retention.note_check(RetentionCheck(checked_at=now, removed=counts))
+    return counts
+
+
+async def _forget_leads(services: Services, org_id: str, before: datetime | None) -> int:
+    removed = 0
+    while before is not None:
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            leads = await uow.erasures.leads_before(before, limit=AT_ONCE)
+        if not leads:
+            break
+        removed += await erase_leads(services, org_id, leads, _REASON)
+    return removed
+
+
+async def _forget_people(services: Services, org_id: str, before: datetime | None) -> Counter[str]:
+    """Whoever was not seen for so long is forgotten as if they had asked for it."""
+    removed: Counter[str] = Counter()
+    seen: set[str] = set()
+    while before is not None:
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            idle = await uow.erasures.idle_contacts(before, limit=AT_ONCE + len(seen))
+        new = [contact for contact in idle if contact not in seen]
+        if not new:
+            break
+        for contact_id in new:
+            seen.add(contact_id)
+            removed.update(await _forget_person(services, org_id, contact_id))
+    if removed:
+        await services.storage.compact_search()
+    return removed
+
+
+async def _forget_person(services: Services, org_id: str, contact_id: str) -> Counter[str]:
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        try:
+            somebody = await find(uow, Clue(contact_ids=frozenset({contact_id}), is_alone=True))
+        except ConflictError:
+            return Counter()  # so many leads: somebody works with them
+    if somebody.leads:
+        return Counter()
+    return Counter(await erase_quietly(services, org_id, somebody, _REASON))
+
+
+async def _forget_deliveries(services: Services, org_id: str, retention: Retention, now: datetime) -> int:
+    """Bodies go after their seven days by themselves; here where an org wants less."""
+    removed = 0
+    while retention.delivery_days < MOST_DELIVERY_DAYS:
+        before = now - timedelta(days=retention.delivery_days)
+        async with services.storage.unit_of_work(org_id) as uow:
+            some = await uow.kept_copies.shorten(before, now=now, limit=AT_ONCE)
+        removed += some
+        if some < AT_ONCE:
+            break
+    return removed
+
+
+async def _give_up_waiting(services: Services, org_id: str, retention: Retention, now: datetime) -> int:
+    """What nobody worked on for so long is given up: it can be replayed for a while, then it is forgotten."""
+    given_up = 0
+    before = now - timedelta(days=retention.waiting_days)
+    while True:
+        async with services.storage.unit_of_work(org_id) as uow:
+            some = await uow.kept_copies.give_up_waiting(before, now=now, limit=AT_ONCE)
+        given_up += len(some)
+        if len(some) < AT_ONCE:
+            return given_up
