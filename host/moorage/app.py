@@ -21,9 +21,11 @@ from moorage.routes.connect import connect_handlers
 from moorage.routes.crm import crm_handlers
 from moorage.routes.deliveries import delivery_handlers
 from moorage.routes.health import health_handlers
+from moorage.routes.privacy import privacy_handlers
 from moorage.routes.sync import sync_handlers
 from moorage.routes.upstream import upstream_handlers
 from moorage.routes.webhook import webhook_handlers
+from moorage.routes.webhooks_out import webhook_out_handlers
 from moorage.services import Services
 from moorage.settings import Settings
 
@@ -47,8 +49,10 @@ def create_app(services: Services, handlers: Handlers = HANDLERS) -> Litestar:
         *upstream_handlers(services, handlers),
         *connect_handlers(services),
         *crm_handlers(services),
+        *webhook_out_handlers(services),
         *sync_handlers(services),
         *delivery_handlers(services),
+        *privacy_handlers(services),
         *health_handlers(services),
     ]
     # Deliveries prove themselves. They are the one family outside the guard: the framework copies a handler
@@ -100,7 +104,7 @@ def _cors(settings: Settings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "PATCH"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "orgid"],
         expose_headers=["retry-after", "x-request-id"],
         max_age=600,

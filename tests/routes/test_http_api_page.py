@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "http-api.md").read_t
 @pytest.fixture
 def documented() -> set[str]:
     """Every path in the page's tables."""
-    return {_shape(path) for path in re.findall(r"`(?:GET|POST|PATCH) (/[^`\[?\s]*)", PAGE)}
+    return {_shape(path) for path in re.findall(r"`(?:GET|POST|PATCH|DELETE) (/[^`\[?\s]*)", PAGE)}
 
 
 def _shape(path: str) -> str:
