@@ -37,6 +37,8 @@ from moorage_ports.errors import (
     UnsupportedError,
 )
 from moorage_ports.events import DeliveryState
+from moorage_ports.lead_operations import BackfillView, TestLeadView
+from moorage_ports.lead_orders import OrderState
 from moorage_ports.operations import Binding, Effect, MessageView, PublicationStatus, PublicationView
 from moorage_ports.plugin import Vendor
 from moorage_ports.publications import RememberedCall
@@ -244,11 +246,21 @@ async def _made(uow: UnitOfWork, subject_id: str) -> _Made | None:
 
 def _answer(addressed: Addressed, result: object) -> Answer:
     """200, or 202 for what more will be known of later."""
-    is_open = (isinstance(result, PublicationView) and not result.status.is_final) or (
-        isinstance(result, MessageView) and result.state in {DeliveryState.PENDING, DeliveryState.UNKNOWN}
-    )
-    status = 202 if is_open and addressed.effect is not Effect.READS else 200
+    status = 202 if _is_open(result) and addressed.effect is not Effect.READS else 200
     return Answer(status=status, body=codec.encode(addressed.binding.from_neutral(result)))
+
+
+def _is_open(result: object) -> bool:
+    """Whether more will become of it by itself."""
+    match result:
+        case PublicationView():
+            return not result.status.is_final
+        case MessageView():
+            return result.state in {DeliveryState.PENDING, DeliveryState.UNKNOWN}
+        case BackfillView() | TestLeadView():
+            return result.state is OrderState.RUNNING
+        case _:
+            return False
 
 
 class _Remembered:

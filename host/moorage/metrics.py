@@ -18,6 +18,11 @@ RESUBSCRIBED = Counter(
 # What is waiting, over all orgs; asked for whenever somebody reads the metrics.
 INBOX_PENDING = Gauge("moorage_inbox_pending", "Inbox items not worked on yet, waiting ones included")
 INBOX_OLDEST = Gauge("moorage_inbox_oldest_pending_seconds", "Age of the oldest inbox item not worked on yet")
+LEADS_MISSING = Gauge(
+    "moorage_leads_missing",
+    "Leads that a vendor counts and nobody here ever heard of, although everything was read again",
+    ["vendor"],
+)
 SILENCE = Gauge(
     "moorage_seconds_since_delivery",
     "Time since this process acknowledged a delivery, or since it started",

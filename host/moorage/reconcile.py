@@ -4,18 +4,19 @@ A vendor that could not reach us for an hour may switch a channel's news off and
 an outage do not all come again. So every quarter of an hour each channel is asked two things: whether its
 news is still sent here, and which leads its forms have. Leads go into the inbox as the changes that their
 deliveries would have been, under the same business key, so a delivery that comes after all is a duplicate.
+Then the vendor's count of each form is compared with ours (`form_counts`).
 """
 
-import random
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 import attrs
 import structlog
 
+from moorage.form_counter import FormCounter
+from moorage.lead_feeding import Subject, feed, subject_of, wait_of
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
-from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
+from moorage.operations.grants import note_subscribed, subscribe_channels
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
 from moorage_ports.capabilities import Capability
@@ -24,18 +25,14 @@ from moorage_ports.errors import (
     InvalidRequestError,
     MissingScopeError,
     MoorageError,
-    NotConnectedError,
     RateLimitError,
     RejectedError,
     VendorError,
     VendorNotFoundError,
 )
-from moorage_ports.inbox import Arrival, inbox_nudge
-from moorage_ports.integrations import Channel, Integration, IntegrationStatus
+from moorage_ports.inbox import HeardBy
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_source import Lead, LeadSource
-from moorage_ports.plugin import Vendor, VendorContext
-from moorage_ports.webhooks import Change
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +42,6 @@ CHANNELS_AT_ONCE: Final = 4
 OVERLAP: Final = timedelta(hours=1)  # leads may show late at the vendor; reading one twice costs nothing
 FIRST_READING: Final = timedelta(days=1)  # for channels that nobody noted the selection of
 PAGES_A_LOOK: Final = 25  # then back to the end of the line: a big form must not keep others waiting
-SHORTEST_WAIT: Final = timedelta(minutes=1)
 
 
 async def nudge_channels(services: Services) -> None:
@@ -59,31 +55,21 @@ async def nudge_channels(services: Services) -> None:
             await uow.jobs.nudge(*nudges)
 
 
-@attrs.frozen(kw_only=True)
-class _Subject:
-    """The channel that is looked after, and what it is asked with."""
-
-    org_id: str
-    vendor: Vendor
-    integration: Integration
-    channel: Channel
-    context: VendorContext
-
-    @property
-    def external_id(self) -> str:
-        """The vendor's id of the channel."""
-        return self.channel.external_id
-
-
 @attrs.frozen
 class Reconciler:
     """Looks after one channel at a time, as often as it is told to."""
 
     services: Services
 
+    @property
+    def counts(self) -> FormCounter:
+        """What compares the vendor's counts with ours."""
+        return FormCounter(self.services)
+
     async def look(self, nudge: Nudge) -> LookAgain | None:
         """Check the channel's subscription and read its leads; look again if there is more to read."""
-        subject = await self._subject(nudge)
+        org_id, slug, external_id = nudge.group.split(":", 2)
+        subject = await subject_of(self.services, org_id, slug, external_id)
         if subject is None:
             return None
         asked_at = self.services.clock.now()
@@ -94,7 +80,7 @@ class Reconciler:
                 self._could_not(subject, missing)
             return None if await self._read_forms(subject, asked_at) else LookAgain()
         except RateLimitError as limit:
-            return LookAgain(at=self.services.clock.now() + _wait(limit))
+            return LookAgain(at=self.services.clock.now() + wait_of(limit))
         except VendorError as failure:
             self._could_not(subject, failure)
             await act_on_vendor_error(
@@ -107,30 +93,9 @@ class Reconciler:
             )
             return None  # the next quarter of an hour tries again
 
-    async def _subject(self, nudge: Nudge) -> _Subject | None:
-        """What the nudge is about, if it is still selected, usable and connected."""
-        org_id, slug, external_id = nudge.group.split(":", 2)
-        vendor = self.services.vendors.by_slug.get(slug)
-        if vendor is None:
-            return None
-        async with self.services.storage.unit_of_work(org_id, reads_only=True) as uow:
-            integration = await uow.integrations.of_vendor(slug)
-            channel = await uow.integrations.channel(slug, external_id)
-        if integration is None or integration.status is not IntegrationStatus.ACTIVE:
-            return None
-        if channel is None or not (channel.selected and channel.selectable):
-            return None
-        try:
-            context = await self.services.context(vendor, org_id)
-        except NotConnectedError:
-            return None
-        return _Subject(
-            org_id=org_id, vendor=vendor, integration=integration, channel=channel, context=context
-        )
-
     # Is its news sent here? ------------------------------------------------------------------
 
-    async def _listen(self, subject: _Subject) -> None:
+    async def _listen(self, subject: Subject) -> None:
         """Have the channel's news sent here again, should it have stopped, and write down how that stands."""
         if subject.vendor.subscriptions is None:
             return
@@ -149,7 +114,7 @@ class Reconciler:
 
     # Which leads are there? ------------------------------------------------------------------
 
-    async def _read_forms(self, subject: _Subject, started_at: datetime) -> bool:
+    async def _read_forms(self, subject: Subject, started_at: datetime) -> bool:
         """Read what is new in every form; false when this look's pages are used up before."""
         if subject.vendor.lead_source is None or subject.vendor.webhooks is None:
             return True
@@ -159,26 +124,33 @@ class Reconciler:
         async with self.services.storage.unit_of_work(subject.org_id, reads_only=True) as uow:
             noted = await uow.lead_checkpoints.of_channel(subject.vendor.slug, subject.external_id)
         checkpoints = {checkpoint.form_external_id: checkpoint for checkpoint in noted}
+        first = checkpoints.get("")
         pages = PAGES_A_LOOK
         for form in await source.forms(subject.external_id):
             checkpoint = _begun(subject, form.external_id, checkpoints, started_at)
             if checkpoint is None:
                 continue
             try:
-                pages = await self._read_form(subject, source, checkpoint, pages)
+                pages, listed = await self._read_form(subject, source, checkpoint, pages)
             except (VendorNotFoundError, RejectedError, InvalidRequestError) as refused:
                 self._could_not(subject, refused)  # this form: the others may still be read
                 await self._finish(subject, checkpoint)
-                pages -= 1
+                pages, listed = pages - 1, None
+            if listed is not None:
+                await self.counts.compare(subject, form, listed, first)
             if pages <= 0:
                 return False
         return True
 
     async def _read_form(
-        self, subject: _Subject, source: LeadSource, checkpoint: LeadCheckpoint, pages: int
-    ) -> int:
-        """Read on from the checkpoint and move it; answers how many pages this look may still read."""
+        self, subject: Subject, source: LeadSource, checkpoint: LeadCheckpoint, pages: int
+    ) -> tuple[int, frozenset[str] | None]:
+        """Read on from the checkpoint and move it.
+
+        Answers how many pages this look may still read, and which leads were listed if that was to the end.
+        """
         seen = {checkpoint.cursor}
+        listed: set[str] = set()
         while pages > 0:
             since = checkpoint.since - OVERLAP
             try:
@@ -189,39 +161,26 @@ class Reconciler:
                 if checkpoint.cursor is None:
                     raise
                 await self._finish(subject, checkpoint)
-                return pages - 1  # the vendor forgot where we were: from the beginning next time
+                return pages - 1, None  # the vendor forgot where we were: from the beginning next time
             pages -= 1
             await self._feed(subject, page.items)
+            listed.update(lead.external_id for lead in page.items)
             if page.next_cursor is None:
                 done = attrs.evolve(checkpoint, since=checkpoint.began_at or checkpoint.since)
                 await self._finish(subject, done)
-                return pages
+                return pages, frozenset(listed)
             if page.next_cursor in seen:
                 log.error("pages_of_leads_go_round", vendor=subject.vendor.slug, org=subject.org_id)
                 await self._finish(subject, checkpoint)
-                return pages
+                return pages, None
             seen.add(page.next_cursor)
             checkpoint = attrs.evolve(checkpoint, cursor=page.next_cursor)
             await self._note(subject, checkpoint)
-        return pages
+        return pages, None
 
-    async def _feed(self, subject: _Subject, leads: tuple[Lead, ...]) -> None:
-        """Put leads where their deliveries would have put them."""
-        webhooks = subject.vendor.webhooks
-        if not leads or webhooks is None:
-            return
-        changes = tuple(map(webhooks.lead_change, leads))
-        kept = await self.services.storage.intake.keep(
-            Arrival(
-                vendor=subject.vendor.slug,
-                app_id=subject.integration.app_id,
-                received_at=self.services.clock.now(),
-                changes=changes,
-                narrow_to=subject.org_id,
-            )
-        )
-        if kept.duplicates:
-            await self._revive(subject, changes)
+    async def _feed(self, subject: Subject, leads: tuple[Lead, ...]) -> None:
+        """Put leads where their deliveries would have put them, and say so if there were none."""
+        kept = await feed(self.services, subject, leads, heard_by=HeardBy.RECONCILE)
         if kept.stored:
             LEADS_RECOVERED.labels(subject.vendor.slug).inc(kept.stored)
             log.warning(
@@ -232,36 +191,16 @@ class Reconciler:
                 count=kept.stored,
             )
 
-    async def _revive(self, subject: _Subject, changes: Iterable[Change]) -> None:
-        """Have leads worked on anew that we gave up or that wait, although they can be read by now.
-
-        Once that is so for one of them, whatever held up others may be over, too.
-        """
-        now = self.services.clock.now()
-        async with self.services.storage.unit_of_work(subject.org_id) as uow:
-            keys = [change.business_key for change in changes]
-            buckets = await uow.inbox.revive(subject.vendor.slug, keys, now=now)
-            await uow.jobs.nudge(*(inbox_nudge(subject.org_id, bucket) for bucket in buckets))
-            if buckets:
-                await unpark(uow, subject.vendor, now)
-        if buckets:
-            log.warning(
-                "leads_revived",
-                vendor=subject.vendor.slug,
-                org=subject.org_id,
-                channel=subject.channel.id,
-            )
-
-    async def _finish(self, subject: _Subject, checkpoint: LeadCheckpoint) -> None:
+    async def _finish(self, subject: Subject, checkpoint: LeadCheckpoint) -> None:
         """Enough of this form until the next quarter of an hour, whether or not it was read to its end."""
         checked_at = self.services.clock.now()
         await self._note(subject, attrs.evolve(checkpoint, checked_at=checked_at, cursor=None, began_at=None))
 
-    async def _note(self, subject: _Subject, checkpoint: LeadCheckpoint) -> None:
+    async def _note(self, subject: Subject, checkpoint: LeadCheckpoint) -> None:
         async with self.services.storage.unit_of_work(subject.org_id) as uow:
             await uow.lead_checkpoints.save(checkpoint)
 
-    def _could_not(self, subject: _Subject, failure: MoorageError) -> None:
+    def _could_not(self, subject: Subject, failure: MoorageError) -> None:
         log.warning(
             "not_reconciled",
             vendor=subject.vendor.slug,
@@ -272,7 +211,7 @@ class Reconciler:
 
 
 def _begun(
-    subject: _Subject, form_id: str, noted: dict[str, LeadCheckpoint], started_at: datetime
+    subject: Subject, form_id: str, noted: dict[str, LeadCheckpoint], started_at: datetime
 ) -> LeadCheckpoint | None:
     """Where to read a form from; `None` if that was done a moment ago: this look goes on."""
     checkpoint = noted.get(form_id)
@@ -289,9 +228,3 @@ def _begun(
     if checkpoint.checked_at is not None and checkpoint.checked_at > started_at - EVERY / 2:
         return None
     return attrs.evolve(checkpoint, began_at=started_at)
-
-
-def _wait(limit: RateLimitError) -> timedelta:
-    """What the vendor asks for, and a little more, so that not all channels come back at once."""
-    asked = max(limit.retry_after or SHORTEST_WAIT, SHORTEST_WAIT)
-    return asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads load, guards nothing

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import structlog
 
-from moorage import inbox_worker, reconcile, syncing
+from moorage import backfilling, inbox_worker, reconcile, syncing
 from moorage.handover import delivering
 from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
+from moorage.privacy import keeping
 from moorage.services import Services
 from moorage_ports.inbox import INBOX_QUEUE
 from moorage_ports.jobs import LookAgain, Nudge
@@ -38,6 +39,7 @@ def register_workers(services: Services) -> None:
     jobs.handle(connecting.TICKETS, shred_ticket)
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
     jobs.handle(OUTGOING_QUEUE, delivering.Deliverer(services).look, concurrency=delivering.ENDPOINTS_AT_ONCE)
+    jobs.handle(backfilling.QUEUE, backfilling.Backfiller(services).look, concurrency=backfilling.AT_ONCE)
     jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", inbox_worker.SWEEP_EVERY, _bound(inbox_worker.sweep, services))
     jobs.every("outgoing sweep", delivering.SWEEP_EVERY, _bound(delivering.sweep, services))
@@ -49,7 +51,9 @@ def register_workers(services: Services) -> None:
     jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
     jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
     jobs.every("settled deliveries", timedelta(hours=1), _bound(forget_settled, services))
+    jobs.every("retention", keeping.EVERY, _bound(keeping.keep_to_retention, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
+    jobs.every("backfills", backfilling.SWEEP_EVERY, _bound(backfilling.nudge_backfills, services))
     jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
 
 

@@ -21,7 +21,6 @@ from moorage_ports.lead_source import (
     Question,
 )
 from moorage_ports.paging import Page
-from moorage_ports.secret import Secret
 
 _MEANINGS: Mapping[str, Meaning] = {meaning.value: meaning for meaning in Meaning}
 
@@ -43,7 +42,7 @@ def lead_from_slip(slip: Slip) -> Lead:
     )
 
 
-def form_from_memory(form: Form, counts: LeadCounts | None = None) -> LeadForm:
+def form_from_memory(form: Form, filled_in: int, shredded: int) -> LeadForm:
     """A form in the ports' words."""
     return LeadForm(
         external_id=form.id,
@@ -60,7 +59,7 @@ def form_from_memory(form: Form, counts: LeadCounts | None = None) -> LeadForm:
             for key, label in form.asks.items()
         ),
         consents=tuple(Consent(key=key, text=text, is_required=False) for key, text in form.pledges.items()),
-        counts=counts,
+        counts=LeadCounts(total=filled_in, expired=shredded, organic=filled_in),
     )
 
 
@@ -75,7 +74,7 @@ class MemoryLeadSource:
         token = await self.vault.channel_token(channel_external_id)
         with reading():
             forms = self.world.forms_on(token, channel_external_id)
-            return tuple(form_from_memory(form, self._counts(token, form)) for form in forms)
+        return tuple(form_from_memory(*form) for form in forms)
 
     async def form(self, channel_external_id: str, form_external_id: str) -> LeadForm:
         for form in await self.forms(channel_external_id):
@@ -132,7 +131,3 @@ class MemoryLeadSource:
         token = await self.vault.channel_token(channel_external_id)
         with writing():
             return self.world.try_form(token, channel_external_id, form_external_id, answers or {}).id
-
-    def _counts(self, token: Secret, form: Form) -> LeadCounts:
-        total, expired = self.world.slips_counted(token, form.board_id, form.id)
-        return LeadCounts(total=total, expired=expired, organic=total)

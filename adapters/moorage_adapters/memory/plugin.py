@@ -21,6 +21,15 @@ from moorage_adapters.memory.withdrawals import MemoryWithdrawals
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_ports.apps import AppCredentials
 from moorage_ports.capabilities import Capability, Support
+from moorage_ports.lead_operations import (
+    BACKFILL_LEADS,
+    CREATE_TEST_LEAD,
+    GET_BACKFILL,
+    GET_LEAD,
+    GET_LEAD_FORM,
+    GET_TEST_LEAD,
+    LIST_LEAD_FORMS,
+)
 from moorage_ports.operations import (
     BEGIN_CONNECT,
     COMPLETE_CONNECT,
@@ -133,6 +142,13 @@ class MemoryPlugin:
                 bind("hide", HIDE_COMMENT),
                 bind("answer-by-letter", REPLY_PRIVATELY),
                 bind("write", SEND_MESSAGE),
+                bind("forms", LIST_LEAD_FORMS),
+                bind("form", GET_LEAD_FORM),
+                bind("slip", GET_LEAD),
+                bind("fetch-slips", BACKFILL_LEADS),
+                bind("fetching", GET_BACKFILL),
+                bind("try-form", CREATE_TEST_LEAD),
+                bind("trial", GET_TEST_LEAD),
             ),
             capabilities={
                 Capability.PUBLISH_POSTS: Support.FULL,

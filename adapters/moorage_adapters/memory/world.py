@@ -5,6 +5,7 @@ there, and what a test can do to it.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -219,10 +220,13 @@ class MemoryWorld(Talking):
         self.mail.answered.add(remark_id)
         return self._answer(self._post(board_id, remark.by, text=text, mark=mark))
 
-    def forms_on(self, token: Secret, board_id: str) -> tuple[Form, ...]:
-        """The forms of a board."""
+    def forms_on(self, token: Secret, board_id: str) -> tuple[tuple[Form, int, int], ...]:
+        """The forms of a board, how often each was filled in, and how many of its slips are shredded."""
         self._admit(token, READ_FORMS, board_id)
-        return self._answer(tuple(form for form in self.forms.values() if form.board_id == board_id))
+        forms = [form for form in self.forms.values() if form.board_id == board_id]
+        shredded = Counter(slip.form_id for slip in self.shredded.values())
+        filled_in = Counter(slip.form_id for slip in self.slips.values()) + shredded
+        return self._answer(tuple((form, filled_in[form.id], shredded[form.id]) for form in forms))
 
     def slip(self, token: Secret, board_id: str, slip_id: str) -> Slip:
         """One filled-in form."""
@@ -243,13 +247,6 @@ class MemoryWorld(Talking):
         fitting = [slip for slip in late if until is None or slip.handed_in_at < until]
         end = start + SLIPS_PER_PAGE
         return self._answer((tuple(fitting[start:end]), end if end < len(fitting) else None))
-
-    def slips_counted(self, token: Secret, board_id: str, form_id: str) -> tuple[int, int]:
-        """How often a form was filled in, and how many of those slips are shredded."""
-        self._admit(token, READ_FORMS, board_id)
-        shredded = sum(slip.form_id == form_id for slip in self.shredded.values())
-        kept = sum(slip.form_id == form_id for slip in self.slips.values())
-        return self._answer((kept + shredded, shredded))
 
     def try_form(self, token: Secret, board_id: str, form_id: str, answers: _Answers) -> Slip:
         """Hand in a form that is nobody's; a form has one such slip, so an older one goes."""

@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from moorage.operations import answering, channels, connecting, publishing, syncing
+from moorage.operations import (
+    answering,
+    channels,
+    connecting,
+    lead_backfills,
+    lead_reading,
+    lead_tests,
+    publishing,
+    syncing,
+)
 from moorage.services import OperationHandler
-from moorage_ports import operations
+from moorage_ports import lead_operations, operations
 
 # `Any`: the table holds handlers of different types; the declaration beside each name checks the bodies.
 HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
@@ -20,4 +29,11 @@ HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
     operations.HIDE_COMMENT.name: answering.hide_comment,
     operations.REPLY_PRIVATELY.name: answering.reply_privately,
     operations.SEND_MESSAGE.name: answering.send_message,
+    lead_operations.LIST_LEAD_FORMS.name: lead_reading.list_lead_forms,
+    lead_operations.GET_LEAD_FORM.name: lead_reading.get_lead_form,
+    lead_operations.GET_LEAD.name: lead_reading.get_lead,
+    lead_operations.BACKFILL_LEADS.name: lead_backfills.backfill_leads,
+    lead_operations.GET_BACKFILL.name: lead_backfills.get_backfill,
+    lead_operations.CREATE_TEST_LEAD.name: lead_tests.create_test_lead,
+    lead_operations.GET_TEST_LEAD.name: lead_tests.get_test_lead,
 }

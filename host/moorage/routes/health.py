@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from prometheus_client import generate_latest
 
 from moorage.auth import PUBLIC, QUIET
-from moorage.metrics import INBOX_OLDEST, INBOX_PENDING, LAST_HEARD, SILENCE
+from moorage.metrics import INBOX_OLDEST, INBOX_PENDING, LAST_HEARD, LEADS_MISSING, SILENCE
 from moorage.services import Services
 from moorage_ports.errors import UnavailableError
 
@@ -47,9 +47,14 @@ async def _measure(services: Services, started_at: datetime) -> None:
     try:
         pending = await services.storage.backlog.pending_count()
         oldest = await services.storage.backlog.oldest_pending_at()
+        missing = await services.storage.backlog.missing_leads()
     except UnavailableError:
         INBOX_PENDING.set(nan)
         INBOX_OLDEST.set(nan)
+        for vendor in services.vendors:
+            LEADS_MISSING.labels(vendor.slug).set(nan)
         return
+    for vendor in services.vendors:
+        LEADS_MISSING.labels(vendor.slug).set(missing.get(vendor.slug, 0))
     INBOX_PENDING.set(pending)
     INBOX_OLDEST.set(max((now - oldest).total_seconds(), 0.0) if oldest else 0.0)

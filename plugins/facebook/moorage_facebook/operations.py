@@ -5,6 +5,7 @@ from datetime import datetime
 import attrs
 from attrs.validators import deep_iterable, matches_re, max_len, optional
 
+from moorage_facebook.lead_operations import LEAD_OPERATIONS
 from moorage_ports.errors import InvalidRequestError, UnsupportedError
 from moorage_ports.operations import (
     BEGIN_CONNECT,
@@ -101,4 +102,5 @@ OPERATIONS: tuple[Binding, ...] = (
         SEND_MESSAGE,
         summary="Write to a person on Messenger, Instagram or WhatsApp, within the reply window.",
     ),
+    *LEAD_OPERATIONS,
 )

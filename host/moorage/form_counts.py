@@ -1,0 +1,82 @@
+"""The vendor's count of a form's leads against ours: is anything missing that no reading brought?
+
+The vendor counts all leads that a form ever had; here are those since the org listens, and what was
+backfilled. The difference between the two has to stay what it is. It moves for a moment while a lead is on
+its way, so nothing is believed that was not seen twice. It falls when the vendor forgets leads, or when
+some of before were fetched after all: what falls is taken for granted. It rises when a lead was counted that
+nobody here ever heard of, and that is a gap. A gap that is there twice has everything read again; one that
+is still there after that is told to people.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+
+from moorage_ports.form_checks import FormCheck
+from moorage_ports.lead_source import LeadForm
+
+REREAD_EVERY: Final = timedelta(hours=6)  # of a gap that grows: what is new is read anyway
+
+
+def first_check(
+    vendor: str, form: LeadForm, ours: int, *, listens_since: datetime | None, now: datetime
+) -> FormCheck:
+    """A form that was never compared, or not since the org listens again."""
+    counts = form.counts
+    return FormCheck(
+        vendor=vendor,
+        channel_external_id=form.channel_external_id,
+        form_external_id=form.external_id,
+        name=form.name,
+        theirs=counts.total if counts else None,
+        expired=counts.expired if counts else 0,
+        ours=ours,
+        listens_since=listens_since,
+        checked_at=now,
+    )
+
+
+def next_check(before: FormCheck, form: LeadForm, ours: int, *, now: datetime) -> FormCheck:
+    """What the form's counts say, after `before`. Pure."""
+    counts = form.counts
+    seen = attrs.evolve(
+        before,
+        name=form.name,
+        theirs=counts.total if counts else None,
+        expired=counts.expired if counts else 0,
+        ours=ours,
+        checked_at=now,
+    )
+    last, current = _difference(before), _difference(seen)
+    if last is None or current is None:
+        return _without_gap(seen)
+    if seen.before is None or current < seen.before:
+        settled = current if current == last else seen.before
+        return _without_gap(attrs.evolve(seen, before=settled))
+    if current == seen.before:
+        return _without_gap(seen)
+    return _with_gap(attrs.evolve(seen, gap=current - seen.before), before, now)
+
+
+def wants_rereading(before: FormCheck | None, after: FormCheck) -> bool:
+    """Whether this check found that everything has to be read again."""
+    return after.reread_at is not None and (before is None or before.reread_at != after.reread_at)
+
+
+def _difference(check: FormCheck) -> int | None:
+    return None if check.theirs is None else check.theirs - check.ours
+
+
+def _without_gap(check: FormCheck) -> FormCheck:
+    return attrs.evolve(check, gap=0, gap_since=None, reread_at=None, alarmed_at=None)
+
+
+def _with_gap(seen: FormCheck, before: FormCheck, now: datetime) -> FormCheck:
+    if before.gap == 0:
+        return attrs.evolve(seen, gap_since=now)
+    if before.reread_at is None:
+        return attrs.evolve(seen, reread_at=now)
+    is_due = seen.gap > before.gap and now - before.reread_at >= REREAD_EVERY
+    reread_at = now if is_due else before.reread_at
+    return attrs.evolve(seen, reread_at=reread_at, alarmed_at=before.alarmed_at or now)

@@ -1,0 +1,131 @@
+"""What an org sees of lead forms, leads and what was ordered about them."""
+
+from collections.abc import Iterable
+
+from moorage_ports.crm import CrmLead
+from moorage_ports.form_checks import FormCheck
+from moorage_ports.lead_operations import (
+    AnswerView,
+    BackfillView,
+    ConsentView,
+    FormCountsView,
+    LeadFormView,
+    LeadView,
+    OptionView,
+    QuestionView,
+)
+from moorage_ports.lead_orders import Backfill
+from moorage_ports.lead_source import Consent, Lead, LeadForm, Question
+
+
+def form_view(
+    form: LeadForm, counts: FormCountsView, backfill: Backfill | None, check: FormCheck | None
+) -> LeadFormView:
+    """A form as it stands at the vendor, and what is known of it here."""
+    return LeadFormView(
+        id=form.external_id,
+        channel_id=form.channel_external_id,
+        name=form.name,
+        status=form.status,
+        locale=form.locale,
+        questions=tuple(map(_question_view, form.questions)),
+        consents=consent_views(form.consents),
+        counts=counts,
+        backfill=backfill_view(backfill, check) if backfill else None,
+    )
+
+
+def counts_view(form: LeadForm, ours: int, check: FormCheck | None) -> FormCountsView:
+    """The vendor's counts as they are now; what is missing as of the last comparison."""
+    counts = form.counts
+    return FormCountsView(
+        theirs=counts.total if counts else None,
+        expired=counts.expired if counts else 0,
+        organic=counts.organic if counts else None,
+        ours=ours,
+        before=check.before if check else None,
+        missing=check.gap if check else 0,
+        missing_since=check.gap_since if check else None,
+        alarming=check.is_alarming if check else False,
+        checked_at=check.checked_at if check else None,
+    )
+
+
+def checked_view(check: FormCheck) -> FormCountsView:
+    """Both counts as of the last comparison."""
+    return FormCountsView(
+        theirs=check.theirs,
+        expired=check.expired,
+        ours=check.ours,
+        before=check.before,
+        missing=check.gap,
+        missing_since=check.gap_since,
+        alarming=check.is_alarming,
+        checked_at=check.checked_at,
+    )
+
+
+def backfill_view(backfill: Backfill, check: FormCheck | None) -> BackfillView:
+    """A backfill as far as it has come, and the form's counts when they were last compared."""
+    return BackfillView(
+        id=backfill.id,
+        state=backfill.state,
+        form_id=backfill.form_external_id,
+        channel_id=backfill.channel_external_id,
+        since=backfill.since,
+        until=backfill.until,
+        fetched=backfill.fetched,
+        already_there=backfill.known,
+        counts=checked_view(check) if check else None,
+        error=backfill.error,
+        remedy=backfill.remedy,
+        retry_at=backfill.retry_at,
+        ordered_at=backfill.ordered_at,
+        finished_at=backfill.finished_at,
+    )
+
+
+def lead_view(lead: Lead, known: CrmLead | None) -> LeadView:
+    """A lead as the vendor has it."""
+    return LeadView(
+        id=lead.external_id,
+        form_id=lead.form_external_id,
+        channel_id=lead.channel_external_id,
+        submitted_at=lead.submitted_at,
+        answers=tuple(
+            AnswerView(
+                name=answer.name,
+                values=answer.values,
+                meaning=answer.meaning.value if answer.meaning else "",
+            )
+            for answer in lead.answers
+        ),
+        consents=consent_views(lead.consents),
+        campaign_id=lead.campaign_external_id,
+        campaign_name=lead.campaign_name,
+        ad_set_id=lead.ad_set_external_id,
+        ad_set_name=lead.ad_set_name,
+        ad_id=lead.ad_external_id,
+        ad_name=lead.ad_name,
+        platform=lead.platform,
+        organic=lead.is_organic,
+        test=lead.is_test,
+        crm_lead_id=known.id if known else None,
+    )
+
+
+def consent_views(consents: Iterable[Consent]) -> tuple[ConsentView, ...]:
+    """What consent is asked for, or was given."""
+    return tuple(
+        ConsentView(key=each.key, text=each.text, required=each.is_required, given=each.is_given)
+        for each in consents
+    )
+
+
+def _question_view(question: Question) -> QuestionView:
+    return QuestionView(
+        key=question.key,
+        label=question.label,
+        meaning=question.meaning.value if question.meaning else "",
+        options=tuple(OptionView(key=option.key, label=option.label) for option in question.options),
+    )
