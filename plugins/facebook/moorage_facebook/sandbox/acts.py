@@ -141,8 +141,9 @@ def _announce(
     heard = list(sender.listeners(page, "leadgen")) if page else []
     if not heard:
         return [], "the page is not subscribed to leadgen for this app"
+    shares = shares_of(body.delivery)
     ordered = list(leads)
-    if body.delivery == "shuffle":
+    if shares.shuffle:
         _shuffler.shuffle(ordered)
     size = body.per_delivery
     texts = [
@@ -151,16 +152,47 @@ def _announce(
         )
         for start in range(0, len(ordered), size)
     ]
-    times = 2 if body.delivery == "double" else 1
-    delay = body.delay_seconds if body.delivery == "late" else 0.0
-    lost = body.delivery == "lose"
     sent = [
-        sender.queue(app, wanted.callback_url, "page/leadgen", text, delay=delay, lost=lost)
-        for text in texts
+        sender.queue(
+            app,
+            wanted.callback_url,
+            "page/leadgen",
+            text,
+            delay=body.delay_seconds if fate == "late" else 0.0,
+            lost=fate == "lose",
+        )
+        for text, fate in zip(texts, _fates(shares, len(texts)), strict=True)
         for app, wanted in heard
-        for _ in range(times)
+        for _ in range(2 if fate == "double" else 1)
     ]
     return sent, ""
+
+
+def shares_of(delivery: str | bodies.PortionsBody) -> bodies.PortionsBody:
+    """How deliveries travel, in shares; one word says it of all of them.
+
+    Raises:
+        UnworkableError: The shares are more than there is.
+    """
+    if isinstance(delivery, str):
+        return bodies.PortionsBody(
+            lose=float(delivery == "lose"),
+            double=float(delivery == "double"),
+            late=float(delivery == "late"),
+            shuffle=delivery == "shuffle",
+        )
+    if delivery.lose + delivery.double + delivery.late > 1 + 1e-9:
+        raise UnworkableError("lose, double and late are shares of the same deliveries: at most 1 together")
+    return delivery
+
+
+def _fates(shares: bodies.PortionsBody, count: int) -> list[str]:
+    """What becomes of each of `count` deliveries: as many of each kind as their share says, anywhere."""
+    wanted = {"lose": shares.lose, "double": shares.double, "late": shares.late}
+    fates = [fate for fate, share in wanted.items() for _ in range(round(share * count))][:count]
+    fates += ["send"] * (count - len(fates))
+    _shuffler.shuffle(fates)
+    return fates
 
 
 def _put_lead(world: World, form: LeadForm, body: bodies.LeadsBody, number: int) -> Lead:

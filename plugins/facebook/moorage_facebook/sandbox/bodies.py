@@ -27,6 +27,18 @@ class ConsentBody(Body):
     user_id: Id | None = None
 
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class PortionsBody(Body):
+    """What becomes of which share of the deliveries; the rest travels as it should."""
+
+    lose: Share = 0.0
+    double: Share = 0.0
+    late: Share = 0.0
+    shuffle: bool = False
+
+
 class LeadsBody(Body):
     """`POST /_sandbox/leads`. `{n}` in an answer becomes the number of the lead, from 1."""
 
@@ -35,7 +47,7 @@ class LeadsBody(Body):
     answers: dict[Text, Text | list[Text]] = {}
     consents: dict[Text, bool] = {}
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
-    delivery: Delivery = "send"
+    delivery: Delivery | PortionsBody = "send"
     per_delivery: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
     delay_seconds: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] = 3.0
     id: Id | None = None

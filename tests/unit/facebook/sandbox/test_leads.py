@@ -235,3 +235,101 @@ async def test_nothing_is_forgotten_when_the_process_dies(host: Host, state_file
             lead = await second.graph("GET", made["leads"][0]["id"], token)
             assert lead.status_code == 200
             assert (await second.state())["webhooks"][0]["attempts"][0]["status"] == 503
+
+
+async def test_shares_of_the_webhooks_are_lost_and_doubled(sandbox: Driver) -> None:
+    await sandbox.subscribe()
+    made = await sandbox.control(
+        "leads", formId=FORM, answers=ANSWERS, count=20, delivery={"lose": 0.3, "double": 0.2}
+    )
+    got = lead_ids(await sandbox.settled(18))
+
+    assert len(made["leads"]) == 20
+    assert (len(got), len(set(got))) == (18, 14), "6 are lost, 4 come twice"
+
+
+async def test_shares_of_more_than_all_are_refused(sandbox: Driver) -> None:
+    await sandbox.subscribe()
+    wanted = {"formId": FORM, "answers": ANSWERS, "delivery": {"lose": 0.7, "double": 0.4}}
+    answer = await sandbox.client.post("/_sandbox/leads", json=wanted)
+
+    assert answer.status_code == 400
+
+
+async def test_a_form_has_one_test_lead(sandbox: Driver) -> None:
+    """A second one is refused until the first is deleted, and neither counts as a lead."""
+    token = await sandbox.page_token()
+    first = (await sandbox.graph("POST", f"{FORM}/test_leads", token)).json()["id"]
+    refused = await sandbox.graph("POST", f"{FORM}/test_leads", token)
+    listed = (await sandbox.graph("GET", f"{FORM}/test_leads", token)).json()["data"]
+    form = (await sandbox.graph("GET", FORM, token, fields="leads_count")).json()
+    assert (await sandbox.graph("DELETE", first, token)).json() == {"success": True}
+    second = await sandbox.graph("POST", f"{FORM}/test_leads", token)
+
+    assert refused.json()["error"]["code"] == 100
+    assert [row["id"] for row in listed] == [first]
+    assert form["leads_count"] == 0
+    assert second.json()["id"] != first
+
+
+async def test_a_test_lead_bears_the_answers_that_it_is_given(sandbox: Driver) -> None:
+    token = await sandbox.page_token()
+    data = msgspec.json.encode([{"name": "email", "values": ["a@b.example", "c@d.example"]}]).decode()
+    made = (await sandbox.graph("POST", f"{FORM}/test_leads", token, field_data=data)).json()
+    lead = (await sandbox.graph("GET", made["id"], token, fields="field_data")).json()
+    answers = {row["name"]: row["values"] for row in lead["field_data"]}
+
+    assert answers["email"] == ["a@b.example", "c@d.example"]
+    assert answers["full_name"][0].startswith("<test lead: dummy data for ")
+
+
+@pytest.mark.parametrize("data", ['[{"name":"shoe size","values":["44"]}]', "x", '{"email":"a"}'])
+async def test_a_test_lead_answers_only_what_is_asked(sandbox: Driver, data: str) -> None:
+    token = await sandbox.page_token()
+
+    refused = await sandbox.graph("POST", f"{FORM}/test_leads", token, field_data=data)
+
+    assert refused.json()["error"]["code"] == 100
+
+
+async def test_a_form_asks_for_consent_and_a_lead_says_whether_it_was_given(sandbox: Driver) -> None:
+    box = {"key": "news", "text": "You may write to me", "required": False}
+    question = {"key": "size", "options": [{"key": "s", "value": "Small"}, "XL"]}
+    form = {"id": FORM, "name": "Offers", "questions": [question], "checkboxes": [box]}
+    await sandbox.control("pages", pages=[{"id": PAGE, "forms": [form]}])
+    token = await sandbox.page_token()
+    made = await sandbox.control(
+        "leads", formId=FORM, answers={"size": "s"}, consents={"news": False}, delivery="lose"
+    )
+    fields = "questions,legal_content{custom_disclaimer}"
+    read = (await sandbox.graph("GET", FORM, token, fields=fields)).json()
+    lead_id = made["leads"][0]["id"]
+    lead = (await sandbox.graph("GET", lead_id, token, fields="custom_disclaimer_responses")).json()
+
+    assert read["questions"][0]["options"] == [{"key": "s", "value": "Small"}, {"key": "XL", "value": "XL"}]
+    [checkbox] = read["legal_content"]["custom_disclaimer"]["checkboxes"]
+    assert (checkbox["key"], checkbox["text"], checkbox["is_required"]) == ("news", box["text"], False)
+    assert lead["custom_disclaimer_responses"] == [{"checkbox_key": "news", "is_checked": ""}]
+
+
+@pytest.mark.parametrize("closed_to", ["app", "person"])
+async def test_leads_access_manager_hides_leads_and_says_whom_it_keeps_out(
+    sandbox: Driver, closed_to: str
+) -> None:
+    """With every permission granted: the lead is "not there", the form and its counts are."""
+    token = await sandbox.page_token()
+    made = await sandbox.control("leads", formId=FORM, answers=ANSWERS, delivery="lose")
+    await sandbox.control("pages", pages=[{"id": PAGE, "leadsClosedTo": closed_to}])
+    hidden = [
+        (await sandbox.graph("GET", path, token)).json()["error"]
+        for path in (made["leads"][0]["id"], f"{FORM}/leads")
+    ]
+    form = (await sandbox.graph("GET", FORM, token, fields="leads_count")).json()
+    page = (await sandbox.graph("GET", PAGE, token, fields="has_lead_access")).json()
+
+    assert [(error["code"], error["error_subcode"]) for error in hidden] == [(100, 33), (100, 33)]
+    assert form["leads_count"] == 1
+    assert page["has_lead_access"]["can_access_lead"] is False
+    assert page["has_lead_access"]["app_has_leads_permission"] is (closed_to != "app")
+    await sandbox.control("pages", pages=[{"id": PAGE, "leadsClosedTo": ""}])
+    assert (await sandbox.graph("GET", made["leads"][0]["id"], token)).status_code == 200
