@@ -15,12 +15,9 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.crm.mapping import crm_lead
-from moorage.ids import new_id
-from moorage.operations.standing import act_on_vendor_error
-from moorage.services import Services, port
+from moorage.leads.fetching import Announced, Fetching
+from moorage.services import Services
 from moorage.settling import LeaseLostError, Outcome, Settler
-from moorage_ports.crm import CrmLead
 from moorage_ports.errors import (
     MissingScopeError,
     MoorageError,
@@ -38,17 +35,13 @@ from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import InboxItem, ItemState, inbox_nudge
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
-from moorage_ports.lead_source import Lead
-from moorage_ports.plugin import Vendor
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 256  # what a look costs beside its rows is paid less often; settled in smaller pieces
-AT_ONCE: Final = 8  # calls to a vendor at a time, for one group
 GROUPS_AT_ONCE: Final = 16
 SETTLE_WITHIN: Final = 0.25  # seconds
 MOST_TRIES: Final = 8
-ITEM_DEADLINE: Final = timedelta(seconds=45)  # one that hangs must not hold up its group
 FIRST_RETRY: Final = timedelta(seconds=5)
 LONGEST_RETRY: Final = timedelta(minutes=15)
 # "Not found" is also what some vendors say to those whom a person still has to let in: 3 days for that.
@@ -109,29 +102,30 @@ class InboxWorker:
         if not items:
             return None
         fail_point("P8")
-        gate = asyncio.Semaphore(AT_ONCE)
         settler = Settler(self.services, org_id, partial(self._retry_or_bury, "internal"))
+        read = {item.id: self._read(org_id, item) for item in items}
         partitions: dict[str, list[InboxItem]] = {}
         for item in items:
             partitions.setdefault(item.partition, []).append(item)
-        ends = await asyncio.gather(
-            *(self._work_in_order(settler, standing, partition, gate) for partition in partitions.values()),
-            return_exceptions=True,  # nobody is left working when this look is over
-        )
+        async with Fetching(self.services, org_id) as fetching:
+            await fetching.begin(one for found in read.values() for one in found.announced)
+            look = Look(settler, standing, fetching, read)
+            ends = await asyncio.gather(
+                *(self._work_in_order(look, partition) for partition in partitions.values()),
+                return_exceptions=True,  # nobody is left working when this look is over
+            )
         retries = [_unless_failed(end) for end in ends]
         if len(items) == BATCH:
             return LookAgain()
         waiting = [retry_at for retry_at in retries if retry_at is not None]
         return LookAgain(at=min(waiting)) if waiting else None
 
-    async def _work_in_order(
-        self, settler: Settler, standing: _Standing, items: Iterable[InboxItem], gate: asyncio.Semaphore
-    ) -> datetime | None:
+    async def _work_in_order(self, look: "Look", items: Iterable[InboxItem]) -> datetime | None:
         """One partition's rows, each after the one before; when to come back if one has to wait.
 
         They are settled together, unless they take long: then what is done is settled before the others.
         """
-        loop = asyncio.get_running_loop()
+        loop, settler = asyncio.get_running_loop(), look.settler
         done: list[tuple[InboxItem, Outcome]] = []
         retry_at: datetime | None = None
         settle_by = loop.time() + SETTLE_WITHIN
@@ -141,8 +135,7 @@ class InboxWorker:
                     # Its predecessor waits, so it does too; given back without having been tried.
                     done.append((item, Outcome(state=ItemState.PENDING, retry_at=retry_at)))
                     continue
-                async with gate:
-                    outcome = await self._outcome(settler.org_id, item, standing)
+                outcome = await self._outcome(look, item)
                 done.append((item, outcome))
                 retry_at = outcome.retry_at
                 if loop.time() > settle_by:
@@ -155,96 +148,112 @@ class InboxWorker:
             log.warning("inbox_item_not_settled", org=settler.org_id, reason=reason)
             return self.services.clock.now() + FIRST_RETRY
 
-    async def _outcome(self, org_id: str, item: InboxItem, standing: _Standing) -> Outcome:
+    async def _outcome(self, look: "Look", item: InboxItem) -> Outcome:
         """What is to become of a row. Never raises: one bad row must not stop the others."""
-        started_at = self.services.clock.now()
+        read, standing = look.read[item.id], look.standing
         try:
-            async with asyncio.timeout(ITEM_DEADLINE.total_seconds()):
-                outcome = await self._understand(org_id, item)
-        except _FOR_A_PERSON as waits:
-            return Outcome(state=ItemState.PARKED, error=waits.code, parked_since=started_at)
-        except _WEATHER as weather:
-            return Outcome(
-                state=ItemState.PENDING, error=weather.code, retry_at=started_at + _wait(item.tries, weather)
-            )
-        except MoorageError as failure:
-            return self._retry_or_bury(failure.code, item, failure)
-        except Exception as failure:
-            log.exception("inbox_item_broke", item=item.id, org=org_id, vendor=item.vendor, kind=item.kind)
-            return self._retry_or_bury("internal", item, failure)
+            outcome = await self._understand(look, read)
+        except Exception as failure:  # noqa: BLE001 - it says what becomes of the row
+            outcome = self._unless_now(look, item, failure)
+            return attrs.evolve(outcome, heard=tuple(one.heard for one in read.announced))
         if outcome.events and standing.parks(item.vendor):
             return Outcome(
                 state=ItemState.PARKED, error=standing.reason(item.vendor), parked_since=standing.at
             )
         return outcome
 
+    def _unless_now(self, look: "Look", item: InboxItem, failure: Exception) -> Outcome:
+        """What becomes of a row that cannot be worked on now."""
+        if isinstance(failure, _FOR_A_PERSON):
+            return Outcome(
+                state=ItemState.PARKED,
+                error=failure.code,
+                remedy=failure.remedy,
+                parked_since=look.standing.at,
+            )
+        if isinstance(failure, _WEATHER):
+            retry_at = self.services.clock.now() + _wait(item.tries, failure)
+            return Outcome(
+                state=ItemState.PENDING, error=failure.code, remedy=failure.remedy, retry_at=retry_at
+            )
+        if isinstance(failure, MoorageError):
+            return self._retry_or_bury(failure.code, item, failure)
+        org_id = look.settler.org_id
+        log.error(
+            "inbox_item_broke",
+            item=item.id,
+            org=org_id,
+            vendor=item.vendor,
+            kind=item.kind,
+            exc_info=failure,
+        )
+        return self._retry_or_bury("internal", item, failure)
+
     def _retry_or_bury(self, code: str, item: InboxItem, failure: Exception) -> Outcome:
+        remedy = failure.remedy if isinstance(failure, MoorageError) else ""
         if item.tries >= MOST_TRIES:
             log.error("inbox_item_dead", item=item.id, vendor=item.vendor, kind=item.kind, code=code)
-            return Outcome(state=ItemState.DEAD, error=code)
+            return Outcome(state=ItemState.DEAD, error=code, remedy=remedy)
         retry_at = self.services.clock.now() + _wait(item.tries, failure)
-        return Outcome(state=ItemState.PENDING, error=code, retry_at=retry_at)
+        return Outcome(state=ItemState.PENDING, error=code, remedy=remedy, retry_at=retry_at)
 
-    async def _understand(self, org_id: str, item: InboxItem) -> Outcome:
-        """Translate the row, and fetch what it announces. No transaction is open meanwhile."""
-        vendor = self.services.vendors.get(item.vendor)
-        if vendor.webhooks is None:
+    def _read(self, org_id: str, item: InboxItem) -> "Read":
+        """Translate a row. What goes wrong with that is told when its turn comes."""
+        try:
+            vendor = self.services.vendors.get(item.vendor)
+            if vendor.webhooks is None:
+                return Read(is_foreign=True)
+            read = Read()
+            for event in vendor.webhooks.events(item.body, item.received_at):
+                match event:
+                    case LeadArrived():
+                        read.announced.append(Announced(vendor, event, item.tries))
+                    case GrantChanged():
+                        log.info(
+                            "grant_changed", org=org_id, vendor=vendor.slug, withdrawn=event.is_withdrawn
+                        )
+                    case Unmapped():
+                        read.unmapped.append(event)
+                    case _:
+                        read.events.append(event)
+        except Exception as failure:  # noqa: BLE001 - a plugin's mistake; its row's, and no other's
+            return Read(failure=failure)
+        return read
+
+    async def _understand(self, look: "Look", read: "Read") -> Outcome:
+        """What comes of a row, with what it announces. No transaction is open meanwhile."""
+        if read.failure is not None:
+            raise read.failure
+        if read.is_foreign:
             return Outcome(state=ItemState.DEAD, error="unsupported")
-        events: list[CrmEvent] = []
-        unmapped: list[Unmapped] = []
-        leads: list[CrmLead] = []
-        is_lead = False
-        for event in vendor.webhooks.events(item.body, item.received_at):
-            match event:
-                case LeadArrived():
-                    is_lead = True
-                    lead = await self._lead_of(org_id, vendor, event)
-                    leads += [lead] if lead is not None else []
-                case GrantChanged():
-                    log.info("grant_changed", org=org_id, vendor=vendor.slug, withdrawn=event.is_withdrawn)
-                case Unmapped():
-                    unmapped.append(event)
-                case _:
-                    events.append(event)
         return Outcome(
             state=ItemState.DONE,
-            leads=tuple(leads),
-            events=tuple(events),
-            unmapped=tuple(unmapped),
-            is_lasting=is_lead,
+            heard=tuple([await look.fetching.result(one) for one in read.announced]),
+            events=tuple(read.events),
+            unmapped=tuple(read.unmapped),
+            is_lasting=bool(read.announced),
         )
 
-    async def _lead_of(self, org_id: str, vendor: Vendor, event: LeadArrived) -> CrmLead | None:
-        """The lead that an event announces, unless the CRM has it already."""
-        async with self.services.storage.unit_of_work(org_id, reads_only=True) as uow:
-            integration = await uow.integrations.of_vendor(vendor.slug)
-            known = await uow.leads.by_external_id(vendor.slug, event.lead_external_id)
-        if known is not None:
-            return None
-        if integration is None or integration.status is IntegrationStatus.INACTIVE:
-            msg = "the organisation is no longer connected"
-            raise NotConnectedError(msg)
-        if integration.status is not IntegrationStatus.ACTIVE:
-            msg = "the grant is gone, or was another app's"
-            raise ReauthorizationError(msg, vendor=vendor.slug)
-        lead = await self._fetch(org_id, vendor, event)
-        return crm_lead(lead, lead_id=new_id(), vendor=vendor.slug, now=self.services.clock.now())
 
-    async def _fetch(self, org_id: str, vendor: Vendor, event: LeadArrived) -> Lead:
-        asked_at = self.services.clock.now()
-        source = port(vendor.lead_source, "lead source")(await self.services.context(vendor, org_id))
-        try:
-            return await source.lead(event.channel_external_id, event.lead_external_id)
-        except VendorError as failure:
-            await act_on_vendor_error(
-                self.services,
-                org_id,
-                vendor.slug,
-                failure,
-                asked_at=asked_at,
-                channel_external_id=event.channel_external_id,
-            )
-            raise
+@attrs.define
+class Read:
+    """What a row says, or what went wrong with finding out; `is_foreign`: nobody here reads such rows."""
+
+    events: list[CrmEvent] = attrs.field(factory=list)
+    unmapped: list[Unmapped] = attrs.field(factory=list)
+    announced: list[Announced] = attrs.field(factory=list)
+    failure: Exception | None = None
+    is_foreign: bool = False
+
+
+@attrs.frozen
+class Look:
+    """What the partitions of one look share."""
+
+    settler: Settler
+    standing: _Standing
+    fetching: Fetching
+    read: Mapping[str, Read]
 
 
 def _unless_failed(end: datetime | BaseException | None) -> datetime | None:

@@ -5,6 +5,7 @@ commit, and a row whose vendor is slow holds nobody up but its own partition.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -14,18 +15,22 @@ import structlog
 
 from moorage.crm.apply import apply_events
 from moorage.crm.unmapped import UnmappedItem, count_unmapped
+from moorage.leads.entries import Told, entry_of
+from moorage.leads.hearing import HeardLead
+from moorage.leads.storing import store_leads
 from moorage.metrics import INBOX_OUTCOMES, LEADS_STORED, UNMAPPED_EVENTS
 from moorage.services import Services
-from moorage_ports.crm import CrmLead
 from moorage_ports.errors import UnavailableError
 from moorage_ports.events import CrmEvent, Unmapped
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import InboxItem, ItemState, Settlement
 from moorage_ports.integrations import Integration, IntegrationStatus
+from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
 from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
+ADDED: Final = frozenset({LeadOutcome.STORED, LeadOutcome.LINKED})
 MOST_AT_ONCE: Final = 128  # rows per transaction: an acknowledgement may have to wait behind it
 
 
@@ -35,12 +40,17 @@ class LeaseLostError(Exception):
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of one row, and what comes of it: leads, and what the CRM is changed by."""
+    """What became of one row, and what comes of it: leads, and what the CRM is changed by.
+
+    `heard` are the leads that it announced, also those that could not be read: the ledger tells of each.
+    `remedy` is what a person can do about `error`.
+    """
 
     state: ItemState
     error: str = ""
+    remedy: str = ""
     retry_at: datetime | None = None
-    leads: tuple[CrmLead, ...] = ()
+    heard: tuple[HeardLead, ...] = ()
     events: tuple[CrmEvent, ...] = ()
     unmapped: tuple[Unmapped, ...] = ()
     is_lasting: bool = False  # a double must be recognised however late it comes
@@ -48,8 +58,8 @@ class Outcome:
 
     @property
     def has_effect(self) -> bool:
-        """Whether anything is written but what became of the row."""
-        return bool(self.leads or self.events or self.unmapped)
+        """Whether anything is written but what became of the row, and what the ledger tells of it."""
+        return bool(self.events or self.unmapped or any(one.lead is not None for one in self.heard))
 
 
 @attrs.define
@@ -141,10 +151,10 @@ class Settler:
 
     async def _give_up_on(self, waiting: _Waiting, failure: Exception) -> None:
         """Write that its effect cannot be written: without that it would stand there for ever."""
-        if not waiting.outcome.has_effect:
+        outcome, item = waiting.outcome, waiting.item
+        if not (outcome.has_effect or outcome.heard):
             _fail([waiting], failure)
             return
-        item = waiting.item
         log.error(
             "inbox_effect_broke",
             item=item.id,
@@ -153,7 +163,9 @@ class Settler:
             kind=item.kind,
             exc_info=failure,
         )
-        waiting.outcome = self.given_up_on(item, failure)
+        # What is told of its leads is written all the same, unless that is what cannot be.
+        heard = tuple(attrs.evolve(one, lead=None) for one in outcome.heard) if outcome.has_effect else ()
+        waiting.outcome = attrs.evolve(self.given_up_on(item, failure), heard=heard)
         await self._write([waiting])
         if waiting.outcome.retry_at is not None:
             self._held[item.partition] = waiting.outcome.retry_at
@@ -163,18 +175,18 @@ class Settler:
         now = self.services.clock.now()
         settlements = [await self._settlement(uow, waiting, now) for waiting in group]
         is_ours = await uow.inbox.settle(settlements, now=now)
-        marks: list[_Mark | None] = []
-        ours: list[_Waiting] = []
-        for waiting, settlement, is_settled in zip(group, settlements, is_ours, strict=True):
-            if not is_settled:
-                marks.append(None)
-                continue
-            ours.append(waiting)
-            added = [await uow.leads.add(lead) for lead in waiting.outcome.leads]
-            marks.append(_Mark(settlement.state, settlement.retry_at, sum(added)))
-        await _apply(uow, ours, now)
+        ours = [
+            (waiting, settlement)
+            for waiting, settlement, is_settled in zip(group, settlements, is_ours, strict=True)
+            if is_settled
+        ]
+        added = await _account(uow, ours, now)
+        await _apply(uow, [waiting for waiting, _ in ours], now)
         fail_point("P9")
-        return marks
+        return [
+            _Mark(settlement.state, settlement.retry_at, added[settlement.item.id]) if is_settled else None
+            for settlement, is_settled in zip(settlements, is_ours, strict=True)
+        ]
 
     async def _settlement(self, uow: UnitOfWork, waiting: _Waiting, now: datetime) -> Settlement:
         """What to record; not that it is parked, if the person it waits for has come meanwhile."""
@@ -187,6 +199,34 @@ class Settler:
         return Settlement(
             item=item, state=state, error=outcome.error, retry_at=retry_at, is_lasting=outcome.is_lasting
         )
+
+
+async def _account(
+    uow: UnitOfWork, group: Sequence[tuple[_Waiting, Settlement]], now: datetime
+) -> Counter[str]:
+    """The leads of these rows into the CRM, and all of them into the ledger; answers what each row added.
+
+    One transaction: no row is done whose lead is in neither.
+    """
+    done = [
+        heard
+        for waiting, settlement in group
+        if settlement.state is ItemState.DONE
+        for heard in waiting.outcome.heard
+    ]
+    placed = dict(await store_leads(uow, done, now)) if done else {}
+    added: Counter[str] = Counter()
+    entries: list[LeadEntry] = []
+    for waiting, settlement in group:
+        told = Told(state=settlement.state, error=settlement.error, remedy=waiting.outcome.remedy)
+        for heard in waiting.outcome.heard:
+            is_done = settlement.state is ItemState.DONE
+            here = placed.pop(heard.key, None) if is_done and heard.lead is not None else None
+            entry = entry_of(waiting.item, heard, told, here, now)
+            entries += [entry] if entry is not None else []
+            added[waiting.item.id] += here is not None and here.outcome in ADDED
+    await uow.lead_ledger.write(entries)
+    return added
 
 
 async def _apply(uow: UnitOfWork, group: Sequence[_Waiting], now: datetime) -> None:

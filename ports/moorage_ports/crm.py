@@ -99,7 +99,7 @@ class LeadFilter:
     form_id: str = ""
     campaign_id: str = ""
     channel_external_id: str = ""
-    contact_id: str = ""
+    contact_ids: tuple[str, ...] = ()
     is_test: bool | None = None
     since: datetime | None = attrs.field(default=None, validator=is_aware)
     until: datetime | None = attrs.field(default=None, validator=is_aware)
@@ -145,6 +145,12 @@ class Leads(Protocol):
         """A form's leads in the order of their ids, behind `after_id`: to go through all of them."""
         ...
 
+    async def behind(
+        self, where: LeadFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[CrmLead, ...]:
+        """Those that fit, the oldest first, behind this moment and id: to go through all of them."""
+        ...
+
     async def page(
         self,
         *,
@@ -159,11 +165,11 @@ class Leads(Protocol):
         """Those that fit; `search` matches names, e-mail, phone and company literally, whatever the case."""
         ...
 
-    async def fingerprint(self, kind: str, value: str) -> str:
-        """What an e-mail address or a phone number (`kind` tells them apart) is found by: a keyed hash.
+    async def fingerprints(self, wanted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        """What e-mail addresses and phone numbers are found by: keyed hashes, of this org alone.
 
-        Of this org alone, and it tells nothing. Empty for what is no such thing. For a unit of work that
-        writes.
+        Each by its kind (`email`, `phone`) and as it was given; what is no such thing is left out. A hash
+        tells nothing. For a unit of work that writes.
         """
         ...
 

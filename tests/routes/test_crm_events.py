@@ -8,12 +8,12 @@ import attrs
 import pytest
 from sqlalchemy import text
 
-from moorage.inbox_worker import InboxWorker
+from moorage.inbox_worker import InboxWorker, Look, Read
 from moorage.settling import Outcome
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.things import Note, Person
 from moorage_adapters.memory.world import BOOKS, CAFE
-from moorage_ports.inbox import InboxItem, inbox_nudge
+from moorage_ports.inbox import inbox_nudge
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.webhooks import Delivery
 from tests.support.crm import ask, read
@@ -208,10 +208,10 @@ class Meanwhile(InboxWorker):
 
     host: Harbour
 
-    async def _understand(self, org_id: str, item: InboxItem) -> Outcome:
+    async def _understand(self, look: Look, read: Read) -> Outcome:
         tick(self.host)
         await self.host.connect()
-        return await super()._understand(org_id, item)
+        return await super()._understand(look, read)
 
 
 async def test_a_page_that_two_orgs_hold_is_two_sets_of_rows(host: Harbour) -> None:

@@ -1,10 +1,11 @@
 """The embedded CRM's leads of one org."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import attrs
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, or_
 
 from moorage_adapters.sqlmodel.lead_answers import open_answers, seal_answers
 from moorage_adapters.sqlmodel.marks import marks_of
@@ -101,6 +102,22 @@ class SqlLeads:
 
         return await self._gate.run(work)
 
+    async def behind(
+        self, where: LeadFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[CrmLead, ...]:
+        """Those that fit, the oldest first, behind this moment and id."""
+        conditions = _conditions(where)
+        if after is not None:
+            at, lead_id = after
+            # The first half is what an index can begin at.
+            conditions += [LEAD.c.created_at >= at, or_(LEAD.c.created_at > at, LEAD.c.id > lead_id)]
+
+        def work(org: Tenant) -> tuple[CrmLead, ...]:
+            rows = org.rows(LEAD, *conditions, order_by=_ORDERS[LeadOrder.OLDEST], limit=limit)
+            return tuple(_lead(org, row) for row in rows)
+
+        return await self._gate.run(work)
+
     async def page(
         self,
         *,
@@ -138,12 +155,12 @@ class SqlLeads:
 
         return await self._gate.run(work)
 
-    async def fingerprint(self, kind: str, value: str) -> str:
-        """What an e-mail address or a phone number is found by; empty for what is no such thing."""
+    async def fingerprints(self, wanted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        """What e-mail addresses and phone numbers are found by; what is no such thing is left out."""
 
-        def work(org: Tenant) -> str:
-            digest = _digest(org, kind, value)
-            return digest.hex() if digest else ""
+        def work(org: Tenant) -> dict[tuple[str, str], str]:
+            found = ((one, _digest(org, *one)) for one in sorted(set(wanted)))
+            return {one: digest.hex() for one, digest in found if digest is not None}
 
         return await self._gate.run(work)
 
@@ -210,11 +227,12 @@ def _conditions(wanted: LeadFilter) -> list[Condition]:
         "form_id",
         "campaign_id",
         "channel_external_id",
-        "contact_id",
     ):
         value = clean(getattr(wanted, name))
         if value:
             where.append(LEAD.c[name] == value)
+    if wanted.contact_ids:
+        where.append(LEAD.c.contact_id.in_(list(map(clean, wanted.contact_ids))))
     if wanted.is_test is not None:
         where.append(LEAD.c.is_test.is_(wanted.is_test))
     if wanted.since is not None:
