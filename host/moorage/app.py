@@ -20,6 +20,7 @@ from moorage.operations.handlers import HANDLERS
 from moorage.routes.connect import connect_handlers
 from moorage.routes.crm import crm_handlers
 from moorage.routes.deliveries import delivery_handlers
+from moorage.routes.export import export_handlers
 from moorage.routes.health import health_handlers
 from moorage.routes.privacy import privacy_handlers
 from moorage.routes.sync import sync_handlers
@@ -50,6 +51,7 @@ def create_app(services: Services, handlers: Handlers = HANDLERS) -> Litestar:
         *connect_handlers(services),
         *crm_handlers(services),
         *webhook_out_handlers(services),
+        *export_handlers(services),
         *sync_handlers(services),
         *delivery_handlers(services),
         *privacy_handlers(services),
