@@ -1,21 +1,23 @@
 """The vendor's count of a form's leads against ours: is anything missing that no reading brought?
 
 The vendor counts all leads that a form ever had; here are those since the org listens, and what was
-backfilled. The difference between the two has to stay what it is. It moves for a moment while a lead is on
-its way, so nothing is believed that was not seen twice. It falls when the vendor forgets leads, or when
-some of before were fetched after all: what falls is taken for granted. It rises when a lead was counted that
-nobody here ever heard of, and that is a gap. A gap that is there twice has everything read again; one that
-is still there after that is told to people.
+backfilled. The difference between the two has to stay what it is.
+
+It is watched for a day before anything is concluded from it: a vendor's count may lag behind its leads. After
+that, when it rises, a lead was counted that nobody here ever heard of: a gap. A gap that is there twice has
+everything read again; one that is still there after that is told to people. When the difference falls, the
+vendor forgot leads, or some of before were fetched after all: what stays so for a day is taken for granted.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeGuard
 
 import attrs
 
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.lead_source import LeadForm
 
+WATCHED: Final = timedelta(days=1)
 REREAD_EVERY: Final = timedelta(hours=6)  # of a gap that grows: what is new is read anyway
 
 
@@ -33,6 +35,7 @@ def first_check(
         expired=counts.expired if counts else 0,
         ours=ours,
         listens_since=listens_since,
+        first_at=now,
         checked_at=now,
     )
 
@@ -49,14 +52,15 @@ def next_check(before: FormCheck, form: LeadForm, ours: int, *, now: datetime) -
         checked_at=now,
     )
     last, current = _difference(before), _difference(seen)
-    if last is None or current is None:
-        return _without_gap(seen)
-    if seen.before is None or current < seen.before:
-        settled = current if current == last else seen.before
-        return _without_gap(attrs.evolve(seen, before=settled))
+    if current is None:
+        return _settled(seen, seen.before)
+    if seen.before is None or now - before.first_at < WATCHED:
+        return _settled(seen, max(filter(_is_known, (seen.before, last, current)), default=current))
+    if current > seen.before:
+        return _with_gap(attrs.evolve(seen, gap=current - seen.before), before, now)
     if current == seen.before:
-        return _without_gap(seen)
-    return _with_gap(attrs.evolve(seen, gap=current - seen.before), before, now)
+        return _settled(seen, seen.before)
+    return _fallen(attrs.evolve(seen, gap=current - seen.before), before, now)
 
 
 def wants_rereading(before: FormCheck | None, after: FormCheck) -> bool:
@@ -68,13 +72,26 @@ def _difference(check: FormCheck) -> int | None:
     return None if check.theirs is None else check.theirs - check.ours
 
 
-def _without_gap(check: FormCheck) -> FormCheck:
-    return attrs.evolve(check, gap=0, gap_since=None, reread_at=None, alarmed_at=None)
+def _is_known(difference: int | None) -> TypeGuard[int]:
+    return difference is not None
+
+
+def _settled(check: FormCheck, before: int | None) -> FormCheck:
+    """Nothing is missing."""
+    return attrs.evolve(check, before=before, gap=0, gap_since=None, reread_at=None, alarmed_at=None)
+
+
+def _fallen(seen: FormCheck, before: FormCheck, now: datetime) -> FormCheck:
+    """There are more here than there should be; after a day that is how it is."""
+    since = before.gap_since if before.gap < 0 and before.gap_since else now
+    if now - since >= WATCHED and seen.gap == before.gap and seen.before is not None:
+        return _settled(seen, seen.before + seen.gap)
+    return attrs.evolve(seen, gap_since=since, reread_at=None, alarmed_at=None)
 
 
 def _with_gap(seen: FormCheck, before: FormCheck, now: datetime) -> FormCheck:
-    if before.gap == 0:
-        return attrs.evolve(seen, gap_since=now)
+    if before.gap <= 0:
+        return attrs.evolve(seen, gap_since=now, reread_at=None, alarmed_at=None)
     if before.reread_at is None:
         return attrs.evolve(seen, reread_at=now)
     is_due = seen.gap > before.gap and now - before.reread_at >= REREAD_EVERY

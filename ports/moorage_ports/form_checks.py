@@ -15,8 +15,9 @@ class FormCheck:
 
     `theirs` is what the vendor counts (`None`: it does not), `expired` of them nobody can read any more.
     `ours` is what was heard of here, whatever became of it. `before` is what the vendor counts and nobody
-    here was to have: leads from before the org listened, mostly; `None` until a quiet moment told. What
-    is left is the `gap`, since `gap_since`; `alarmed_at` says when somebody was told of one that stays.
+    here was to have: leads from before the org listened, mostly; watched for a day from `first_at` on. What
+    is left is the `gap`, since `gap_since`, below zero if more are here; `alarmed_at` says when somebody was
+    told of one that stays.
     """
 
     vendor: str = attrs.field(validator=min_len(1))
@@ -32,6 +33,7 @@ class FormCheck:
     reread_at: datetime | None = attrs.field(default=None, validator=is_aware)
     alarmed_at: datetime | None = attrs.field(default=None, validator=is_aware)
     listens_since: datetime | None = attrs.field(default=None, validator=is_aware)
+    first_at: datetime = attrs.field(validator=is_aware)
     checked_at: datetime = attrs.field(validator=is_aware)
 
     @property

@@ -67,8 +67,8 @@ class FormCountsView:
     """The vendor's count of a form's leads and ours.
 
     `theirs` is `null` where the vendor does not count. `expired` of them nobody can read any more. `before`
-    are those that nobody here was to have, from before the organisation listened: unknown until a quiet
-    moment told. `missing` is what is left, since `missingSince`; `alarming` once it stays.
+    are those that nobody here was to have, from before the organisation listened: watched for a day before
+    anything is concluded from it. `missing` is what is left, since `missingSince`; `alarming` once it stays.
     """
 
     theirs: int | None = None

@@ -75,6 +75,7 @@ class FormCheckRow(Base, table=True):
     reread_at: datetime | None = Field(sa_type=UtcDateTime)
     alarmed_at: datetime | None = Field(sa_type=UtcDateTime)
     listens_since: datetime | None = Field(sa_type=UtcDateTime)
+    first_at: datetime = Field(sa_type=UtcDateTime)
     checked_at: datetime = Field(sa_type=UtcDateTime)
 
 

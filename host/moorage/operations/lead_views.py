@@ -44,8 +44,8 @@ def counts_view(form: LeadForm, ours: int, check: FormCheck | None) -> FormCount
         organic=counts.organic if counts else None,
         ours=ours,
         before=check.before if check else None,
-        missing=check.gap if check else 0,
-        missing_since=check.gap_since if check else None,
+        missing=max(check.gap, 0) if check else 0,
+        missing_since=check.gap_since if check and check.gap > 0 else None,
         alarming=check.is_alarming if check else False,
         checked_at=check.checked_at if check else None,
     )
@@ -58,8 +58,8 @@ def checked_view(check: FormCheck) -> FormCountsView:
         expired=check.expired,
         ours=check.ours,
         before=check.before,
-        missing=check.gap,
-        missing_since=check.gap_since,
+        missing=max(check.gap, 0),
+        missing_since=check.gap_since if check.gap > 0 else None,
         alarming=check.is_alarming,
         checked_at=check.checked_at,
     )

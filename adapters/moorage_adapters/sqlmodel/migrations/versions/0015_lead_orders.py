@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("reread_at", _MOMENT, nullable=True),
         sa.Column("alarmed_at", _MOMENT, nullable=True),
         sa.Column("listens_since", _MOMENT, nullable=True),
+        sa.Column("first_at", _MOMENT, nullable=False),
         sa.Column("checked_at", _MOMENT, nullable=False),
         sa.PrimaryKeyConstraint(
             "org_id", "vendor", "channel_external_id", "form_external_id", name=op.f("pk_form_check")
