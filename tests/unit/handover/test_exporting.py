@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -125,6 +126,12 @@ async def test_the_filters_of_the_list_hold(host: Harbour, query: dict[str, Any]
     assert {record["id"] for record in records(await export(host, **query))} == found
     lines = (await export(host, format="jsonl", **query)).text.splitlines()
     assert {json.loads(line)["id"] for line in lines} == found
+
+
+def test_the_columns_are_those_of_the_reference_in_its_order() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "http-api.md").read_text()
+    listed = page.partition("new ones will come at the end.")[2].partition("The last two are JSON")[0]
+    assert re.findall(r"`(\w+)`", listed) == list(COLUMNS)
 
 
 async def test_nothing_to_export_is_a_header_alone(host: Harbour) -> None:

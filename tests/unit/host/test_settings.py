@@ -227,3 +227,23 @@ def test_a_plugin_without_settings_of_its_own_given_has_its_defaults() -> None:
     loaded: Settings = load_settings(VENDORS, environ=enough())
 
     assert loaded.vendors["shop"] == ShopSettings()
+
+
+def test_networks_beside_the_host_are_opened_by_the_operator_alone() -> None:
+    opened = load_settings(VENDORS, environ=enough(outgoing_allow_networks="10.1.0.0/16, fd00:1::/32"))
+    assert [str(one) for one in opened.outgoing_networks()] == ["10.1.0.0/16", "fd00:1::/32"]
+    assert load_settings(VENDORS, environ=enough()).outgoing_networks() == ()
+    said = problems(enough(outgoing_allow_networks="crm.internal"))
+    assert said == ["MOORAGE_*: outgoing_allow_networks must be networks such as 10.1.0.0/16"]
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["127.0.0.0/8", "127.0.0.1", "::1", "0.0.0.0/0", "::/0", "169.254.169.254", "fe80::/64", "0.0.0.0"],
+)
+def test_this_machine_and_its_link_are_never_opened_but_in_a_demo(network: str) -> None:
+    (said,) = problems(enough(outgoing_allow_networks=network))
+    assert "outgoing_allow_networks" in said
+    assert network not in said
+    demo = load_settings(VENDORS, environ=enough(outgoing_allow_networks=network, is_demo="true"))
+    assert len(demo.outgoing_networks()) == 1
