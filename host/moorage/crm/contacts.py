@@ -8,14 +8,17 @@ from attrs.validators import ge, in_, le, max_len
 
 from moorage.crm.activity import ActivityView, activity_view
 from moorage.crm.channel_book import ChannelBook, channel_book
+from moorage.crm.leads import LeadView, contact_ids_of, lead_view
 from moorage.crm.scoring import score
 from moorage.services import Services
 from moorage_ports.contacts import ActivityFilter, Contact
+from moorage_ports.crm import LeadFilter
 from moorage_ports.crm_records import IdentityRecord
 from moorage_ports.errors import NotFoundError
 from moorage_ports.values import is_aware
 
 SORTS: Final = {"score": "heat", "lastSeen": "seen", "name": "name"}
+LEADS: Final = 25  # likewise; all of them are at /crm/leads/detail
 SIGNALS: Final = 25  # of a contact, shown with it; all of them are at /crm/social/activity
 
 
@@ -65,10 +68,12 @@ class ContactList:
 
 @attrs.frozen(kw_only=True)
 class ContactDetail(ContactView):
-    """One contact with the newest of what they did (`signals`), and how much there is of that in all."""
+    """One contact with the newest of what they did (`signals`) and of their leads, and how many there are."""
 
     signals: tuple[ActivityView, ...]
     signal_total: int
+    leads: tuple[LeadView, ...]
+    lead_total: int
 
 
 async def list_contacts(services: Services, org_id: str, query: ContactQuery) -> ContactList:
@@ -105,6 +110,8 @@ async def get_contact(services: Services, org_id: str, contact_id: str) -> Conta
         book = await channel_book(uow)
         wanted = ActivityFilter(contact_id=found.record.id)
         done = await uow.contacts.activity(wanted, page=1, page_size=SIGNALS)
+        theirs = LeadFilter(contact_ids=await contact_ids_of(uow, found.record.id))
+        leads = await uow.leads.page(page=1, page_size=LEADS, where=theirs)
     now = services.clock.now()
     seen = contact_view(found, book, now)
     return ContactDetail(
@@ -116,6 +123,8 @@ async def get_contact(services: Services, org_id: str, contact_id: str) -> Conta
         last_seen_at=seen.last_seen_at,
         signals=tuple(activity_view(one, book, now) for one in done.items),
         signal_total=done.total,
+        leads=tuple(map(lead_view, leads.items)),
+        lead_total=leads.total,
     )
 
 

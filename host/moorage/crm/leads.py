@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
-from attrs.validators import ge, le, max_len
+from attrs.validators import ge, in_, le, max_len
 
+from moorage.crm.channel_book import channel_book
 from moorage.services import Services
-from moorage_ports.crm import CrmLead
+from moorage_ports.crm import CrmLead, LeadFilter, LeadOrder, LeadPage
 from moorage_ports.errors import NotFoundError
+from moorage_ports.lead_source import Consent
+from moorage_ports.storage import UnitOfWork
 from moorage_ports.values import is_aware
 
 
@@ -18,14 +21,33 @@ class LeadQuery:
 
     p: int = attrs.field(default=1, validator=[ge(1), le(1_000_000)])
     ps: int = attrs.field(default=25, validator=[ge(1), le(500)])
-    search: str = attrs.field(default="", validator=max_len(200))
+    search: str = attrs.field(default="", validator=max_len(200), repr=False)
     status: str = attrs.field(default="", validator=max_len(64))
+    stage: str = attrs.field(default="", validator=max_len(64))
+    assignee: str = attrs.field(default="", validator=max_len(128))
+    source: str = attrs.field(default="", validator=max_len(64))
     form_id: str = attrs.field(default="", validator=max_len(128))
+    campaign_id: str = attrs.field(default="", validator=max_len(128))
+    channel_id: str = attrs.field(default="", validator=max_len(128))
+    contact_id: str = attrs.field(default="", validator=max_len(64))
+    is_test: bool | None = None
+    since: datetime | None = attrs.field(default=None, validator=is_aware)
+    until: datetime | None = attrs.field(default=None, validator=is_aware)
+    sort: str = attrs.field(default="newest", validator=in_(tuple(order.value for order in LeadOrder)))
+
+
+@attrs.frozen(kw_only=True)
+class ConsentView:
+    """What a person was asked to agree to, and whether they did."""
+
+    key: str
+    text: str
+    is_given: bool | None
 
 
 @attrs.frozen(kw_only=True)
 class LeadView:
-    """A lead of the CRM, as an org sees it."""
+    """A lead of the CRM, as an org sees it. `edited`: what a person here wrote, and no mapping changes."""
 
     id: str
     external_id: str
@@ -37,17 +59,28 @@ class LeadView:
     company: str = attrs.field(repr=False)
     status: str
     stage: str
+    assignee: str
     source: str
+    channel_external_id: str
     form_id: str
     campaign_id: str
+    campaign_name: str
     ad_set_id: str
+    ad_set_name: str
     ad_id: str
+    ad_name: str
     platform: str
     is_organic: bool | None
+    is_test: bool
     contact_id: str | None
+    duplicate_of: str | None
     properties: Mapping[str, tuple[str, ...]] = attrs.field(repr=False)
+    consents: tuple[ConsentView, ...] = attrs.field(repr=False)
+    mapping_version: int
+    edited: tuple[str, ...]
     submitted_at: datetime | None = attrs.field(validator=is_aware)
     created_at: datetime = attrs.field(validator=is_aware)
+    updated_at: datetime | None = attrs.field(validator=is_aware)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,16 +99,45 @@ async def list_leads(services: Services, org_id: str, query: LeadQuery) -> LeadL
         page = await uow.leads.page(
             page=query.p,
             page_size=query.ps,
-            search=query.search,
-            status=query.status,
-            form_id=query.form_id,
+            where=await _filter(uow, query),
+            order=LeadOrder(query.sort),
         )
+    return lead_list(page)
+
+
+def lead_list(page: LeadPage) -> LeadList:
+    """One page as the API shows it."""
     return LeadList(
-        items=tuple(lead_view(lead) for lead in page.items),
-        total=page.total,
-        page=page.page,
-        page_size=page.page_size,
+        items=tuple(map(lead_view, page.items)), total=page.total, page=page.page, page_size=page.page_size
     )
+
+
+async def _filter(uow: UnitOfWork, query: LeadQuery) -> LeadFilter:
+    """What is asked for, in the ids that leads bear: a contact's former ones, the vendor's of a channel."""
+    channel = ""
+    if query.channel_id:
+        _, channel = (await channel_book(uow)).meant_by(query.channel_id)
+    contacts = await contact_ids_of(uow, query.contact_id) if query.contact_id else ()
+    return LeadFilter(
+        search=query.search,
+        status=query.status,
+        stage=query.stage,
+        assignee=query.assignee,
+        source=query.source,
+        form_id=query.form_id,
+        campaign_id=query.campaign_id,
+        channel_external_id=channel,
+        contact_ids=contacts,
+        is_test=query.is_test,
+        since=query.since,
+        until=query.until,
+    )
+
+
+async def contact_ids_of(uow: UnitOfWork, contact_id: str) -> tuple[str, ...]:
+    """A contact by all ids that it ever had: leads bear the one it had when they came."""
+    known = await uow.erasures.known_people([contact_id])
+    return tuple(sorted(known.contact_ids | {contact_id}))
 
 
 async def get_lead(services: Services, org_id: str, lead_id: str) -> LeadView:
@@ -94,26 +156,11 @@ async def get_lead(services: Services, org_id: str, lead_id: str) -> LeadView:
 
 def lead_view(lead: CrmLead) -> LeadView:
     """A lead's row."""
-    return LeadView(
-        id=lead.id,
-        external_id=lead.external_id,
-        vendor=lead.vendor,
-        email=lead.email,
-        first_name=lead.first_name,
-        last_name=lead.last_name,
-        phone=lead.phone,
-        company=lead.company,
-        status=lead.status,
-        stage=lead.stage,
-        source=lead.source,
-        form_id=lead.form_id,
-        campaign_id=lead.campaign_id,
-        ad_set_id=lead.ad_set_id,
-        ad_id=lead.ad_id,
-        platform=lead.platform,
-        is_organic=lead.is_organic,
-        contact_id=lead.contact_id,
-        properties=lead.properties,
-        submitted_at=lead.submitted_at,
-        created_at=lead.created_at,
-    )
+    shown = {
+        field.name: getattr(lead, field.name) for field in attrs.fields(LeadView) if field.name != "consents"
+    }
+    return LeadView(**shown, consents=tuple(map(_consent_view, lead.consents)))
+
+
+def _consent_view(consent: Consent) -> ConsentView:
+    return ConsentView(key=consent.key, text=consent.text, is_given=consent.is_given)

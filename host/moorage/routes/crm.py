@@ -17,33 +17,19 @@ from moorage.crm.activity import (
     list_posts,
 )
 from moorage.crm.contacts import ContactQuery, get_contact, list_contacts
-from moorage.crm.leads import LeadQuery, get_lead, list_leads
 from moorage.routes.inbox import inbox_handlers
+from moorage.routes.leads import lead_handlers
 from moorage.services import Services
 
 
 def crm_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes of leads, contacts, the inbox, activity and notices."""
     return [
-        *_leads(services),
+        *lead_handlers(services),
         *_contacts(services),
         *inbox_handlers(services),
         *_social(services),
     ]
-
-
-def _leads(services: Services) -> list[BaseRouteHandler]:
-    @get("/crm/leads/detail", name="list_leads", summary="List leads, newest first.")
-    async def leads(request: Request[Any, Any, Any]) -> Response[bytes]:
-        query = query_of(request, LeadQuery)
-        return _json(await list_leads(services, caller_of(request).org_id, query))
-
-    @get("/crm/leads/detail/{lead_id:str}", name="get_lead", summary="Read one lead.")
-    async def lead(request: Request[Any, Any, Any]) -> Response[bytes]:
-        found = await get_lead(services, caller_of(request).org_id, request.path_params["lead_id"])
-        return _json(found)
-
-    return [leads, lead]
 
 
 def _contacts(services: Services) -> list[BaseRouteHandler]:
