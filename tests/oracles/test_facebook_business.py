@@ -224,6 +224,59 @@ def test_a_test_lead_can_be_made_and_found(sdk: Sdk) -> None:
     assert made["id"] in {lead["id"] for lead in sdk.form.get_test_leads()}
 
 
+def test_a_test_lead_bears_what_it_is_given_and_makes_room_when_it_is_deleted(sdk: Sdk) -> None:
+    """One per form: another is refused until the first is gone."""
+    data = [{"name": "email", "values": ["trial@mail.example"]}]
+    first = sdk.form.create_test_lead(params={"field_data": data})
+    lead = Lead(first["id"], api=sdk.page_api).api_get(fields=[Lead.Field.field_data, Lead.Field.form_id])
+    with pytest.raises(FacebookRequestError) as refused:
+        sdk.form.create_test_lead()
+    Lead(first["id"], api=sdk.page_api).api_delete()
+    second = sdk.form.create_test_lead()
+
+    answers = {entry["name"]: entry["values"] for entry in lead["field_data"]}
+    assert (answers["email"], lead["form_id"]) == (["trial@mail.example"], FORM)
+    assert refused.value.api_error_code() == 100
+    assert [lead["id"] for lead in sdk.form.get_test_leads()] == [second["id"]]
+    assert list(sdk.form.get_leads()) == []
+
+
+def test_a_form_tells_its_consents_and_a_lead_whether_they_were_given(sdk: Sdk) -> None:
+    box = {"key": "news", "text": "You may write to me"}
+    sdk.sandbox.control("pages", pages=[{"id": PAGE, "forms": [{"id": FORM, "checkboxes": [box]}]}])
+    (lead_id,) = sdk.sandbox.fill_in(GRACE, consents={"news": True}, adName="Spring", campaignName="2030")
+
+    form = sdk.form.api_get(fields=["legal_content", "expired_leads_count", "locale"])
+    lead = Lead(lead_id, api=sdk.page_api).api_get(
+        fields=[
+            Lead.Field.custom_disclaimer_responses,
+            Lead.Field.ad_name,
+            Lead.Field.adset_name,
+            Lead.Field.campaign_name,
+        ]
+    )
+
+    (checkbox,) = form["legal_content"]["custom_disclaimer"]["checkboxes"]
+    assert (checkbox["key"], checkbox["text"]) == (box["key"], box["text"])
+    assert (form["expired_leads_count"], form["locale"]) == (0, "en_US")
+    (response,) = lead["custom_disclaimer_responses"]
+    assert (response["checkbox_key"], response["is_checked"]) == ("news", "1")
+    assert (lead["ad_name"], lead["campaign_name"]) == ("Spring", "2030")
+
+
+def test_a_page_tells_who_may_not_read_its_leads(sdk: Sdk) -> None:
+    (lead_id,) = sdk.sandbox.fill_in(GRACE)
+    sdk.sandbox.control("pages", pages=[{"id": PAGE, "leadsClosedTo": "person"}])
+
+    access = sdk.page.api_get(fields=["has_lead_access"])["has_lead_access"]
+    with pytest.raises(FacebookRequestError) as hidden:
+        Lead(lead_id, api=sdk.page_api).api_get()
+
+    assert (access["can_access_lead"], access["user_has_leads_permission"]) == (False, False)
+    assert access["app_has_leads_permission"] is True
+    assert (hidden.value.api_error_code(), hidden.value.api_error_subcode()) == (100, 33)
+
+
 @pytest.mark.parametrize("app_secret", [None, "00000000000000000000000000000000"])
 def test_calls_without_the_right_proof_are_refused(sdk: Sdk, app_secret: str | None) -> None:
     with (

@@ -18,6 +18,7 @@ from moorage_facebook.token_facts import inspect_token
 from moorage_ports.direct_messages import OutgoingMessage, PrivateReply
 from moorage_ports.errors import MissingScopeError, VendorNotFoundError
 from moorage_ports.events import Attachment, AttachmentType, Person
+from moorage_ports.lead_source import Lead
 from moorage_ports.publisher import PublishPost
 from tests.oracles.asked import GAPS, NUMBER, Asked, RecordingHttp, asked, unbatched
 from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
@@ -118,6 +119,25 @@ async def reading_leads(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None
     assert page.next_cursor is not None
     rest = await plugin.lead_source.leads_since(PAGE, FORM, long_ago, page.next_cursor)
     assert len(page.items) + len(rest.items) == 121
+    now = plugin.publisher.client.clock.now()
+    assert (await plugin.lead_source.leads_since(PAGE, FORM, long_ago, until=now)).items
+    counts = (await plugin.lead_source.form(PAGE, FORM)).counts
+    assert counts is not None
+    assert counts.total == 121
+    many = [lead.external_id for lead in (*page.items, *rest.items)]
+    found = await plugin.lead_source.leads(PAGE, [*many, GONE])
+    assert all(isinstance(found[one], Lead) for one in many)
+    assert isinstance(found[GONE], VendorNotFoundError)
+
+
+async def trying_a_form(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    answers = {"email": ("trial@mail.example",)}
+    assert await plugin.lead_source.create_test_lead(PAGE, FORM, answers=answers)
+
+
+async def trying_it_again(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
+    """The first test lead has to make room."""
+    assert await plugin.lead_source.create_test_lead(PAGE, FORM)
 
 
 async def syncing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
@@ -215,6 +235,8 @@ STORY = (
     publishing,
     publishing_unseen,
     reading_leads,
+    trying_a_form,
+    trying_it_again,
     syncing,
     syncing_instagram,
     writing,
@@ -237,11 +259,10 @@ async def told(sandbox: ServedSandbox) -> AsyncIterator[Told]:
     async with http_client() as inner:
         http = RecordingHttp(inner)
         plugin = ports(sandbox, http)
+        kinds = {GONE: "Lead"}
         for chapter in STORY:
             await chapter(plugin, sandbox)
-        kinds = {GONE: "Lead"} | {
-            str(row["id"]): kind for name, kind in LISTS.items() for row in sandbox.state(name)
-        }
+            kinds |= {str(row["id"]): kind for name, kind in LISTS.items() for row in sandbox.state(name)}
         pages = {str(row["id"]) for row in sandbox.state("tokens") if row["kind"] == "PAGE"}
         yield Told(
             calls=len(http.sent),
@@ -285,9 +306,12 @@ async def test_the_story_is_the_whole_of_the_plugin(told: Told) -> None:
         ("IGMedia", "GET comments"),
         ("IGUser", "GET /"),
         ("IGUser", "GET media"),
+        ("Lead", "DELETE /"),
         ("Lead", "GET /"),
         ("LeadgenForm", "GET /"),
         ("LeadgenForm", "GET leads"),
+        ("LeadgenForm", "GET test_leads"),
+        ("LeadgenForm", "POST test_leads"),
         ("Page", "DELETE subscribed_apps"),
         ("Page", "GET /"),
         ("Page", "GET feed"),

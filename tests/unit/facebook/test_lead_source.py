@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 
 from moorage_facebook.lead_calls import form_leads
 from moorage_facebook.translate.lead_nodes import form_from_graph, lead_from_graph
-from moorage_ports.errors import MissingScopeError, RateLimitError, RejectedError, VendorNotFoundError
-from moorage_ports.lead_source import Answer, Meaning, Option, Question
+from moorage_ports.errors import (
+    MissingScopeError,
+    RateLimitError,
+    RejectedError,
+    VendorNotFoundError,
+)
+from moorage_ports.lead_source import Answer, Consent, LeadCounts, Meaning, Option, Question
 from moorage_ports.secret import Secret
 from tests.contract.facebook_weather import FORM, PAGE
 from tests.unit.facebook.conftest import Org
@@ -207,7 +212,7 @@ async def test_a_hidden_lead_names_leads_access(org: Org, subcode: int | None) -
     with pytest.raises(VendorNotFoundError) as failure:
         await org.leads.lead(PAGE, filled.lead_external_id)
 
-    assert "Leads access" in failure.value.remedy
+    assert "Leads access is in order" in failure.value.remedy
 
 
 async def test_another_refusal_stays_what_it_is(org: Org) -> None:
@@ -247,3 +252,119 @@ async def test_hundreds_of_leads_are_listed_once(org: Org) -> None:
 
     assert cursor is None
     assert sorted(seen) == sorted(f"{number}@b.example" for number in range(1, 231))
+
+
+# Whatever a form can ask, and a lead can say -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "meaning"),
+    [
+        ("JOB_TITLE", Meaning.JOB_TITLE),
+        ("STREET_ADDRESS", Meaning.STREET),
+        ("CITY", Meaning.CITY),
+        ("STATE", Meaning.REGION),
+        ("PROVINCE", Meaning.REGION),
+        ("ZIP", Meaning.POSTAL_CODE),
+        ("POST_CODE", Meaning.POSTAL_CODE),
+        ("COUNTRY", Meaning.COUNTRY),
+        ("DOB", Meaning.BIRTH_DATE),
+        ("GENDER", Meaning.GENDER),
+        ("MARITIAL_STATUS", Meaning.MARITAL_STATUS),
+        ("WORK_PHONE_NUMBER", Meaning.PHONE),
+        ("MILITARY_STATUS", None),
+        ("CUSTOM", None),
+        ("A_TYPE_OF_NEXT_YEAR", None),
+    ],
+)
+def test_the_types_of_questions_mean_something(kind: str, meaning: Meaning | None) -> None:
+    """Whatever language their keys are in."""
+    form = form_from_graph({"id": "7", "questions": [{"key": "clé", "type": kind}]}, page_id=PAGE)
+
+    assert form is not None
+    assert [question.meaning for question in form.questions] == [meaning]
+
+
+def test_a_form_with_consents_counts_and_a_locale() -> None:
+    form = form_from_graph(
+        {
+            "id": "7",
+            "locale": "fr_FR",
+            "leads_count": 12,
+            "expired_leads_count": "3",
+            "organic_leads_count": 0,
+            "legal_content": {
+                "id": "9",
+                "custom_disclaimer": {
+                    "checkboxes": [
+                        {"id": "1", "key": "news", "text": "Écrivez-moi", "is_required": True},
+                        {"id": 2, "text": "Appelez-moi", "is_required": "false"},
+                    ]
+                },
+            },
+        },
+        page_id=PAGE,
+    )
+
+    assert form is not None
+    assert form.locale == "fr_FR"
+    assert form.counts == LeadCounts(total=12, expired=3, organic=0)
+    assert form.consents == (
+        Consent(key="news", text="Écrivez-moi", is_required=True),
+        Consent(key="2", text="Appelez-moi", is_required=False),
+    )
+
+
+@pytest.mark.parametrize("counts", [{}, {"leads_count": None}, {"leads_count": "many"}])
+def test_a_form_without_a_count_is_not_one_without_leads(counts: Mapping[str, object]) -> None:
+    form = form_from_graph({"id": "7", **counts}, page_id=PAGE)
+
+    assert form is not None
+    assert form.counts is None
+
+
+@pytest.mark.parametrize(
+    ("checked", "given"),
+    [("1", True), ("true", True), (True, True), ("0", False), ("", False), (False, False), (None, None)],
+)
+def test_a_lead_says_which_consents_were_given(checked: object, given: bool | None) -> None:
+    """Graph writes `is_checked` as a string; the empty one is a box that was left empty."""
+    lead = lead_from_graph(
+        {"id": "1", "custom_disclaimer_responses": [{"checkbox_key": "news", "is_checked": checked}]},
+        page_id=PAGE,
+    )
+
+    assert lead is not None
+    assert lead.consents == (Consent(key="news", is_given=given),)
+
+
+def test_a_lead_names_the_ads_that_brought_it() -> None:
+    """And an organic one names none."""
+    node = {"id": "1", "campaign_name": "Spring", "adset_name": "Berlin", "ad_name": "Red", "ad_id": 5}
+    paid = lead_from_graph(node, page_id=PAGE)
+    organic = lead_from_graph({"id": "2", "is_organic": True}, page_id=PAGE)
+
+    assert paid is not None
+    assert organic is not None
+    assert (paid.campaign_name, paid.ad_set_name, paid.ad_name) == ("Spring", "Berlin", "Red")
+    assert (organic.campaign_name, organic.ad_external_id, organic.ad_name) == ("", "", "")
+    assert organic.is_organic
+
+
+def test_dummy_data_tells_a_test_lead() -> None:
+    dummy = [{"name": "full_name", "values": ["<test lead: dummy data for full_name>"]}]
+    test = lead_from_graph({"id": "1", "field_data": dummy}, page_id=PAGE)
+    real = lead_from_graph({"id": "2", "field_data": []}, page_id=PAGE)
+
+    assert test is not None
+    assert real is not None
+    assert (test.is_test, real.is_test) == (True, None)
+
+
+def test_a_stretch_of_time_is_asked_for_with_both_its_ends() -> None:
+    since = datetime(2030, 1, 1, tzinfo=UTC)
+    until = since + timedelta(days=1, microseconds=1)
+
+    filtering = form_leads(PAGE, FORM, since, Secret("t"), until=until).query["filtering"]
+
+    assert f'"LESS_THAN","value":{int(since.timestamp()) + 86_401}' in filtering
