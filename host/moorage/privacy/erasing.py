@@ -15,10 +15,11 @@ import structlog
 from moorage.crm.merge import Merge, message_id_of
 from moorage.handover.announcing import announce_deleted
 from moorage.ids import new_id
+from moorage.leads.people import OWN
 from moorage.privacy.copies import Looker, erase_copies
 from moorage.privacy.people import Somebody
 from moorage.services import Services
-from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys
+from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys, MessageRecord, record_id
 from moorage_ports.erasure import Cause, Erasure, LeadTrace, Traces, lead_mark
 from moorage_ports.lead_source import Lead
 from moorage_ports.storage import UnitOfWork
@@ -88,6 +89,7 @@ async def erase_leads(services: Services, org_id: str, leads: Collection[LeadTra
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
         async with services.storage.unit_of_work(org_id) as uow:
             removed += await _erase_some_leads(services, uow, some, reason)
+        await _forget_orphans(services, org_id, some)
     return removed
 
 
@@ -142,7 +144,27 @@ def _announced(services: Services, leads: Collection[LeadTrace]) -> dict[str, li
     return keys
 
 
+async def _forget_orphans(services: Services, org_id: str, leads: Collection[LeadTrace]) -> int:
+    """Contacts that were made of these leads, and of whom nothing else is known, go with them."""
+    ids = {lead.contact_id for lead in leads if lead.contact_id}
+    async with services.storage.unit_of_work(org_id) as uow:
+        for_others = await uow.erasures.leads_like(contact_ids=ids, limit=len(ids) * AT_ONCE + 1)
+        gone: set[str] = set()
+        for contact_id in ids - {lead.contact_id for lead in for_others}:
+            people = await uow.erasures.known_people([contact_id])
+            if people.identities and all(one.vendor == OWN for one in people.identities):
+                await uow.crm_records.load(LedgerKeys(contacts=set(people.contact_ids)))
+                identity_ids = [one.id for one in people.identities]
+                await uow.crm_records.remove_people(people.contact_ids, identity_ids)
+                gone |= people.contact_ids
+    return len(gone)
+
+
 # Records of the CRM ------------------------------------------------------------------------------
+
+
+def _activity_of(message: MessageRecord) -> str:
+    return record_id("ac", message.vendor, "comment", message.external_id)
 
 
 async def _erase_records(
@@ -181,11 +203,14 @@ class _Records:
             conversations=set(found.conversations),
         )
         ledger = await records.load(keys)
+        # What a comment says, its activity says as well, also where that is nobody's.
+        same = {_activity_of(message) for message in ledger.messages.values()} - ledger.activities.keys()
+        ledger.activities.update((await records.load(LedgerKeys(activities=same))).activities)
         await self._take_reactions_back(ledger)
         things = (*ledger.messages, *ledger.activities, *ledger.posts)
         await self.uow.erasures.mark(things, at=self.now)
         await records.remove_messages(found.messages)
-        await records.remove_activities(found.activities)
+        await records.remove_activities(ledger.activities)
         await records.remove_posts(found.posts)
         touched = {message.conversation_id for message in ledger.messages.values()} - {""}
         gone = await self._settle_conversations(touched | found.conversations)

@@ -7,11 +7,12 @@ from typing import Final
 import structlog
 
 from moorage.privacy.erasing import AT_ONCE, Reason, erase_leads, erase_quietly, note
-from moorage.privacy.people import Clue, find
+from moorage.privacy.people import Clue, Somebody, find
 from moorage.services import Services
 from moorage_ports.erasure import NOTES_KEPT, Cause
 from moorage_ports.errors import ConflictError, MoorageError
 from moorage_ports.retention import MOST_DELIVERY_DAYS, Retention, RetentionCheck
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -66,32 +67,34 @@ async def _forget_leads(services: Services, org_id: str, before: datetime | None
 
 
 async def _forget_people(services: Services, org_id: str, before: datetime | None) -> Counter[str]:
-    """Whoever was not seen for so long is forgotten as if they had asked for it."""
+    """Whoever was not seen for so long is forgotten as if they had asked for it; some at a time."""
     removed: Counter[str] = Counter()
     seen: set[str] = set()
     while before is not None:
         async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
             idle = await uow.erasures.idle_contacts(before, limit=AT_ONCE + len(seen))
-        new = [contact for contact in idle if contact not in seen]
+            new = [contact_id for contact_id in idle if contact_id not in seen][:AT_ONCE]
+            people = [await _without_leads(uow, contact_id) for contact_id in new]
         if not new:
             break
-        for contact_id in new:
-            seen.add(contact_id)
-            removed.update(await _forget_person(services, org_id, contact_id))
+        seen.update(new)
+        together = Somebody(
+            contact_ids=frozenset(key for one in people for key in one.contact_ids),
+            identities=tuple(identity for one in people for identity in one.identities),
+        )
+        removed.update(await erase_quietly(services, org_id, together, _REASON))
     if removed:
         await services.storage.compact_search()
     return removed
 
 
-async def _forget_person(services: Services, org_id: str, contact_id: str) -> Counter[str]:
-    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-        try:
-            somebody = await find(uow, Clue(contact_ids=frozenset({contact_id}), is_alone=True))
-        except ConflictError:
-            return Counter()  # so many leads: somebody works with them
-    if somebody.leads:
-        return Counter()
-    return Counter(await erase_quietly(services, org_id, somebody, _REASON))
+async def _without_leads(uow: UnitOfWork, contact_id: str) -> Somebody:
+    """Who that is; nobody, if one of those who were joined to them has a lead: somebody works with it."""
+    try:
+        somebody = await find(uow, Clue(contact_ids=frozenset({contact_id}), is_alone=True))
+    except ConflictError:
+        return Somebody()
+    return Somebody() if somebody.leads else somebody
 
 
 async def _forget_deliveries(services: Services, org_id: str, retention: Retention, now: datetime) -> int:

@@ -19,7 +19,8 @@ _ROUNDS: Final = 8
 class Clue:
     """What is known of them; each may be empty. `vendor` narrows down whose `external_ids` those are.
 
-    With `is_alone` what was found is all: nothing else of whoever has the same address or number.
+    With `is_alone` what was found is all: nothing else of whoever has the same address or number, and where
+    leads were asked for, not the contact behind them.
     """
 
     contact_ids: frozenset[str] = frozenset()
@@ -79,6 +80,8 @@ async def find(uow: UnitOfWork, clue: Clue) -> Somebody:
     Raises:
         ConflictError: That are more leads than a person has: it is not one person's address or number.
     """
+    if clue.is_alone and not clue.contact_ids:
+        return Somebody(leads=await _leads(uow, clue.lead_ids, (), clue.emails, clue.phones))
     contact_ids = set(clue.contact_ids)
     emails, phones = set(clue.emails), set(clue.phones)
     external_ids = clue.external_ids | _as_ids(phones)
@@ -87,16 +90,7 @@ async def find(uow: UnitOfWork, clue: Clue) -> Somebody:
     people = await uow.erasures.known_people(contact_ids)
     for _ in range(_ROUNDS):
         known = (len(leads), len(people.contact_ids))
-        found = await uow.erasures.leads_like(
-            lead_ids=clue.lead_ids,
-            contact_ids=people.contact_ids | contact_ids,
-            emails=emails,
-            phones=phones,
-            limit=MOST_LEADS + 1,
-        )
-        if len(found) > MOST_LEADS:
-            msg = f"more than {MOST_LEADS} leads would go: that is no single person's address or number"
-            raise ConflictError(msg)
+        found = await _leads(uow, clue.lead_ids, people.contact_ids | contact_ids, emails, phones)
         leads.update((lead.id, lead) for lead in found)
         contact_ids |= {lead.contact_id for lead in found if lead.contact_id}
         people = await uow.erasures.known_people(contact_ids)
@@ -110,6 +104,22 @@ async def find(uow: UnitOfWork, clue: Clue) -> Somebody:
         identities=people.identities,
         leads=tuple(sorted(leads.values(), key=lambda lead: lead.id)),
     )
+
+
+async def _leads(
+    uow: UnitOfWork,
+    lead_ids: Collection[str],
+    contact_ids: Collection[str],
+    emails: Collection[str],
+    phones: Collection[str],
+) -> tuple[LeadTrace, ...]:
+    found = await uow.erasures.leads_like(
+        lead_ids=lead_ids, contact_ids=contact_ids, emails=emails, phones=phones, limit=MOST_LEADS + 1
+    )
+    if len(found) > MOST_LEADS:
+        msg = f"more than {MOST_LEADS} leads would go: that is no single person's address or number"
+        raise ConflictError(msg)
+    return found
 
 
 def _as_ids(phones: Collection[str]) -> frozenset[str]:
