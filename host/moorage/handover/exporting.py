@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 PAGE: Final = 500  # leads of one transaction, and of one piece of the answer
 ExportFormat = Literal["csv", "jsonl"]
 MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
-    "csv": "text/csv; charset=utf-8; header=present",
+    "csv": "text/csv; header=present",
     "jsonl": "application/x-ndjson",
 }
 

@@ -1,11 +1,13 @@
 """All leads that fit, whole and in order, without anybody waiting behind it or the memory filling up."""
 
+import asyncio
 import csv
 import io
 import json
 import re
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+import uvicorn
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -232,6 +235,50 @@ async def test_an_export_that_breaks_off_does_not_end_as_if_it_were_whole(
         with pytest.raises(UnavailableError):
             await anext(pieces)
     assert [(one["count"], one["whole"]) for one in logs] == [(2, False)]
+
+
+async def test_on_the_wire_such_an_answer_has_no_end(host: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client sees: the last chunk never comes."""
+    monkeypatch.setattr(exporting, "PAGE", 2)
+    await add(host, *(lead(number, created_at=NOON) for number in range(6)))
+    whole = exporting._pages
+
+    async def breaks_off(*args: Any) -> AsyncIterator[tuple[CrmLead, ...]]:
+        async for page in whole(*args):
+            yield page
+            raise UnavailableError("the database is out of reach")
+
+    monkeypatch.setattr(exporting, "_pages", breaks_off)
+    async with on_a_socket(host) as address, httpx.AsyncClient(trust_env=False) as client:
+        got = bytearray()
+
+        async def download() -> None:
+            headers = headers_of(host, ORG)
+            async with client.stream("GET", f"{address}{EXPORT}", headers=headers) as answer:
+                assert answer.status_code == 200
+                async for piece in answer.aiter_bytes():
+                    got.extend(piece)
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            await download()
+    assert got.count(b"lead-") == 2
+
+
+@asynccontextmanager
+async def on_a_socket(host: Harbour) -> AsyncIterator[str]:
+    """The host, served as it is served in earnest."""
+    config = uvicorn.Config(host.app, port=0, lifespan="off", log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    for _ in range(1000):
+        if server.started:
+            break
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def test_who_stops_reading_is_let_go_and_logged(host: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
