@@ -52,7 +52,7 @@ class OutgoingHandoverRow(Base, table=True):
 
     __tablename__ = "outgoing_handover"
     __table_args__ = (
-        partial("ix_outgoing_handover_due", _PENDING, "org_id", "endpoint_id", "next_at"),
+        partial("ix_outgoing_handover_due", _PENDING, "org_id", "endpoint_id", "next_at", "message_id"),
         partial("ix_outgoing_handover_order", _PENDING, "org_id", "endpoint_id", "subject_id", "message_id"),
         Index("ix_outgoing_handover_message", "org_id", "message_id"),
         Index("ix_outgoing_handover_forget", "forget_at"),

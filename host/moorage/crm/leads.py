@@ -99,7 +99,7 @@ async def list_leads(services: Services, org_id: str, query: LeadQuery) -> LeadL
         page = await uow.leads.page(
             page=query.p,
             page_size=query.ps,
-            where=await _filter(uow, query),
+            where=await lead_filter(uow, query),
             order=LeadOrder(query.sort),
         )
     return lead_list(page)
@@ -112,7 +112,7 @@ def lead_list(page: LeadPage) -> LeadList:
     )
 
 
-async def _filter(uow: UnitOfWork, query: LeadQuery) -> LeadFilter:
+async def lead_filter(uow: UnitOfWork, query: LeadQuery) -> LeadFilter:
     """What is asked for, in the ids that leads bear: a contact's former ones, the vendor's of a channel."""
     channel = ""
     if query.channel_id:

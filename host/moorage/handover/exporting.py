@@ -6,7 +6,7 @@ began is not in it, one that changes meanwhile is as it was or as it is.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 import msgspec
@@ -14,7 +14,7 @@ import structlog
 from attrs.validators import max_len
 
 from moorage.codec import encode, to_plain
-from moorage.crm.leads import lead_view
+from moorage.crm.leads import LeadQuery, lead_filter, lead_view
 from moorage.handover.csv_lines import csv_lines
 from moorage.services import Services
 from moorage_ports.crm import CrmLead, LeadFilter
@@ -69,43 +69,26 @@ COLUMNS: Final[Mapping[str, Cell]] = {
 
 @attrs.frozen(kw_only=True)
 class ExportQuery:
-    """Which leads, as the list has it; `since` and `until` bound when they came here."""
+    """Which leads, as the list has it (`LeadQuery`), and as what."""
 
     format: ExportFormat = "csv"
-    search: str = attrs.field(default="", validator=max_len(200))
+    search: str = attrs.field(default="", validator=max_len(200), repr=False)
     status: str = attrs.field(default="", validator=max_len(64))
     stage: str = attrs.field(default="", validator=max_len(64))
-    assignee: str = attrs.field(default="", validator=max_len(255))
+    assignee: str = attrs.field(default="", validator=max_len(128))
     source: str = attrs.field(default="", validator=max_len(64))
     form_id: str = attrs.field(default="", validator=max_len(128))
     campaign_id: str = attrs.field(default="", validator=max_len(128))
     channel_id: str = attrs.field(default="", validator=max_len(128))
-    contact_id: str = attrs.field(default="", validator=max_len(128))
+    contact_id: str = attrs.field(default="", validator=max_len(64))
     is_test: bool | None = None
     since: datetime | None = attrs.field(default=None, validator=is_aware)
     until: datetime | None = attrs.field(default=None, validator=is_aware)
 
-    def names(self) -> tuple[str, ...]:
-        """What it asks for, without what it asks for: that may be somebody's name."""
-        plain = attrs.asdict(self)
-        return tuple(name for name, value in plain.items() if name != "format" and value not in ("", None))
-
-    def leads(self, now: datetime) -> LeadFilter:
-        """The leads that are there at that moment."""
-        return LeadFilter(
-            search=self.search,
-            status=self.status,
-            stage=self.stage,
-            assignee=self.assignee,
-            source=self.source,
-            form_id=self.form_id,
-            campaign_id=self.campaign_id,
-            channel_external_id=self.channel_id,
-            contact_ids=(self.contact_id,) if self.contact_id else (),
-            is_test=self.is_test,
-            since=self.since,
-            until=min(self.until or now, now),
-        )
+    def asked(self) -> Mapping[str, Any]:
+        """The filters that are given, by name."""
+        plain = {field.name: getattr(self, field.name) for field in attrs.fields(ExportQuery)}
+        return {name: value for name, value in plain.items() if name != "format" and value not in ("", None)}
 
 
 async def export_leads(
@@ -116,8 +99,9 @@ async def export_leads(
     Raises:
         UnavailableError: The database is out of reach. What came before is no whole export.
     """
-    where, count, is_whole = query.leads(services.clock.now()), 0, False
+    count, is_whole = 0, False
     try:
+        where = await _wanted(services, org_id, query)
         async for leads in _pages(services, org_id, where):
             piece = _lines(query.format, leads)
             if query.format == "csv" and not count:
@@ -133,10 +117,18 @@ async def export_leads(
             org=org_id,
             by=by,
             format=query.format,
-            filters=query.names(),
+            filters=tuple(query.asked()),  # not what is searched for: that may be somebody's name
             count=count,
             whole=is_whole,
         )
+
+
+async def _wanted(services: Services, org_id: str, query: ExportQuery) -> LeadFilter:
+    """The leads that fit and are there by now."""
+    now = services.clock.now()
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        where = await lead_filter(uow, LeadQuery(**query.asked()))
+    return attrs.evolve(where, until=min(where.until or now, now))
 
 
 async def _pages(services: Services, org_id: str, where: LeadFilter) -> AsyncIterator[tuple[CrmLead, ...]]:

@@ -13,7 +13,11 @@ _BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _PENDING = sa.text("state = 'pending'")
 _INDEXES = {
     "ix_outgoing_message_subject": ("outgoing_message", None, ["org_id", "subject_id"]),
-    "ix_outgoing_handover_due": ("outgoing_handover", _PENDING, ["org_id", "endpoint_id", "next_at"]),
+    "ix_outgoing_handover_due": (
+        "outgoing_handover",
+        _PENDING,
+        ["org_id", "endpoint_id", "next_at", "message_id"],
+    ),
     "ix_outgoing_handover_order": (
         "outgoing_handover",
         _PENDING,
