@@ -21,17 +21,20 @@ log = structlog.get_logger(__name__)
 SOONEST: Final = timedelta(minutes=5)  # what is compared twice has to have had time to change
 
 
-async def leads_heard_of(
-    uow: UnitOfWork, vendor: str, form_external_id: str, listed: Collection[str] = ()
-) -> int:
-    """How many of a form's leads were ever heard of here, whatever became of them; tests are not among them.
+async def leads_heard_of(uow: UnitOfWork, vendor: str, form_external_id: str) -> LeadTotals:
+    """What the leads of a form come to that were ever heard of here."""
+    totals = await uow.lead_ledger.totals(vendor=vendor, form_external_ids=(form_external_id,))
+    return totals.get((vendor, form_external_id), LeadTotals())
+
+
+async def _ours(uow: UnitOfWork, vendor: str, form_external_id: str, listed: Collection[str]) -> int:
+    """How many leads of a form are known here, tests among them, whatever became of them.
 
     `listed` were read just now: those that nobody has worked on yet are not in the ledger.
     """
-    key = (vendor, form_external_id)
-    totals = await uow.lead_ledger.totals(vendor=vendor, form_external_ids=(form_external_id,))
+    heard = await leads_heard_of(uow, vendor, form_external_id)
     entered = await uow.lead_ledger.of(vendor, listed) if listed else {}
-    return totals.get(key, LeadTotals()).heard + len(set(listed) - set(entered))
+    return heard.heard + heard.test + len(set(listed) - set(entered))
 
 
 @attrs.frozen
@@ -53,7 +56,7 @@ class FormCounter:
             before = await uow.form_checks.get(slug, subject.external_id, form.external_id)
             if before is not None and now - before.checked_at < SOONEST:
                 return
-            ours = await leads_heard_of(uow, slug, form.external_id, listed)
+            ours = await _ours(uow, slug, form.external_id, listed)
             if before is None or before.listens_since != listens_since:
                 check = first_check(slug, form, ours, listens_since=listens_since, now=now)
             else:

@@ -7,6 +7,7 @@ It is watched for a day before anything is concluded from it: a vendor's count m
 that, when it rises, a lead was counted that nobody here ever heard of: a gap. A gap that is there twice has
 everything read again; one that is still there after that is told to people. When the difference falls, the
 vendor forgot leads, or some of before were fetched after all: what stays so for a day is taken for granted.
+Test leads count as ours: of a vendor that does not count them it looks as if it had forgotten some.
 """
 
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from moorage_ports.form_checks import FormCheck
 from moorage_ports.lead_source import LeadForm
 
 WATCHED: Final = timedelta(days=1)
-REREAD_EVERY: Final = timedelta(hours=6)  # of a gap that grows: what is new is read anyway
+REREAD_EVERY: Final = timedelta(hours=6)  # while a gap stays: what is hidden may be shown again
 
 
 def first_check(
@@ -94,6 +95,5 @@ def _with_gap(seen: FormCheck, before: FormCheck, now: datetime) -> FormCheck:
         return attrs.evolve(seen, gap_since=now, reread_at=None, alarmed_at=None)
     if before.reread_at is None:
         return attrs.evolve(seen, reread_at=now)
-    is_due = seen.gap > before.gap and now - before.reread_at >= REREAD_EVERY
-    reread_at = now if is_due else before.reread_at
+    reread_at = now if now - before.reread_at >= REREAD_EVERY else before.reread_at
     return attrs.evolve(seen, reread_at=reread_at, alarmed_at=before.alarmed_at or now)

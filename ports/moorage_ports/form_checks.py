@@ -14,7 +14,7 @@ class FormCheck:
     """One form as it was last compared.
 
     `theirs` is what the vendor counts (`None`: it does not), `expired` of them nobody can read any more.
-    `ours` is what was heard of here, whatever became of it. `before` is what the vendor counts and nobody
+    `ours` is what was heard of here, test leads too, whatever became of it. `before` is what the vendor counts and nobody
     here was to have: leads from before the org listened, mostly; watched for a day from `first_at` on. What
     is left is the `gap`, since `gap_since`, below zero if more are here; `alarmed_at` says when somebody was
     told of one that stays.

@@ -66,7 +66,8 @@ class ConsentView:
 class FormCountsView:
     """The vendor's count of a form's leads and ours.
 
-    `theirs` is `null` where the vendor does not count. `expired` of them nobody can read any more. `before`
+    `theirs` is `null` where the vendor does not count. `expired` of them nobody can read any more. `ours`
+    were heard of here, in the CRM (`stored`), `waiting` or `dead`; `tests` are in none of these. `before`
     are those that nobody here was to have, from before the organisation listened: watched for a day before
     anything is concluded from it. `missing` is what is left, since `missingSince`; `alarming` once it stays.
     """
@@ -75,6 +76,10 @@ class FormCountsView:
     expired: int = 0
     organic: int | None = None
     ours: int = 0
+    stored: int = 0
+    waiting: int = 0
+    dead: int = 0
+    tests: int = 0
     before: int | None = None
     missing: int = 0
     missing_since: datetime | None = attrs.field(default=None, validator=is_aware)

@@ -1,6 +1,7 @@
 """Ordering a backfill, and seeing how it goes. What carries it out is `moorage.backfilling`."""
 
 from moorage.backfilling import backfill_nudge
+from moorage.form_counter import leads_heard_of
 from moorage.ids import new_id
 from moorage.operations.lead_channels import lead_channels
 from moorage.operations.lead_views import backfill_view
@@ -58,7 +59,8 @@ async def _view(uow: UnitOfWork, backfill: Backfill) -> BackfillView:
     check = await uow.form_checks.get(
         backfill.vendor, backfill.channel_external_id, backfill.form_external_id
     )
-    return backfill_view(backfill, check)
+    totals = await leads_heard_of(uow, backfill.vendor, backfill.form_external_id)
+    return backfill_view(backfill, totals, check)
 
 
 def _is_same(one: Backfill, other: Backfill) -> bool:

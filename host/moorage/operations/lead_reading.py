@@ -2,7 +2,7 @@
 
 from moorage.form_counter import leads_heard_of
 from moorage.operations.lead_channels import lead_channels
-from moorage.operations.lead_views import counts_view, form_view, lead_view
+from moorage.operations.lead_views import form_view, lead_view
 from moorage.services import OperationCall
 from moorage_ports.integrations import Channel
 from moorage_ports.lead_operations import (
@@ -46,10 +46,10 @@ async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormVi
 
 async def form_known(uow: UnitOfWork, vendor: str, form: LeadForm) -> LeadFormView:
     """A form with what is known of it here."""
-    ours = await leads_heard_of(uow, vendor, form.external_id)
+    totals = await leads_heard_of(uow, vendor, form.external_id)
     check = await uow.form_checks.get(vendor, form.channel_external_id, form.external_id)
     backfill = await uow.backfills.newest(vendor, form.external_id)
-    return form_view(form, counts_view(form, ours, check), backfill, check)
+    return form_view(form, totals, backfill, check)
 
 
 async def get_lead(call: OperationCall, request: GetLead) -> LeadView:

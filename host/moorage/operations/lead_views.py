@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from moorage_ports.crm import CrmLead
 from moorage_ports.form_checks import FormCheck
+from moorage_ports.lead_ledger import LeadTotals
 from moorage_ports.lead_operations import (
     AnswerView,
     BackfillView,
@@ -15,11 +16,11 @@ from moorage_ports.lead_operations import (
     QuestionView,
 )
 from moorage_ports.lead_orders import Backfill
-from moorage_ports.lead_source import Consent, Lead, LeadForm, Question
+from moorage_ports.lead_source import Consent, Lead, LeadCounts, LeadForm, Question
 
 
 def form_view(
-    form: LeadForm, counts: FormCountsView, backfill: Backfill | None, check: FormCheck | None
+    form: LeadForm, totals: LeadTotals, backfill: Backfill | None, check: FormCheck | None
 ) -> LeadFormView:
     """A form as it stands at the vendor, and what is known of it here."""
     return LeadFormView(
@@ -30,43 +31,13 @@ def form_view(
         locale=form.locale,
         questions=tuple(map(_question_view, form.questions)),
         consents=consent_views(form.consents),
-        counts=counts,
-        backfill=backfill_view(backfill, check) if backfill else None,
+        counts=_counts_view(totals, check, form.counts),
+        backfill=backfill_view(backfill, totals, check) if backfill else None,
     )
 
 
-def counts_view(form: LeadForm, ours: int, check: FormCheck | None) -> FormCountsView:
-    """The vendor's counts as they are now; what is missing as of the last comparison."""
-    counts = form.counts
-    return FormCountsView(
-        theirs=counts.total if counts else None,
-        expired=counts.expired if counts else 0,
-        organic=counts.organic if counts else None,
-        ours=ours,
-        before=check.before if check else None,
-        missing=max(check.gap, 0) if check else 0,
-        missing_since=check.gap_since if check and check.gap > 0 else None,
-        alarming=check.is_alarming if check else False,
-        checked_at=check.checked_at if check else None,
-    )
-
-
-def checked_view(check: FormCheck) -> FormCountsView:
-    """Both counts as of the last comparison."""
-    return FormCountsView(
-        theirs=check.theirs,
-        expired=check.expired,
-        ours=check.ours,
-        before=check.before,
-        missing=max(check.gap, 0),
-        missing_since=check.gap_since if check.gap > 0 else None,
-        alarming=check.is_alarming,
-        checked_at=check.checked_at,
-    )
-
-
-def backfill_view(backfill: Backfill, check: FormCheck | None) -> BackfillView:
-    """A backfill as far as it has come, and the form's counts when they were last compared."""
+def backfill_view(backfill: Backfill, totals: LeadTotals, check: FormCheck | None) -> BackfillView:
+    """A backfill as far as it has come, with the form's counts: the vendor's when they were last compared."""
     return BackfillView(
         id=backfill.id,
         state=backfill.state,
@@ -76,12 +47,35 @@ def backfill_view(backfill: Backfill, check: FormCheck | None) -> BackfillView:
         until=backfill.until,
         fetched=backfill.fetched,
         already_there=backfill.known,
-        counts=checked_view(check) if check else None,
+        counts=_counts_view(totals, check, None),
         error=backfill.error,
         remedy=backfill.remedy,
         retry_at=backfill.retry_at,
         ordered_at=backfill.ordered_at,
         finished_at=backfill.finished_at,
+    )
+
+
+def _counts_view(totals: LeadTotals, check: FormCheck | None, now: LeadCounts | None) -> FormCountsView:
+    """Ours as they are, theirs as they are `now` or were when they were last compared."""
+    is_missing = check is not None and check.gap > 0
+    theirs, expired = (
+        (now.total, now.expired) if now else (check.theirs, check.expired) if check else (None, 0)
+    )
+    return FormCountsView(
+        theirs=theirs,
+        expired=expired,
+        organic=now.organic if now else None,
+        ours=totals.heard,
+        stored=totals.stored + totals.merged + totals.linked,
+        waiting=totals.pending + totals.parked,
+        dead=totals.dead,
+        tests=totals.test,
+        before=check.before if check else None,
+        missing=check.gap if check and is_missing else 0,
+        missing_since=check.gap_since if check and is_missing else None,
+        alarming=check.is_alarming if check else False,
+        checked_at=check.checked_at if check else None,
     )
 
 

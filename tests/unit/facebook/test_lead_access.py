@@ -1,4 +1,4 @@
-"""Many leads at once, what hides a lead, and test leads, against a sandbox that refuses what Graph refuses."""
+"""Many leads at once, what hides a lead, and test leads: against a sandbox that refuses what Graph does."""
 
 from datetime import timedelta
 from urllib.parse import parse_qs
