@@ -9,7 +9,7 @@ from moorage import backfilling, inbox_worker, reconcile, syncing
 from moorage.handover import delivering
 from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
-from moorage.privacy import keeping
+from moorage.privacy import callbacks, keeping
 from moorage.services import Services
 from moorage_ports.inbox import INBOX_QUEUE
 from moorage_ports.jobs import LookAgain, Nudge
@@ -51,6 +51,7 @@ def register_workers(services: Services) -> None:
     jobs.every("secrets before", timedelta(hours=1), _bound(forget_old_secrets, services))
     jobs.every("quarantine", timedelta(hours=1), _bound(forget_expired, services))
     jobs.every("settled deliveries", timedelta(hours=1), _bound(forget_settled, services))
+    jobs.every("deletion requests", callbacks.EVERY, _bound(callbacks.work_on_requests, services))
     jobs.every("retention", keeping.EVERY, _bound(keeping.keep_to_retention, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
     jobs.every("backfills", backfilling.SWEEP_EVERY, _bound(backfilling.nudge_backfills, services))

@@ -62,6 +62,7 @@ class GrantRecord:
     expires_at: datetime | None = attrs.field(default=None, validator=is_aware)
     data_access_expires_at: datetime | None = attrs.field(default=None, validator=is_aware)
     created_at: datetime = attrs.field(validator=is_aware)
+    renewed_at: datetime | None = attrs.field(default=None, validator=is_aware)  # they consented anew
 
 
 @attrs.frozen(kw_only=True)

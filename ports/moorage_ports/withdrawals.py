@@ -1,6 +1,6 @@
-"""`Withdrawals`: how a vendor tells us, signed, that a person or a channel took the app away."""
+"""`Withdrawals`: how a vendor tells us, signed, that somebody took the app away or wants to be forgotten."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -29,5 +29,13 @@ class Withdrawals(Protocol):
 
         Raises:
             SignatureError: None did, the message is not a fresh one, or it names nobody.
+        """
+        ...
+
+    def deletion_answer(self, *, status_url: str, code: str) -> Mapping[str, str]:
+        """What the vendor wants to hear when it passes on that a person wants all of their data deleted.
+
+        Such a message is read as one that they left is. `status_url` is where they see how far it is, and
+        `code`, letters and digits, what they are told to ask by.
         """
         ...

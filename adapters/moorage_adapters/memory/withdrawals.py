@@ -1,7 +1,7 @@
 """`MemoryWithdrawals`: reads the notice that somebody took the app away, which is signed whole."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -46,6 +46,9 @@ class MemoryWithdrawals:
         if left.person:
             return Withdrawal(app=app, subject=Secret(left.person), issued_at=left.at)
         return Withdrawal(app=app, channel_external_id=left.board, issued_at=left.at)
+
+    def deletion_answer(self, *, status_url: str, code: str) -> Mapping[str, str]:
+        return {"look_at": status_url, "ask_for": code}
 
 
 def _signed(app: VendorApp, given: bytes, told: bytes) -> bool:

@@ -130,6 +130,7 @@ class GrantRow(Base, table=True):
     expires_at: datetime | None = Field(sa_type=UtcDateTime)
     data_access_expires_at: datetime | None = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    renewed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class ChannelRow(Base, table=True):

@@ -132,6 +132,7 @@ async def _keep(
         expires_at=redeemed.expires_at,
         data_access_expires_at=redeemed.data_access_expires_at,
         created_at=known.created_at if known else now,
+        renewed_at=now if known else None,
     )
     others = tuple(each for each in grants if each.id != grant.id)
     if before is not None and before.app_id != attempt.app_id:

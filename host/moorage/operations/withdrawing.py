@@ -30,12 +30,33 @@ async def withdraw(services: Services, vendor_slug: str, body: bytes, org_id: st
         SignatureError: Nobody who holds an app's secret signed it freshly; nothing was changed.
         UnavailableError: It was not done in every org; whoever sends it again harms nothing.
     """
+    vendor, notice = await read_notice(services, vendor_slug, body, org_id)
+    await carry_out(services, vendor, notice)
+
+
+async def read_notice(
+    services: Services, vendor_slug: str, body: bytes, org_id: str | None
+) -> tuple[Vendor, Withdrawal]:
+    """What a vendor says, once it is proven that it does.
+
+    Raises:
+        UnknownVendorError: No such vendor is installed, or it sends no such notices.
+        SignatureError: Nobody who holds an app's secret signed it freshly.
+    """
     vendor = services.vendors.get(vendor_slug)
     if vendor.withdrawals is None:
         msg = "this vendor sends no such notices"
         raise UnknownVendorError(msg)
     apps = await services.apps.signing(vendor, org_id)
-    notice = vendor.withdrawals.read(body, apps, now=services.clock.now())
+    return vendor, vendor.withdrawals.read(body, apps, now=services.clock.now())
+
+
+async def carry_out(services: Services, vendor: Vendor, notice: Withdrawal) -> None:
+    """Do what a notice says, in every org that it is about.
+
+    Raises:
+        UnavailableError: It was not done in every org; whoever does it again harms nothing.
+    """
     is_done = True
     for holder, grant_id in await _holders(services, vendor, notice):
         try:
@@ -66,8 +87,10 @@ async def _withdraw_from(
     services: Services, vendor: Vendor, notice: Withdrawal, org_id: str, grant_id: str
 ) -> None:
     async with services.storage.unit_of_work(org_id) as uow:
-        integration = await _still_standing(uow, vendor, notice)
-        if integration is None:
+        integration = await uow.integrations.of_vendor(vendor.slug)
+        if integration is None or integration.app_id != notice.app.app_id:
+            return
+        if await _is_newer(uow, integration, notice, grant_id):
             return
         vault = _vault(services, vendor, notice, uow)
         channels = await uow.integrations.channels(integration.id)
@@ -85,16 +108,19 @@ async def _withdraw_from(
     log.warning("withdrawn", vendor=vendor.slug, org=org_id, is_grant=bool(grant_id), channels=len(left))
 
 
-async def _still_standing(uow: UnitOfWork, vendor: Vendor, notice: Withdrawal) -> Integration | None:
-    """The integration that the notice is about; not one that was connected again after it was written.
+async def _is_newer(uow: UnitOfWork, integration: Integration, notice: Withdrawal, grant_id: str) -> bool:
+    """Whether what the notice ends was granted, or granted anew, after it was written.
 
-    Only an active one can have been: a call that failed before the notice came has changed it, too.
+    Of a person their own consent counts: whatever else was changed meanwhile keeps no token of theirs. Of a
+    channel only an active integration can have been connected anew: a call that failed before the notice came
+    has changed it, too.
     """
-    integration = await uow.integrations.of_vendor(vendor.slug)
-    if integration is None or integration.app_id != notice.app.app_id:
-        return None
-    is_newer = integration.updated_at > notice.issued_at + _SAME_MOMENT
-    return None if is_newer and integration.status is IntegrationStatus.ACTIVE else integration
+    known_since = notice.issued_at + _SAME_MOMENT
+    if grant_id:
+        grants = {grant.id: grant for grant in await uow.integrations.grants(integration.id)}
+        grant = grants.get(grant_id)
+        return grant is None or (grant.renewed_at or grant.created_at) > known_since
+    return integration.status is IntegrationStatus.ACTIVE and integration.updated_at > known_since
 
 
 def _vault(services: Services, vendor: Vendor, notice: Withdrawal, uow: UnitOfWork) -> TokenVault:

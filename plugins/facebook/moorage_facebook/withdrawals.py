@@ -1,4 +1,4 @@
-"""Meta's `signed_request`: what the deauthorize callback is sent when somebody removes the app.
+"""Meta's `signed_request`: what callbacks are sent when somebody removes the app, or wants to be forgotten.
 
 https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow (deauthorize callback)
 https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
@@ -43,6 +43,10 @@ class SignedRequests:
         if user_id in {"", "0"}:
             return Withdrawal(app=app, channel_external_id=page_id, issued_at=issued_at)
         return Withdrawal(app=app, subject=Secret(user_id), issued_at=issued_at)
+
+    def deletion_answer(self, *, status_url: str, code: str) -> Mapping[str, str]:
+        """https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback"""
+        return {"url": status_url, "confirmation_code": code}
 
 
 def opened(signed: str, apps: Sequence[VendorApp]) -> tuple[VendorApp, Mapping[str, object]]:

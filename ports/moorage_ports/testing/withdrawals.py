@@ -94,6 +94,12 @@ class WithdrawalsContract(Contract):
         with pytest.raises(SignatureError):
             withdrawals.read(notice(OURS, BEGINNING), [OURS], now=BEGINNING)
 
+    def test_a_deletion_is_answered_with_where_to_look(self, withdrawals: Withdrawals) -> None:
+        """As plain texts, for the person to see: the address and the code, unchanged."""
+        url, code = "https://host.example/connect/data-deletion/any/a1b2c3", "a1b2c3"
+        answer = withdrawals.deletion_answer(status_url=url, code=code)
+        assert {url, code} <= set(answer.values())
+
     @inherited
     @given(body=st.binary(max_size=300))
     def test_anything_else_is_refused(self, body: bytes) -> None:

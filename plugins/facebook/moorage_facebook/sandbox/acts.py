@@ -115,15 +115,36 @@ def revoke(world: World, sender: WebhookSender, body: bodies.RevokeBody) -> list
     return told
 
 
+def ask_for_deletion(world: World, sender: WebhookSender, body: bodies.DataDeletionBody) -> list[str]:
+    """The person asks every app that they removed, or now remove, to delete what it has of them.
+
+    https://developers.facebook.com/docs/development/create-an-app/app-dashboard/data-deletion-callback
+    """
+    user = _person(world, body.user_id)
+    told: list[str] = []
+    for known in world.consents:
+        if known.user_id == user.id:
+            world.consents.put(attrs.evolve(known, scopes=(), declined=(), page_ids=(), removed=True))
+            app = world.apps.get(known.app_id) or world.app()
+            told.append(_signed(world, sender, known, "data_deletion", app.data_deletion_url).id)
+    return told
+
+
 def _deauthorize(world: World, sender: WebhookSender, known: Consent) -> Delivery:
+    app = world.apps.get(known.app_id) or world.app()
+    return _signed(world, sender, known, "deauthorize", app.deauthorize_url)
+
+
+def _signed(world: World, sender: WebhookSender, known: Consent, topic: str, url: str) -> Delivery:
+    """A callback about a person, signed by their app."""
     app = world.apps.get(known.app_id) or world.app()
     now = world.now()
     payload: dict[str, Json] = {"algorithm": "HMAC-SHA256", "issued_at": int(now), "user_id": known.user_id}
     return sender.submit(
         Delivery(
             id=world.new_id(),
-            url=app.deauthorize_url,
-            topic="deauthorize",
+            url=url,
+            topic=topic,
             body=urlencode({"signed_request": signed_request(app.secret, payload)}),
             content_type="application/x-www-form-urlencoded",
             signing="none",

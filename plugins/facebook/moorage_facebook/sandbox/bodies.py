@@ -170,6 +170,12 @@ class RevokeBody(Body):
     notify: bool = True
 
 
+class DataDeletionBody(Body):
+    """`POST /_sandbox/data-deletion`: the person removes the app and wants their data deleted."""
+
+    user_id: Id | None = None
+
+
 class ClockBody(Body):
     """`POST /_sandbox/clock`."""
 

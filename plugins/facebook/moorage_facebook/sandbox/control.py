@@ -129,6 +129,13 @@ async def revoke(world: TheWorld, sender: TheSender, request: Incoming) -> Respo
     return answer({"deliveries": acts.revoke(world, sender, await read_body(request, bodies.RevokeBody))})
 
 
+@post("/data-deletion", status_code=200)
+async def ask_for_deletion(world: TheWorld, sender: TheSender, request: Incoming) -> Response[bytes]:
+    """The person removes the app and asks it to delete what it has of them."""
+    body = await read_body(request, bodies.DataDeletionBody)
+    return answer({"deliveries": acts.ask_for_deletion(world, sender, body)})
+
+
 @post("/clock", status_code=200)
 async def advance_clock(world: TheWorld, request: Incoming) -> Response[bytes]:
     """Time passes; answers the new time."""
@@ -165,6 +172,7 @@ def control_router() -> Router:
             drop_faults,
             send_webhook,
             revoke,
+            ask_for_deletion,
             advance_clock,
             reset,
             *SOCIAL_ROUTES,

@@ -44,6 +44,7 @@ class App:
     verify_token: str = attrs.field(repr=False)
     require_proof: bool = True
     deauthorize_url: str = ""
+    data_deletion_url: str = ""
     callback_url: str = ""
 
 

@@ -39,6 +39,7 @@ def seed(world: World) -> None:
                 secret=secrets.token_hex(16),
                 verify_token=secrets.token_urlsafe(24),
                 deauthorize_url=f"{host}/connect/deauthorize/facebook",
+                data_deletion_url=f"{host}/connect/data-deletion/facebook",
             )
         )
     if not len(world.users):

@@ -68,10 +68,13 @@ def upgrade() -> None:
     )
     for name, (table, columns, where) in _INDEXES.items():
         op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+    op.add_column("grant_record", sa.Column("renewed_at", _MOMENT, nullable=True))
     op.execute(_KEEP_FOR_THOSE_BEFORE)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("grant_record") as grants:
+        grants.drop_column("renewed_at")
     for name, (table, _, _) in reversed(_INDEXES.items()):
         op.drop_index(name, table_name=table)
     for table in ("deletion_request", "erasure", "erased_mark", "retention"):
