@@ -33,7 +33,7 @@ HTTPS_PORT: Final = 443
 CONNECT_SECONDS: Final = 5.0
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 1.0  # the status is the answer; nobody waits long for what comes behind it
-IN_FLIGHT: Final = 128
+IN_FLIGHT: Final = 512  # waiting for a connection counts as waiting for the answer
 
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -152,7 +152,7 @@ class SafeDoor:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or httpx.create_ssl_context(trust_env=False),
             max_connections=IN_FLIGHT,
-            max_keepalive_connections=IN_FLIGHT // 4,
+            max_keepalive_connections=IN_FLIGHT // 8,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             network_backend=self._pinned,
         )

@@ -9,6 +9,9 @@ LEADS_STORED = Counter("moorage_leads_stored", "Leads that reached the CRM", ["v
 INBOX_OUTCOMES = Counter(
     "moorage_inbox_outcomes", "Inbox items, by what became of them", ["vendor", "outcome"]
 )
+HANDOVERS = Counter(
+    "moorage_handovers", "Tries to deliver a message to an org's endpoint, by how they ended", ["outcome"]
+)
 LEADS_RECOVERED = Counter(
     "moorage_leads_recovered", "Leads that no delivery told of before a reconciliation did", ["vendor"]
 )

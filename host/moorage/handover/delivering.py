@@ -22,6 +22,7 @@ from moorage.handover.outcomes import (
     told_by_failure,
 )
 from moorage.handover.signing import body_of, headers_of
+from moorage.metrics import HANDOVERS
 from moorage.services import Services
 from moorage_ports.failpoints import fail_point
 from moorage_ports.http import HttpError, HttpRequest
@@ -37,7 +38,7 @@ from moorage_ports.outgoing import (
 
 log = structlog.get_logger(__name__)
 
-ENDPOINTS_AT_ONCE: Final = 32  # most of a look is waiting; those that hang must not keep others out
+ENDPOINTS_AT_ONCE: Final = 64  # most of a look is waiting; an org alone cannot fill these with such as hang
 BATCH: Final = 32  # messages of one look
 AT_ONCE: Final = 8  # of these, to one endpoint
 DEADLINE: Final = timedelta(seconds=15)
@@ -142,6 +143,7 @@ class Deliverer:
     def _tell(self, org_id: str, endpoint_id: str, attempts: Sequence[Attempt]) -> None:
         """Only what nobody will try again is worth a line: ids and codes, nothing else."""
         for one in attempts:
+            HANDOVERS.labels(one.error or "delivered").inc()
             if one.state is HandoverState.DEAD:
                 log.error(
                     "handover_dead",

@@ -12,9 +12,9 @@ from moorage.handover.signing import new_secret
 from moorage.settings import JwtSettings, Settings
 from moorage.vendors import Vendors
 from moorage_adapters.clock import SystemClock
-from moorage_ports.outgoing import Endpoint, EventType, HandoverState, SigningSecret
+from moorage_ports.outgoing import MOST_ENDPOINTS, Endpoint, EventType, HandoverState, SigningSecret
 from moorage_ports.secret import Secret
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, hangs, receiving
 from tests.unit.handover.conftest import ORG
 
 
@@ -32,19 +32,17 @@ async def settings(tmp_path: Path) -> Settings:
     return made
 
 
+def endpoint(id_: str, url: str) -> Endpoint:
+    now = SystemClock().now()
+    secrets_ = (SigningSecret(value=new_secret()),)
+    return Endpoint(id=id_, url=url, secrets=secrets_, created_at=now, updated_at=now)
+
+
 async def announced(settings: Settings, url: str) -> tuple[HandoverState, str]:
     """What became of a message, once it was tried, with the workers of such a host running."""
     async with assembled(settings, Vendors({}, {})) as services:
-        now = SystemClock().now()
-        endpoint = Endpoint(
-            id="e1",
-            url=url,
-            secrets=(SigningSecret(value=new_secret()),),
-            created_at=now,
-            updated_at=now,
-        )
         async with services.storage.unit_of_work(ORG) as uow:
-            await uow.outgoing.save_endpoint(endpoint)
+            await uow.outgoing.save_endpoint(endpoint("e1", url))
             await uow.outgoing.announce(EventType.LEAD_CREATED, "lead-1", {"id": "lead-1"})
         running = asyncio.create_task(services.jobs.run())
         try:
@@ -64,6 +62,28 @@ async def test_a_message_is_delivered_by_the_hosts_own_jobs(settings: Settings, 
     demo = attrs.evolve(settings, is_demo=True, outgoing_allow_networks=("127.0.0.0/8",))
     assert await announced(demo, receiver.url) == (HandoverState.DELIVERED, "")
     assert receiver.subjects == ["lead-1"]
+
+
+async def test_an_endpoint_that_hangs_delays_nobody_else(settings: Settings, receiver: Receiver) -> None:
+    """Also one of the same org, with much to tell to the one that hangs."""
+    demo = attrs.evolve(settings, is_demo=True, outgoing_allow_networks=("127.0.0.0/8",))
+    async with receiving() as slow, assembled(demo, Vendors({}, {})) as services:
+        slow.usual = hangs
+        async with services.storage.unit_of_work(ORG) as uow:
+            for number in range(MOST_ENDPOINTS - 1):
+                await uow.outgoing.save_endpoint(endpoint(f"slow-{number}", slow.url))
+            await uow.outgoing.save_endpoint(endpoint("z-fast", receiver.url))
+            for number in range(20):
+                await uow.outgoing.announce(EventType.LEAD_CREATED, f"lead-{number}", {"id": str(number)})
+        running = asyncio.create_task(services.jobs.run())
+        try:
+            async with asyncio.timeout(5):
+                while len(receiver.received) < 20:  # noqa: ASYNC110 - it is another loop's list, too
+                    await asyncio.sleep(0.02)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert slow.received
 
 
 async def test_without_being_told_otherwise_the_host_calls_nobody_beside_it(
