@@ -74,8 +74,18 @@ async def _made(found: LeadChannels, channel: Channel, test: LeadTest, request: 
 
 
 async def _save(call: OperationCall, test: LeadTest) -> None:
+    """Keep the test. Its lead may have come before the vendor had answered which it is."""
     async with call.services.storage.unit_of_work(call.caller.org_id) as uow:
         await uow.lead_tests.save(test)
+        if not test.lead_external_id:
+            return
+        lead = await uow.leads.by_external_id(test.vendor, test.lead_external_id)
+        if lead is not None and not lead.is_test:
+            await uow.leads.update(attrs.evolve(lead, is_test=True))
+        known = await uow.lead_ledger.of(test.vendor, (test.lead_external_id,))
+        await uow.lead_ledger.write(
+            [attrs.evolve(entry, is_test=True) for entry in known.values() if not entry.is_test]
+        )
 
 
 def _check_answers(form: LeadForm, answers: Collection[str]) -> None:
