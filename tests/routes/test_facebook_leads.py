@@ -13,6 +13,8 @@ from moorage.dispatch import address, perform, request_from_body
 from moorage.operations.handlers import HANDLERS
 from moorage_facebook.lead_source import GraphLeadSource
 from moorage_ports.errors import InvalidRequestError, MissingScopeError
+from moorage_ports.inbox import HeardBy
+from moorage_ports.lead_ledger import LeadOutcome
 from tests.contract.facebook_weather import FORM, PAGE
 from tests.support.harbour import ADMIN
 from tests.support.town import Town
@@ -133,3 +135,21 @@ async def test_a_backfill_that_leads_access_holds_up_waits_and_goes_on(town: Tow
     assert (await ask(town, "get-backfill", id=ordered["id"]))["fetched"] == 3
     await town.host.work()
     assert len(await town.host.leads()) == 3
+
+
+async def test_a_lead_behind_leads_access_waits_says_so_and_comes_once_somebody_lets_us_in(
+    town: Town,
+) -> None:
+    await town.control("pages", pages=[{"id": PAGE, "leadsClosedTo": "person"}])
+    row = await town.control("leads", formId=FORM, answers=ANSWERS)
+    await town.until_told(1)
+    (parked,) = await town.entries()
+    await town.control("pages", pages=[{"id": PAGE, "leadsClosedTo": ""}])
+    await town.pass_time(timedelta(minutes=15))
+    await town.look()
+    (stored,) = await town.entries()
+
+    assert (parked.outcome, parked.error) == (LeadOutcome.PARKED, MissingScopeError.code)
+    assert "choose the Page, then People" in parked.remedy
+    assert (stored.outcome, stored.heard_by) == (LeadOutcome.STORED, HeardBy.WEBHOOK)
+    assert [lead.external_id for lead in await town.host.leads()] == [row["leads"][0]["id"]]
