@@ -22,7 +22,7 @@ from moorage_ports.values import is_aware
 
 log = structlog.get_logger(__name__)
 
-PAGE: Final = 500  # leads of one transaction, and of one piece of the answer
+PAGE: Final = 100  # leads of one transaction and of one piece; between two of these others have their turn
 ExportFormat = Literal["csv", "jsonl"]
 MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     "csv": "text/csv; header=present",

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage_adapters.denied_networks import DENIED, is_denied
-from moorage_adapters.safe_http import Rules, SafeDoor
+from moorage_adapters.safe_http import Rules, SafeDoor, _host
 from moorage_ports.http import (
     AddressRefusedError,
     HttpError,
@@ -303,7 +303,7 @@ async def test_an_opened_network_is_called_at_any_port_and_no_other_is() -> None
         await SafeDoor(rules, resolving=resolving(["10.1.2.3"])).send(post("http://crm.internal/"))
 
 
-@pytest.mark.parametrize("url", ["http://crm.example/", "http://10.0.0.1/"])
+@pytest.mark.parametrize("url", ["http://crm.example/", "http://crm.example:443/", "http://10.0.0.1/"])
 async def test_without_tls_only_this_machine_is_called_even_where_it_is_opened(url: str) -> None:
     door = SafeDoor(LOOPBACK, resolving=resolving([PUBLIC]), network=(sentinel := Sentinel()), tls=NOBODY)
     with pytest.raises(AddressRefusedError):
@@ -427,14 +427,25 @@ async def _huge_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await writer.drain()
 
 
-@pytest.mark.parametrize("talk", [_trickle_body, _huge_body])
+@pytest.mark.parametrize(("talk", "seconds"), [(_trickle_body, 0.1), (_huge_body, 60)])
 async def test_who_answered_has_answered_however_long_a_body_follows(
-    door: SafeDoor, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    door: SafeDoor, talk: Talk, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moorage_adapters.safe_http.BODY_SECONDS", 0.1)
+    """Of one that comes slowly not for long, of one that comes fast not much."""
+    monkeypatch.setattr("moorage_adapters.safe_http.BODY_SECONDS", seconds)
     async with serving(talk) as server:
         async with asyncio.timeout(3):
             assert (await door.send(post(at(server.port)))).status == 200
+
+
+def test_the_host_header_is_as_the_url_has_it() -> None:
+    for url, host in (
+        ("https://[2606:4700::1111]/", "[2606:4700::1111]"),
+        ("https://[2606:4700::1111]:443/", "[2606:4700::1111]:443"),
+        ("https://CRM.example/", "crm.example"),
+        ("https://crm.example:443/", "crm.example:443"),
+    ):
+        assert _host(Rules().url(url)) == host
 
 
 async def test_a_closed_port_was_never_sent(door: SafeDoor) -> None:
