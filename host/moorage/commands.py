@@ -243,6 +243,59 @@ def _in_utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
+def forget_org(
+    org: Annotated[str, Parameter(help="The organisation that leaves.")],
+    *,
+    dry_run: Annotated[bool, Parameter(help="Say what there is, change nothing.", negative="")] = False,
+    yes: Annotated[bool, Parameter(help="Do not ask.", negative="")] = False,
+    config: Config = None,
+) -> int:
+    """Delete everything that is an organisation's, with the keys that its sealed values need.
+
+    The host may run. Vendors go on sending until its integrations are shut down; nobody keeps that here.
+    """
+    found = installed_vendors()
+    settings = _settings(found, config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    if not ORG_ID.fullmatch(org):
+        return _fail("An org is 1 to 64 letters, digits, _ or -.")
+    configure_logging(settings.log_level, token_shapes=found.token_shapes)
+    return _run(lambda: _forget_org(settings, found, org, dry_run=dry_run, yes=yes))
+
+
+async def _forget_org(settings: Settings, found: Vendors, org: str, *, dry_run: bool, yes: bool) -> None:
+    from moorage.bootstrap import assembled  # noqa: PLC0415 - needs what serving needs
+    from moorage.privacy import leaving  # noqa: PLC0415
+
+    async with assembled(settings, found) as services:
+        counts = await services.storage.offboarding.count(org)
+        for table, number in sorted(counts.items()):
+            _say(f"{number:>10,}  {table}")
+        total = sum(counts.values())
+        if dry_run or not total:
+            _say(
+                f"Would be deleted: {total:,} rows of {org}." if total else f"There is nothing of {org} here."
+            )
+            return
+        if not yes and not _confirmed(f"Type {org} to delete these {total:,} rows: ", org):
+            _say("Nothing was deleted.")
+            return
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("rows", total=total)
+            removed = await leaving.forget_org(
+                services.storage, org, lambda done: bar.update(task, completed=done, total=max(done, total))
+            )
+        _say(f"Deleted: {sum(removed.values()):,} rows of {org}. Backups hold what they held.")
+
+
+def _confirmed(question: str, answer: str) -> bool:
+    """Whether somebody types the answer; nobody does where there is no terminal."""
+    sys.stdout.write(question)
+    sys.stdout.flush()
+    return sys.stdin.readline().strip() == answer
+
+
 def vendors() -> int:
     """List the vendors that are installed, what they can do, and those that were left out."""
     found = installed_vendors()
