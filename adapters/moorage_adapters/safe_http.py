@@ -8,8 +8,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -31,6 +32,8 @@ from moorage_ports.values import web_url
 
 HTTPS_PORT: Final = 443
 CONNECT_SECONDS: Final = 5.0
+RESOLVE_SECONDS: Final = 5.0
+RESOLVING: Final = 32  # names at once
 MAX_BODY_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 1.0  # the status is the answer; nobody waits long for what comes behind it
 IN_FLIGHT: Final = 512  # waiting for a connection counts as waiting for the answer
@@ -40,10 +43,34 @@ _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """Every address of a host, as the system says. It also reads what only looks like a name: `0x7f.1`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+class SystemResolver:
+    """Every address of a host, as the system says. It also reads what only looks like a name: `0x7f.1`.
+
+    On threads of its own: whoever has a name server that never answers must not use up those that all others
+    resolve on.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(RESOLVING, thread_name_prefix="door")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Its addresses.
+
+        Raises:
+            OSError: It has none.
+            UnicodeError: It cannot be a name.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _addresses_of, host, port)
+        return [str(address[0]) for *_, address in found]
+
+    def close(self) -> None:
+        """Wait for no name server any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _addresses_of(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 @attrs.frozen(kw_only=True)
@@ -126,8 +153,9 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             NeverSentError: It does not resolve.
         """
         try:
-            found = await self._resolve(host, port)
-        except (OSError, UnicodeError):  # a label that is too long is a UnicodeError
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await self._resolve(host, port)
+        except (OSError, UnicodeError):  # a TimeoutError is an OSError; a label too long is a UnicodeError
             found = ()
         if not found:
             msg = "its name does not resolve"
@@ -142,13 +170,14 @@ class SafeDoor:
         self,
         rules: Rules | None = None,
         *,
-        resolving: Resolve = resolve,
+        resolving: Resolve | None = None,
         network: httpcore.AsyncNetworkBackend | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         quiet_loggers()
         self._rules = rules or Rules()
-        self._pinned = _Pinned(self._rules, resolving, network or httpcore.AnyIOBackend())
+        self._system = SystemResolver()
+        self._pinned = _Pinned(self._rules, resolving or self._system, network or httpcore.AnyIOBackend())
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or httpx.create_ssl_context(trust_env=False),
             max_connections=IN_FLIGHT,
@@ -160,6 +189,7 @@ class SafeDoor:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
+        self._system.close()
 
     async def check(self, url: str) -> None:
         """Refuse early what `send` would refuse. A name that does not resolve (yet) is no reason.
@@ -169,11 +199,10 @@ class SafeDoor:
         """
         parts = self._rules.url(url)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._pinned.looked_at(parts.hostname or "", _port(parts))
+            await self._pinned.looked_at(parts.hostname or "", _port(parts))
         except AddressRefusedError:
             raise
-        except (NeverSentError, TimeoutError):
+        except NeverSentError:
             return
 
     async def send(self, request: HttpRequest) -> HttpAnswer:

@@ -52,6 +52,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "rate_limited": "Nothing to do: it waits as long as the endpoint asked for.",
     "endpoint_failed": "See the endpoint's own log: it answered with an error of its own; it is tried again.",
     "rejected": "See the endpoint's own log for why it refuses the message; often the secret is an old one.",
+    "internal": "Give the operator the message's id: the log says what broke here; it is tried again.",
     "endpoint_disabled": f"Set the endpoint's state to active, {_ONCE_FIXED}.",
 }
 

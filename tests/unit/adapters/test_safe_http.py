@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,11 +14,11 @@ from pathlib import Path
 import attrs
 import httpcore
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from moorage_adapters.denied_networks import DENIED, is_denied
-from moorage_adapters.safe_http import Rules, SafeDoor, _host
+from moorage_adapters.safe_http import RESOLVING, Rules, SafeDoor, _host
 from moorage_ports.http import (
     AddressRefusedError,
     HttpError,
@@ -288,6 +289,30 @@ def test_the_world_is_not_denied(text: str) -> None:
     assert not is_denied(ip_address(text))
 
 
+async def test_name_servers_that_never_answer_use_up_no_threads_but_the_doors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Vendors' names are resolved on the loop's own threads, of which there are few."""
+    answered = threading.Event()
+
+    def never(*_: object, **__: object) -> list[tuple[object, ...]]:
+        answered.wait(10)
+        return []
+
+    monkeypatch.setattr("moorage_adapters.safe_http.socket.getaddrinfo", never)
+    monkeypatch.setattr("moorage_adapters.safe_http.RESOLVE_SECONDS", 0.2)
+    door = SafeDoor(tls=NOBODY)
+    waiting = [asyncio.create_task(door.check("https://slow.example/")) for _ in range(RESOLVING + 8)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(2):
+        assert await asyncio.to_thread(lambda: 1) == 1
+        await asyncio.gather(*waiting)
+        with pytest.raises(NeverSentError, match="does not resolve"):
+            await door.send(post("https://slow.example/"))
+        await door.aclose()
+    answered.set()
+
+
 # What the operator opened ---------------------------------------------------------------------
 
 
@@ -452,6 +477,35 @@ async def test_a_closed_port_was_never_sent(door: SafeDoor) -> None:
     async with serving(_hang) as server:
         port = server.port
     assert type(await failure(door, post(at(port)))) is NeverSentError
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda tail: b"HTTP/1.1 200 OK\r\n" + tail))
+)
+@example(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n")
+@example(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+@example(b"HTTP/1.1 101 Switching\r\n\r\n")
+@example(b"HTTP/1.1 999 X\r\n\r\n")
+@example(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+def test_whatever_a_server_says_is_an_answer_or_one_of_our_failures(said: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(said)
+        await writer.drain()
+
+    async def ask() -> None:
+        door = SafeDoor(LOOPBACK, tls=NOBODY)
+        async with serving(talk) as server:
+            try:
+                answer = await door.send(post(at(server.port), deadline=timedelta(seconds=2)))
+            except HttpError:
+                pass
+            else:
+                assert 100 <= answer.status <= 999
+        await door.aclose()
+
+    asyncio.run(ask())
 
 
 # TLS ------------------------------------------------------------------------------------------

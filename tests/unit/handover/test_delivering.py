@@ -10,11 +10,13 @@ from email.utils import format_datetime
 import attrs
 import pytest
 from standardwebhooks import WebhookVerificationError
+from structlog.testing import capture_logs
 
 from moorage.handover import delivering
 from moorage.handover.outcomes import MOST_TRIES, RETRIES, SUSPECT_AFTER, enabled
 from moorage.handover.signing import new_secret
 from moorage_adapters.safe_http import Rules, SafeDoor
+from moorage_ports.http import HttpAnswer, HttpRequest
 from moorage_ports.jobs import LookAgain
 from moorage_ports.outgoing import EndpointState, EventType, HandoverState, SigningSecret
 from tests.support.receiver import Behaviour, floods, hangs, resets, says, trickles
@@ -284,6 +286,31 @@ async def test_an_endpoint_in_a_private_network_is_not_called(quay: Quay) -> Non
     assert await quay.look() is not None
     assert [one.error for one in await quay.handovers()] == ["address_refused"]
     assert quay.receiver.received == []
+
+
+async def test_one_message_that_breaks_us_does_not_end_the_others(quay: Quay) -> None:
+    await quay.endpoint()
+    good = quay.services.door
+
+    class Breaks:
+        async def send(self, request: HttpRequest) -> HttpAnswer:
+            if b"lead-1" in request.body:
+                raise RuntimeError(request.url)
+            return await good.send(request)
+
+        async def check(self, url: str) -> None:
+            """Nothing is refused here."""
+
+    quay.services = attrs.evolve(quay.services, door=Breaks())
+    await quay.tell("lead-1", "lead-2")
+    with capture_logs() as logs:
+        assert await quay.look() is not None
+    assert {one.subject_id: (one.state, one.error) for one in await quay.handovers()} == {
+        "lead-1": (HandoverState.PENDING, "internal"),
+        "lead-2": (HandoverState.DELIVERED, ""),
+    }
+    assert [one["event"] for one in logs] == ["handover_broke"]
+    assert quay.receiver.url not in str(logs)
 
 
 async def test_a_slow_look_gives_back_what_it_did_not_come_to(quay: Quay) -> None:

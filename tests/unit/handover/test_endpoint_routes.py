@@ -201,6 +201,11 @@ async def test_rotating_keeps_the_secret_before_for_as_long_as_was_said(api: Api
     assert got.verify(first) == got.verify(second)
     api.quay.clock.advance(timedelta(hours=2))
     assert (await api.done("GET", path))["liveSecrets"] == 1
+    await api.done("POST", f"{path}/rotate", keepHours=2)
+    await api.done("POST", f"{path}/rotate", keepHours=100)
+    api.quay.clock.advance(timedelta(hours=2))
+    live = (await api.done("GET", path))["liveSecrets"]
+    assert live == 2, "a later turn does not make an earlier one's time longer"
     for _ in range(MOST_SECRETS + 1):
         turned = await api.done("POST", f"{path}/rotate")
     assert turned["endpoint"]["liveSecrets"] == MOST_SECRETS
