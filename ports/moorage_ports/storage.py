@@ -139,7 +139,7 @@ class Storage(Protocol):
         ...
 
     async def orgs(self) -> Sequence[str]:
-        """Every org that has anything here. Over all orgs, for what is done for each of them."""
+        """Every org that has ever sealed anything here. Over all orgs, for what is done for each of them."""
         ...
 
     async def orgs_of_app(self, vendor: str, app_id: str) -> Sequence[str]:

@@ -315,7 +315,7 @@ class SqlStorage:
         )
 
     async def orgs(self) -> Sequence[str]:
-        """Every org that has anything here."""
+        """Every org that has ever sealed anything here."""
         return await self.database.read_at_once(key_rows.orgs_with_keys)
 
     async def orgs_of_app(self, vendor: str, app_id: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.offboarding import tables_of_orgs
 
 # What forgetting a person does with each table. A new one needs a line here, and what it says has to be true:
-# `tests/routes/test_erasing.py` plants words in all that hold what people say.
+# `test_erasing.py` plants words in all that hold what people say.
 GOES: Final = {
     "activity": "what they did, and what their comments are as activity",
     "contact": "them, and whoever was joined to them",
