@@ -37,6 +37,7 @@ PAGES_A_LOOK: Final = 10
 SWEEP_EVERY: Final = timedelta(minutes=1)
 OUT_OF_REACH: Final = timedelta(minutes=1)
 FOR_A_PERSON: Final = timedelta(minutes=15)  # somebody has to connect again, or give access
+GIVE_UP_AFTER: Final = timedelta(days=30)  # whoever ordered it will not come back for it
 EVER: Final = datetime(2004, 1, 1, tzinfo=UTC)  # before there were forms to fill in
 
 
@@ -151,8 +152,12 @@ class Backfiller:
 
     async def _wait(
         self, org_id: str, backfill: Backfill, failure: MoorageError, wait: timedelta
-    ) -> LookAgain:
-        retry_at = self.services.clock.now() + wait
+    ) -> LookAgain | None:
+        now = self.services.clock.now()
+        if now - backfill.ordered_at > GIVE_UP_AFTER:
+            await self._give_up(org_id, backfill, failure)
+            return None
+        retry_at = now + wait
         await self._save(
             org_id,
             attrs.evolve(backfill, error=failure.code, remedy=failure.remedy, retry_at=retry_at),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from moorage.auth import ForbiddenError
-from moorage.backfilling import PAGES_A_LOOK, Backfiller, backfill_nudge, nudge_backfills
+from moorage.backfilling import GIVE_UP_AFTER, PAGES_A_LOOK, Backfiller, backfill_nudge, nudge_backfills
 from moorage.dispatch import Answer, address, perform, rehearse, request_from_body
 from moorage.lead_testing import PATIENCE
 from moorage.operations.handlers import HANDLERS
@@ -320,6 +320,21 @@ async def test_a_backfill_waits_for_whoever_connects_again(host: Harbour) -> Non
     assert (waiting["state"], waiting["error"]) == ("running", "reconnect_required")
     assert waiting["remedy"]
     assert await lead_ids(host) == {slip.id for slip in slips}
+
+
+async def test_a_backfill_that_waits_for_weeks_is_given_up(host: Harbour) -> None:
+    ordered = await ask(host, "fetch-slips", form=NEWSLETTER.id)
+    await host.select()
+    again = await carry_out(host, ordered["id"])
+    assert again is not None
+    assert again.at is not None
+
+    host.clock.advance(GIVE_UP_AFTER + timedelta(minutes=1))
+    await nudge_backfills(host.services)
+
+    assert await carry_out(host, ordered["id"]) is None
+    given_up = await ask(host, "fetching", id=ordered["id"])
+    assert (given_up["state"], given_up["error"]) == ("failed", "not_connected")
 
 
 async def test_a_form_that_is_gone_ends_its_backfill(host: Harbour) -> None:

@@ -1,0 +1,129 @@
+"""What was ordered about leads, and what each form's leads add up to, on both databases."""
+
+from datetime import timedelta
+
+import attrs
+
+from moorage_adapters.clock import FixedClock
+from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_ports.crm import CrmLead
+from moorage_ports.form_checks import FormCheck
+from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
+from tests.unit.adapters.conftest import NOON
+
+BACKFILL = Backfill(id="b1", vendor="memory", channel_external_id="1", form_external_id="7", ordered_at=NOON)
+CHECK = FormCheck(
+    vendor="memory",
+    channel_external_id="1",
+    form_external_id="7",
+    name="Offers \x00",
+    theirs=12,
+    expired=3,
+    ours=8,
+    before=4,
+    first_at=NOON,
+    checked_at=NOON,
+)
+TEST = LeadTest(id="t1", vendor="memory", channel_external_id="1", form_external_id="7", ordered_at=NOON)
+
+
+async def test_a_backfill_is_what_was_saved_last(storage: SqlStorage) -> None:
+    whole = attrs.evolve(
+        BACKFILL,
+        since=NOON - timedelta(days=3),
+        until=NOON,
+        cursor="c2",
+        fetched=250,
+        known=20,
+        error="rate_limited",
+        remedy="Wait.",
+        retry_at=NOON + timedelta(minutes=7),
+    )
+    async with storage.unit_of_work("acme") as uow:
+        await uow.backfills.save(BACKFILL)
+        await uow.backfills.save(whole)
+    async with storage.unit_of_work("acme", reads_only=True) as uow:
+        assert await uow.backfills.get("b1") == whole
+        assert await uow.backfills.get("b2") is None
+
+
+async def test_the_newest_and_those_that_run_are_found(storage: SqlStorage) -> None:
+    later = attrs.evolve(BACKFILL, id="b2", ordered_at=NOON + timedelta(hours=1), state=OrderState.DONE)
+    other = attrs.evolve(BACKFILL, id="b3", form_external_id="8")
+    async with storage.unit_of_work("acme") as uow:
+        for each in (BACKFILL, later, other):
+            await uow.backfills.save(each)
+    async with storage.unit_of_work("acme", reads_only=True) as uow:
+        assert await uow.backfills.newest("memory", "7") == later
+        assert await uow.backfills.newest("memory", "9") is None
+        assert await uow.backfills.running() == (BACKFILL, other)
+    assert sorted(await storage.backlog.backfills_under_way()) == [("acme", "b1"), ("acme", "b3")]
+
+
+async def test_orders_are_seen_by_their_own_org_alone(storage: SqlStorage) -> None:
+    async with storage.unit_of_work("acme") as uow:
+        await uow.backfills.save(BACKFILL)
+        await uow.lead_tests.save(TEST)
+        await uow.form_checks.save(CHECK)
+    async with storage.unit_of_work("other", reads_only=True) as uow:
+        assert await uow.backfills.get("b1") is None
+        assert await uow.backfills.running() == ()
+        assert await uow.lead_tests.get("t1") is None
+        assert await uow.form_checks.all() == ()
+
+
+async def test_only_leads_from_before_the_order_were_there_already(
+    storage: SqlStorage, clock: FixedClock
+) -> None:
+    """Those that the backfill itself brought are none, however often a page is read."""
+
+    def lead(number: int) -> CrmLead:
+        return CrmLead(
+            id=f"l{number}",
+            external_id=f"x{number}",
+            vendor="memory",
+            channel_external_id="1",
+            source="memory",
+            created_at=NOON + timedelta(minutes=number),
+        )
+
+    order = attrs.evolve(BACKFILL, ordered_at=NOON + timedelta(minutes=2))
+    async with storage.unit_of_work("acme") as uow:
+        for number in range(4):
+            await uow.leads.add(lead(number))
+        known = await uow.backfills.known(order, ["x0", "x1", "x2", "x3", "x4"])
+        foreign = await uow.backfills.known(attrs.evolve(order, vendor="elsewhere"), ["x0"])
+
+    assert (known, foreign) == (2, 0)
+
+
+async def test_tests_are_told_from_other_leads(storage: SqlStorage) -> None:
+    done = attrs.evolve(TEST, lead_external_id="x1", state=OrderState.DONE, created_at=NOON)
+    async with storage.unit_of_work("acme") as uow:
+        await uow.lead_tests.save(TEST)
+        await uow.lead_tests.save(done)
+    async with storage.unit_of_work("acme", reads_only=True) as uow:
+        assert await uow.lead_tests.get("t1") == done
+        assert await uow.lead_tests.made("memory", ("x0", "x1", "x2")) == {"x1"}
+        assert await uow.lead_tests.made("elsewhere", ("x1",)) == set()
+        assert await uow.lead_tests.made("memory", ()) == set()
+
+
+async def test_checks_come_with_the_widest_gap_first(storage: SqlStorage) -> None:
+    gap = attrs.evolve(CHECK, form_external_id="8", gap=2, gap_since=NOON, reread_at=NOON, alarmed_at=NOON)
+    async with storage.unit_of_work("acme") as uow:
+        await uow.form_checks.save(CHECK)
+        await uow.form_checks.save(gap)
+    async with storage.unit_of_work("acme", reads_only=True) as uow:
+        checks = await uow.form_checks.all()
+        one = await uow.form_checks.get("memory", "1", "8")
+    assert [check.form_external_id for check in checks] == ["8", "7"]
+    assert one == attrs.evolve(gap, name="Offers \ufffd")
+
+
+async def test_only_gaps_that_alarm_are_missing_over_all_orgs(storage: SqlStorage) -> None:
+    for org, gap, alarmed_at in (("a", 2, NOON), ("b", 3, NOON), ("c", 5, None), ("d", -1, None)):
+        async with storage.unit_of_work(org) as uow:
+            await uow.form_checks.save(attrs.evolve(CHECK, gap=gap, alarmed_at=alarmed_at))
+
+    assert await storage.backlog.missing_leads() == {"memory": 5}
