@@ -163,6 +163,17 @@ async def test_leads_of_one_moment_are_all_there_over_the_edges_of_pages(
     assert exported == [one.id for one in sorted(leads, key=lambda one: (one.created_at, one.id))]
 
 
+async def test_what_comes_after_it_began_is_not_in_it(host: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or an export of a busy org would never end."""
+    monkeypatch.setattr(exporting, "PAGE", 2)
+    await add(host, *(lead(number, created_at=NOON) for number in range(4)))
+    pieces = export_leads(host.services, ORG, ExportQuery(format="jsonl"), by="test")
+    exported = [await anext(pieces)]
+    await add(host, lead(9, created_at=host.clock.now()))
+    exported += [piece async for piece in pieces]
+    assert b"".join(exported).count(b"\n") == 4
+
+
 async def test_it_is_for_agents_and_admins_and_says_what_does_not_fit(host: Harbour) -> None:
     assert (await export(host, Role.VIEWER)).json()["code"] == "forbidden"
     assert (await export(host, Role.ADMIN)).status_code == 200
