@@ -23,6 +23,7 @@ from moorage_ports.errors import (
     VendorNotFoundError,
     VendorUnavailableError,
 )
+from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import HeardBy
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.lead_orders import Backfill, OrderState
@@ -90,6 +91,7 @@ class Backfiller:
                 backfill.until,
             )
             await feed(self.services, subject, _within(page, backfill), heard_by=HeardBy.BACKFILL)
+            fail_point("B1")
             if page.next_cursor in seen:
                 log.error("pages_of_leads_go_round", vendor=subject.vendor.slug, org=subject.org_id)
                 page = Page(items=page.items)
