@@ -1,6 +1,7 @@
 """M3: somebody asks to be forgotten: nothing of theirs is left anywhere, and nothing brings it back."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -54,7 +55,20 @@ def url(database_kind: str, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
     """The café's board is chosen, and a note hangs there."""
-    async with harbour(tmp_path, database_url=url) as made:
+    async with _town(tmp_path, url) as made:
+        yield made
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[Harbour]:
+    """The same, where it makes no difference which database there is."""
+    async with _town(tmp_path, "") as made:
+        yield made
+
+
+@asynccontextmanager
+async def _town(folder: Path, url: str) -> AsyncIterator[Harbour]:
+    async with harbour(folder, database_url=url) as made:
         made.world.people |= {GONE.id: GONE, BEN.id: BEN}
         for board in (CAFE, BOOKS):
             made.world.notes[f"note-{board.id}"] = Note(
@@ -265,19 +279,19 @@ async def test_nothing_brings_them_back_m3(host: Harbour, tmp_path: Path, url: s
     assert await remains(host, tmp_path, url, aside=False) == set()
 
 
-async def test_an_answer_under_a_key_says_that_it_is_gone_and_is_not_sent_again(host: Harbour) -> None:
+async def test_an_answer_under_a_key_says_that_it_is_gone_and_is_not_sent_again(quick: Harbour) -> None:
     """What a call made is deleted; its key still stands for that call."""
-    planted = await plant(host)
-    talk = await talk_of(host, planted.contact_id)
-    await ask(host, ERASE, method="POST", body={"contactId": planted.contact_id, "dryRun": False})
-    letters = len(host.world.mail.letters)
+    planted = await plant(quick)
+    talk = await talk_of(quick, planted.contact_id)
+    await ask(quick, ERASE, method="POST", body={"contactId": planted.contact_id, "dryRun": False})
+    letters = len(quick.world.mail.letters)
 
-    headers = headers_of(host, role=Role.AGENT) | {"idempotency-key": "k3"}
+    headers = headers_of(quick, role=Role.AGENT) | {"idempotency-key": "k3"}
     body = {"conversationId": talk, "text": f"Your {ANSWER} waits"}
-    again = await host.http.post("/upstream/call/memory-provider/write", json=body, headers=headers)
+    again = await quick.http.post("/upstream/call/memory-provider/write", json=body, headers=headers)
 
     assert (again.status_code, again.json()["code"]) == (404, "not_found")
-    assert len(host.world.mail.letters) == letters
+    assert len(quick.world.mail.letters) == letters
 
 
 async def sync(host: Harbour) -> None:
@@ -290,24 +304,24 @@ async def sync(host: Harbour) -> None:
     raise AssertionError(msg)
 
 
-async def test_a_lead_on_its_way_does_not_come_in_any_more(host: Harbour) -> None:
+async def test_a_lead_on_its_way_does_not_come_in_any_more(quick: Harbour) -> None:
     """Its delivery was acknowledged, and the vendor was down; then the person asked to be forgotten."""
-    host.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
-    await hear(host)
-    host.world.go_down()
-    second = host.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
-    told = await hear(host)
-    waiting = await read(host, "/upstream/deliveries", state="pending")
+    quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
+    await hear(quick)
+    quick.world.go_down()
+    second = quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
+    told = await hear(quick)
+    waiting = await read(quick, "/upstream/deliveries", state="pending")
     assert waiting["total"] == 1
-    host.world.clear_up()
-    host.world.shred(second.id)  # it is gone at the vendor as well, so nothing of it can be matched
+    quick.world.clear_up()
+    quick.world.shred(second.id)  # it is gone at the vendor as well, so nothing of it can be matched
 
-    await ask(host, ERASE, method="POST", body={"email": EMAIL, "dryRun": False})
-    host.clock.advance(timedelta(days=4))
-    await host.deliver(told[0])
-    await host.work()
+    await ask(quick, ERASE, method="POST", body={"email": EMAIL, "dryRun": False})
+    quick.clock.advance(timedelta(days=4))
+    await quick.deliver(told[0])
+    await quick.work()
 
-    assert await host.leads() == ()
+    assert await quick.leads() == ()
 
 
 async def test_what_happened_is_told_without_saying_to_whom(host: Harbour) -> None:
@@ -328,17 +342,17 @@ async def test_what_happened_is_told_without_saying_to_whom(host: Harbour) -> No
         assert entry.external_id.startswith("erased:")
 
 
-async def test_only_what_was_named_if_that_is_asked_for(host: Harbour) -> None:
+async def test_only_what_was_named_if_that_is_asked_for(quick: Harbour) -> None:
     """A family has one address: `onlyThis` leaves the others."""
     for name in ("Ada", "Bo"):
-        host.world.fill_in(NEWSLETTER.id, {"full_name": (name,), "email": ("reed@harbour.example",)})
-    await hear(host)
-    ada = next(lead for lead in await host.leads() if lead.first_name == "Ada")
+        quick.world.fill_in(NEWSLETTER.id, {"full_name": (name,), "email": ("reed@harbour.example",)})
+    await hear(quick)
+    ada = next(lead for lead in await quick.leads() if lead.first_name == "Ada")
 
     body = {"leadId": ada.id, "onlyThis": True, "dryRun": False}
-    assert (await ask(host, ERASE, method="POST", body=body)).status_code == 200
+    assert (await ask(quick, ERASE, method="POST", body=body)).status_code == 200
 
-    assert [lead.first_name for lead in await host.leads()] == ["Bo"]
+    assert [lead.first_name for lead in await quick.leads()] == ["Bo"]
 
 
 @pytest.mark.parametrize(
@@ -352,18 +366,18 @@ async def test_only_what_was_named_if_that_is_asked_for(host: Harbour) -> None:
         ({"everybody": True}, 422),
     ],
 )
-async def test_who_is_to_be_forgotten_has_to_be_said(host: Harbour, body: object, status: int) -> None:
-    answer = await ask(host, ERASE, method="POST", body=body)
+async def test_who_is_to_be_forgotten_has_to_be_said(quick: Harbour, body: object, status: int) -> None:
+    answer = await ask(quick, ERASE, method="POST", body=body)
     assert answer.status_code == status, answer.text
     if status == 200:
         assert answer.json()["counts"] == {}
 
 
-async def test_administrators_only_and_their_own_org_only(host: Harbour) -> None:
-    planted = await plant(host)
+async def test_administrators_only_and_their_own_org_only(quick: Harbour) -> None:
+    planted = await plant(quick)
     body = {"contactId": planted.contact_id, "dryRun": False}
 
-    assert (await ask(host, ERASE, method="POST", body=body, role=Role.AGENT)).status_code == 403
-    other = await ask(host, ERASE, method="POST", body=body, org_id="org-b")
+    assert (await ask(quick, ERASE, method="POST", body=body, role=Role.AGENT)).status_code == 403
+    other = await ask(quick, ERASE, method="POST", body=body, org_id="org-b")
     assert (other.status_code, other.json()["counts"]) == (200, {})
-    assert len(await host.leads()) == 1
+    assert len(await quick.leads()) == 1
