@@ -93,7 +93,7 @@ async def _fill(superuser: asyncpg.Connection, table: str, org_id: str) -> None:
     """Put a row of the org into a table, whatever its columns mean."""
     columns = await superuser.fetch(COLUMNS, table)
     values = (VALUES.get(kind, "'{}'").format(org_id) for _, kind in columns)
-    names = ", ".join(name for name, _ in columns)
+    names = ", ".join(f'"{name}"' for name, _ in columns)
     await superuser.execute(INSERT.format(table, names, ", ".join(values)))
 
 
