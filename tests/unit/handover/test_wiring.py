@@ -77,7 +77,7 @@ async def test_an_endpoint_that_hangs_delays_nobody_else(settings: Settings, rec
                 await uow.outgoing.announce(EventType.LEAD_CREATED, f"lead-{number}", {"id": str(number)})
         running = asyncio.create_task(services.jobs.run())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 while len(receiver.received) < 20:  # noqa: ASYNC110 - it is another loop's list, too
                     await asyncio.sleep(0.02)
         finally:
