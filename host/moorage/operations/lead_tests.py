@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import attrs
 
+from moorage.handover.announcing import announce_lead
 from moorage.ids import new_id
 from moorage.lead_testing import test_lead_view
 from moorage.operations.lead_channels import LeadChannels, lead_channels
@@ -13,6 +14,7 @@ from moorage_ports.integrations import Channel
 from moorage_ports.lead_operations import CreateTestLead, GetTestLead, TestLeadView
 from moorage_ports.lead_orders import LeadTest, OrderState
 from moorage_ports.lead_source import LeadForm
+from moorage_ports.outgoing import EventType
 
 
 async def create_test_lead(call: OperationCall, request: CreateTestLead) -> TestLeadView:
@@ -81,7 +83,9 @@ async def _save(call: OperationCall, test: LeadTest) -> None:
             return
         lead = await uow.leads.by_external_id(test.vendor, test.lead_external_id)
         if lead is not None and not lead.is_test:
-            await uow.leads.update(attrs.evolve(lead, is_test=True))
+            marked = attrs.evolve(lead, is_test=True)
+            await uow.leads.update(marked)
+            await announce_lead(uow, EventType.LEAD_UPDATED, marked)  # it was told of as a real one
         known = await uow.lead_ledger.of(test.vendor, (test.lead_external_id,))
         await uow.lead_ledger.write(
             [attrs.evolve(entry, is_test=True) for entry in known.values() if not entry.is_test]

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
+from moorage_adapters.memory.lead_source import MemoryLeadSource
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from moorage_adapters.safe_http import SafeDoor
 from tests.support.asking import headers_of
@@ -73,6 +74,29 @@ async def test_what_people_change_and_delete_is_told_too(shop: Shop) -> None:
     ((kind, data),) = await shop.told()
     assert (kind, data["id"]) == ("lead.deleted", lead["id"])
     assert "bo@" not in str(data)
+
+
+async def test_a_test_lead_that_was_told_of_as_a_real_one_is_told_of_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its delivery may be faster than the answer that says which it is, and not every vendor's lead says."""
+    slow = MemoryLeadSource.create_test_lead
+
+    async def arrives_first(source: MemoryLeadSource, channel: str, form: str, answers: Any) -> str:
+        made = await slow(source, channel, form, answers=answers)
+        await shop.host.deliver_all()
+        await shop.host.work()
+        async with shop.quay.storage.unit_of_work(ADMIN.org_id) as uow:
+            (lead,) = (await uow.leads.page(page=1, page_size=1)).items
+            await uow.leads.update(attrs.evolve(lead, is_test=False))
+        return made
+
+    monkeypatch.setattr(MemoryLeadSource, "create_test_lead", arrives_first)
+    body = {"form": NEWSLETTER.id, "answers": {"email": ["ada@harbour.example"]}}
+    await shop.ask("POST", "/upstream/call/memory-provider/try-form", **body)
+    told = await shop.told()
+    assert [kind for kind, _ in told] == ["lead.created", "lead.updated"]
+    assert told[-1][1]["isTest"] is True
 
 
 async def test_where_nobody_listens_nothing_is_kept(shop: Shop) -> None:
