@@ -217,6 +217,7 @@ async def _account(
     placed = dict(await store_leads(uow, done, now)) if done else {}
     added: Counter[str] = Counter()
     entries: list[LeadEntry] = []
+    erased: list[InboxItem] = []
     for waiting, settlement in group:
         told = Told(state=settlement.state, error=settlement.error, remedy=waiting.outcome.remedy)
         for heard in waiting.outcome.heard:
@@ -225,15 +226,20 @@ async def _account(
             entry = entry_of(waiting.item, heard, told, here, now)
             entries += [entry] if entry is not None else []
             added[waiting.item.id] += here is not None and here.outcome in ADDED
+            erased += [waiting.item] if here is not None and here.outcome is LeadOutcome.ERASED else []
     await uow.lead_ledger.write(entries)
+    await _forget(uow, erased)
     return added
 
 
 async def _apply(uow: UnitOfWork, group: Sequence[_Waiting], now: datetime) -> None:
     """What the rows say, merged into the CRM in one go."""
-    events = [(waiting.item.vendor, event) for waiting in group for event in waiting.outcome.events]
-    if events:
-        await apply_events(uow.crm_records, events)
+    told = [(waiting.item, event) for waiting in group for event in waiting.outcome.events]
+    if told:
+        applied = await apply_events(uow.crm_records, [(item.vendor, event) for item, event in told])
+        if applied.left_out:
+            kept = {item.id for place, (item, _) in enumerate(told) if place not in applied.left_out}
+            await _forget(uow, [item for item, _ in told if item.id not in kept])
     unmapped = [
         UnmappedItem(vendor=waiting.item.vendor, kind=event.kind, item_id=waiting.item.id)
         for waiting in group
@@ -241,6 +247,15 @@ async def _apply(uow: UnitOfWork, group: Sequence[_Waiting], now: datetime) -> N
     ]
     if unmapped:
         await count_unmapped(uow.crm_records, unmapped, now)
+
+
+async def _forget(uow: UnitOfWork, items: Iterable[InboxItem]) -> None:
+    """All that these say is about what was erased: what they said must not stay, either."""
+    by_vendor: dict[str, set[str]] = {}
+    for item in items:
+        by_vendor.setdefault(item.vendor, set()).add(item.id)
+    for vendor, ids in by_vendor.items():
+        await uow.kept_copies.erase_deliveries(vendor, ids)
 
 
 def _fail(group: Iterable[_Waiting], failure: Exception) -> None:

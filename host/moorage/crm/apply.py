@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from moorage.crm import attempts, merge_activity, merge_messages
-from moorage.crm.forgotten import remembered
+from moorage.crm.forgotten import forgotten_among
 from moorage.crm.merge import Merge, direct_id_of, identity_id_of, thread_id_of
 from moorage.crm.record_keys import keys_of
 from moorage_ports.crm_records import CrmRecords, IdentityRecord, Ledger, LedgerKeys, record_id
@@ -67,9 +67,10 @@ _HANDLERS: Final[Mapping[type, Callable[[Merge, str, Any], None]]] = {
 
 @attrs.frozen(kw_only=True)
 class Applied:
-    """What a merge wrote: how many records of each kind."""
+    """How many records of each kind a merge wrote, and the places of events about what was erased."""
 
     written: Mapping[str, int]
+    left_out: frozenset[int] = frozenset()
 
 
 async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> Applied:
@@ -78,7 +79,8 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     Raises:
         UnavailableError: The database is out of reach; nothing of it was written.
     """
-    events = await remembered(records, events)
+    left_out = await forgotten_among(records, events)
+    events = [pair for place, pair in enumerate(events) if place not in left_out]
     merge = await _loaded(records, events)
     for vendor, event in events:
         _HANDLERS[type(event)](merge, vendor, event)
@@ -86,7 +88,8 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     await attempts.write(records, merge)
     if merge.emptied:
         await records.remove_conversations(merge.emptied)
-    return Applied(written=Counter({kind: len(getattr(merge.changed, kind)) for kind in _KINDS}))
+    written = Counter({kind: len(getattr(merge.changed, kind)) for kind in _KINDS})
+    return Applied(written=written, left_out=left_out)
 
 
 # What a merge looks at ---------------------------------------------------------------------------

@@ -35,20 +35,18 @@ from moorage_ports.events import (
 )
 
 
-async def remembered(
-    records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]
-) -> Sequence[tuple[str, CrmEvent]]:
-    """`events` without those about what was erased."""
+async def forgotten_among(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> frozenset[int]:
+    """The places of those `events` that are about what was erased."""
     things = [_thing(vendor, event) for vendor, event in events]
     people = [[identity_id_of(vendor, person) for person in _people(event)] for vendor, event in events]
     marks = await records.erased({key for key in (*things, *(one for each in people for one in each)) if key})
     if not marks:
-        return events
-    return [
-        pair
-        for pair, thing, persons in zip(events, things, people, strict=True)
-        if thing not in marks and not _is_of_before(pair[1], persons, marks)
-    ]
+        return frozenset()
+    return frozenset(
+        place
+        for place, ((_, event), thing, persons) in enumerate(zip(events, things, people, strict=True))
+        if thing in marks or _is_of_before(event, persons, marks)
+    )
 
 
 def is_about(vendor: str, event: CrmEvent, erased: Collection[str]) -> bool:

@@ -64,6 +64,18 @@ async def contacts_of_leads(uow: UnitOfWork, leads: Sequence[CrmLead]) -> Mappin
     return contacts
 
 
+async def forgotten(uow: UnitOfWork, leads: Sequence[CrmLead]) -> frozenset[str]:
+    """Our ids of those that somebody sent before they were erased, by their address or number."""
+    known = [who for who in await _known_by(uow, leads) if who.persons]
+    keys = {identity_id_of(OWN, person) for who in known for person in who.persons}
+    erased = await uow.crm_records.erased(keys) if keys else {}
+    return frozenset(
+        who.lead.id
+        for who in known
+        if any(who.at <= erased[key] for one in who.persons if (key := identity_id_of(OWN, one)) in erased)
+    )
+
+
 async def _known_by(uow: UnitOfWork, leads: Sequence[CrmLead]) -> list[_Who]:
     ours = [lead for lead in leads if not lead.is_test]
     wanted = {(kind, value) for lead in ours for kind, value in _said(lead) if value}

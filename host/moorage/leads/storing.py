@@ -13,7 +13,7 @@ import attrs
 from moorage.handover.announcing import announce_lead
 from moorage.leads.hearing import HeardLead, Placed
 from moorage.leads.merging import merged, twin_of
-from moorage.leads.people import contacts_of_leads
+from moorage.leads.people import contacts_of_leads, forgotten
 from moorage_ports.crm import CrmLead
 from moorage_ports.erasure import lead_mark
 from moorage_ports.lead_ledger import LeadOutcome
@@ -67,6 +67,8 @@ async def store_leads(uow: UnitOfWork, heard: Sequence[HeardLead], now: datetime
         return {}
     marks = {lead_mark(*one.key): one.key for one in fresh}
     erased = {marks[mark] for mark in await uow.erasures.marked(list(marks))}
+    late = await forgotten(uow, [one.lead for one in fresh if one.lead is not None])
+    erased |= {one.key for one in fresh if one.lead is not None and one.lead.id in late}
     desk = _Desk(there=await _known(uow, fresh), now=now)
     desk.placed.update(dict.fromkeys(erased, Placed(outcome=LeadOutcome.ERASED)))
     for one in fresh:

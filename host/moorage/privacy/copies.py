@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE: Final = 200  # copies that are opened in one transaction
 _DECODER: Final = msgspec.json.Decoder()
 _CRM_EVENTS: Final = get_args(CrmEvent)
-_NAME_PARTS: Final = rb"[0-9A-Za-z_.@+-]"
+_PART: Final = re.compile(r"[0-9A-Za-z_.@+-]+")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,22 +53,24 @@ class Looker:
 
     def finds(self, name: str, body: bytes) -> bool:
         """Whether one of the names stands in it, or in what the plugin calls it."""
-        if self._stands_in(name.encode("utf-8", "surrogatepass")):
+        if not self.names.isdisjoint(_parts(name)):
             return True
         try:
             value = _DECODER.decode(body)
         except (ValueError, RecursionError):
-            return self._stands_in(body)
+            text = body.decode("utf-8", "replace")
+            return not self.names.isdisjoint(_parts(text)) or any(odd in text for odd in self._odd_names())
         return any(told in self.names or told.casefold() in self.names for told in _told(value))
 
-    def _stands_in(self, text: bytes) -> bool:
-        """Whether one of the names stands there by itself, not as a part of a longer one."""
-        folded = text.lower()
-        for name in self.names | self.records:
-            raw = re.escape(name.lower().encode("utf-8", "surrogatepass"))
-            if re.search(rb"(?<!" + _NAME_PARTS + rb")" + raw + rb"(?!" + _NAME_PARTS + rb")", folded):
-                return True
-        return False
+    def _odd_names(self) -> Iterator[str]:
+        """Names that are no one part of a text."""
+        return (name for name in self.names if not _PART.fullmatch(name))
+
+
+def _parts(text: str) -> set[str]:
+    """What stands by itself in a text, not as a part of something longer; in either case."""
+    parts = set(_PART.findall(text))
+    return parts | {part.casefold() for part in parts}
 
 
 def _told(value: object) -> Iterator[str]:

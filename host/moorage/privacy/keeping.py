@@ -22,13 +22,16 @@ _REASON: Final = Reason(cause=Cause.RETENTION)
 
 async def keep_to_retention(services: Services) -> None:
     """Have every org keep what it wants to keep, and nothing longer. One org's trouble is no other's."""
+    people = 0
     for org_id in await services.storage.orgs():
         try:
-            await look_after(services, org_id)
+            people += (await look_after(services, org_id))["contacts"]
         except MoorageError as failure:
             log.warning("retention_not_kept", org=org_id, reason=failure.code)
         except Exception:
             log.exception("retention_broke", org=org_id)
+    if people:
+        await services.storage.compact_search()
     await services.storage.deletion_requests.forget_done(services.clock.now() - NOTES_KEPT)
 
 
@@ -83,8 +86,6 @@ async def _forget_people(services: Services, org_id: str, before: datetime | Non
             identities=tuple(identity for one in people for identity in one.identities),
         )
         removed.update(await erase_quietly(services, org_id, together, _REASON))
-    if removed:
-        await services.storage.compact_search()
     return removed
 
 

@@ -11,11 +11,14 @@ import pytest
 
 from moorage.handover.announcing import announce_lead
 from moorage.syncing import Syncer, sync_nudge
+from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.things import Note, Person
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
 from moorage_ports.crm import CrmLead
 from moorage_ports.crm_records import LedgerKeys
+from moorage_ports.direct_messages import OutgoingMessage
 from moorage_ports.erasure import Cause
+from moorage_ports.inbox import ItemState, Settlement
 from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import Endpoint, EventType, SigningSecret
@@ -305,23 +308,69 @@ async def sync(host: Harbour) -> None:
 
 
 async def test_a_lead_on_its_way_does_not_come_in_any_more(quick: Harbour) -> None:
-    """Its delivery was acknowledged, and the vendor was down; then the person asked to be forgotten."""
+    """It was sent and acknowledged, the vendor was down, and the person asked to be forgotten meanwhile."""
     quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
-    await hear(quick)
-    quick.world.go_down()
-    second = quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
     told = await hear(quick)
-    waiting = await read(quick, "/upstream/deliveries", state="pending")
-    assert waiting["total"] == 1
+    quick.world.go_down()
+    quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
+    quick.world.fill_in(NEWSLETTER.id, {"email": ("bo@harbour.example",)})
+    await hear(quick)
+    assert (await read(quick, "/upstream/deliveries", state="pending"))["total"] == 2
     quick.world.clear_up()
-    quick.world.shred(second.id)  # it is gone at the vendor as well, so nothing of it can be matched
 
     await ask(quick, ERASE, method="POST", body={"email": EMAIL, "dryRun": False})
     quick.clock.advance(timedelta(days=4))
     await quick.deliver(told[0])
     await quick.work()
 
-    assert await quick.leads() == ()
+    assert [lead.email for lead in await quick.leads()] == ["bo@harbour.example"]
+    quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
+    await hear(quick)
+    assert {lead.email for lead in await quick.leads()} == {"bo@harbour.example", EMAIL}, "a new one is new"
+
+
+async def test_whoever_is_at_a_delivery_cannot_write_what_it_said(quick: Harbour) -> None:
+    """Fault 66: a worker has read it, the person is forgotten, the worker comes to write."""
+    planted = await plant(quick)
+    quick.world.write_to(CAFE.id, f"One more {LETTER}", by=GONE)
+    await quick.deliver_all()
+    ((org_id, bucket),) = await quick.storage.backlog.pending_groups(quick.clock.now())
+    async with quick.storage.unit_of_work(org_id) as uow:
+        (item,) = await uow.inbox.claim(bucket, limit=5, now=quick.clock.now())
+
+    await ask(quick, ERASE, method="POST", body={"contactId": planted.contact_id, "dryRun": False})
+
+    async with quick.storage.unit_of_work(org_id) as uow:
+        settlement = Settlement(item=item, state=ItemState.DONE)
+        assert await uow.inbox.settle([settlement], now=quick.clock.now()) == (False,)
+    await quick.work()
+    assert (await read(quick, "/crm/inbox/messages", search=LETTER))["total"] == 0
+
+
+async def test_an_answer_that_was_under_way_leaves_nothing(
+    quick: Harbour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """We were writing to them when they were forgotten: it was sent, and nothing is kept of it."""
+    planted = await plant(quick)
+    talk = await talk_of(quick, planted.contact_id)
+    send = MemoryDirectMessages.send
+
+    async def while_erasing(port: MemoryDirectMessages, message: OutgoingMessage) -> object:
+        sent = await send(port, message)
+        erased = {"contactId": planted.contact_id, "dryRun": False}
+        assert (await ask(quick, ERASE, method="POST", body=erased)).status_code == 200
+        return sent
+
+    monkeypatch.setattr(MemoryDirectMessages, "send", while_erasing)
+    headers = headers_of(quick, role=Role.AGENT)
+    body = {"conversationId": talk, "text": f"Dear {NAME}"}
+    answer = await quick.http.post("/upstream/call/memory-provider/write", json=body, headers=headers)
+    await hear(quick)
+
+    assert answer.status_code in {200, 202, 404}, answer.text
+    assert (await read(quick, "/crm/inbox/messages", search=NAME))["total"] == 0
+    assert {one["name"] for one in (await read(quick, "/crm/contacts"))["items"]} == {BEN.name}
+    assert await remains(quick, tmp_path, "", aside=False) == set()
 
 
 async def test_what_happened_is_told_without_saying_to_whom(host: Harbour) -> None:
