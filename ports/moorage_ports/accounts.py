@@ -66,3 +66,7 @@ class Accounts(Protocol):
     async def close_session(self, session_id: str) -> None:
         """Sign out."""
         ...
+
+    async def forget_sessions(self, unused_since: datetime) -> int:
+        """Delete sessions that were last used before that moment; answers how many."""
+        ...

@@ -83,3 +83,7 @@ class RememberedCalls(Protocol):
     async def forget(self, operation: str, key: str) -> None:
         """Free the key again: the first call did nothing at all."""
         ...
+
+    async def forget_expired(self, now: datetime) -> int:
+        """Delete those that lived their days; answers how many."""
+        ...

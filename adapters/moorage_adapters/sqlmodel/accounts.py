@@ -131,6 +131,11 @@ class SqlAccounts:
         statement = delete(SESSION).where(SESSION.c.id == session_id)
         await self._database.write_at_once(lambda connection: connection.execute(statement).rowcount)
 
+    async def forget_sessions(self, unused_since: datetime) -> int:
+        """Delete sessions that were last used before that moment; answers how many."""
+        statement = delete(SESSION).where(SESSION.c.last_seen_at < unused_since)
+        return await self._database.write_at_once(lambda connection: connection.execute(statement).rowcount)
+
 
 def _folded(email: str) -> str:
     return email.strip().casefold()

@@ -37,8 +37,10 @@ class SqlErasures:
         """These were erased; a mark that is there already stays as it is."""
 
         def work(org: Tenant) -> None:
-            for key in sorted(keys):  # in one order: two erasures must not wait for each other
-                org.insert(ERASED_MARK, {"key_digest": org.digest(MARK_LABEL, key), "at": at})
+            digests = sorted(
+                {org.digest(MARK_LABEL, key) for key in keys}
+            )  # two erasures must not wait for each other
+            org.insert_all(ERASED_MARK, [{"key_digest": one, "at": at} for one in digests], "key_digest")
 
         if keys:
             await self._gate.run(work)

@@ -157,6 +157,11 @@ class SqlRememberedCalls:
         """Free the key again: the first call did nothing at all."""
         await self._gate.run(lambda org: org.delete(REMEMBERED_CALL, *_is(operation, _digest(org, key))))
 
+    async def forget_expired(self, now: datetime) -> int:
+        """Delete those that lived their days; answers how many."""
+        is_over = REMEMBERED_CALL.c.created_at <= now - KEY_LIFETIME
+        return await self._gate.run(lambda org: org.delete(REMEMBERED_CALL, is_over))
+
 
 def _digest(org: Tenant, key: str) -> bytes:
     return org.digest("idempotency key", key)

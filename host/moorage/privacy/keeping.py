@@ -17,6 +17,7 @@ from moorage_ports.storage import UnitOfWork
 log = structlog.get_logger(__name__)
 
 EVERY: Final = timedelta(hours=1)
+SESSIONS_KEPT: Final = timedelta(days=1)  # after they were last used: they ended long before
 _REASON: Final = Reason(cause=Cause.RETENTION)
 
 
@@ -32,7 +33,9 @@ async def keep_to_retention(services: Services) -> None:
             log.exception("retention_broke", org=org_id)
     if people:
         await services.storage.compact_search()
-    await services.storage.deletion_requests.forget_done(services.clock.now() - NOTES_KEPT)
+    now = services.clock.now()
+    await services.storage.deletion_requests.forget_done(now - NOTES_KEPT)
+    await services.storage.accounts.forget_sessions(now - SESSIONS_KEPT)
 
 
 async def look_after(services: Services, org_id: str) -> Counter[str]:
@@ -54,6 +57,7 @@ async def look_after(services: Services, org_id: str) -> Counter[str]:
         await note(services, org_id, _REASON, counts)
     async with services.storage.unit_of_work(org_id) as uow:
         await uow.erasures.forget_noted(now - NOTES_KEPT)
+        await uow.remembered_calls.forget_expired(now)
         await uow.retention.note_check(RetentionCheck(checked_at=now, removed=counts))
     return counts
 

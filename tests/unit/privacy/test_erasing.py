@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from moorage.handover.announcing import announce_lead
+from moorage.privacy.people import MOST_LEADS
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.things import Note, Person
@@ -420,6 +421,31 @@ async def test_who_is_to_be_forgotten_has_to_be_said(quick: Harbour, body: objec
     assert answer.status_code == status, answer.text
     if status == 200:
         assert answer.json()["counts"] == {}
+
+
+async def test_what_is_no_single_persons_is_refused(quick: Harbour) -> None:
+    """A reception's number stands on hundreds of leads: whoever named it did not mean all of these people."""
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await uow.leads.add_all(
+            [
+                CrmLead(
+                    id=f"lead-{number}",
+                    external_id=f"slip-9{number}",
+                    vendor="memory",
+                    channel_external_id=CAFE.id,
+                    phone=("+15550100199", "+1 555 0100 199", "15550100199")[number % 3],
+                    source="memory",
+                    created_at=quick.clock.now(),
+                )
+                for number in range(MOST_LEADS + 1)
+            ]
+        )
+
+    for dry_run in (True, False):
+        body = {"phone": "+1 (555) 010-0199", "dryRun": dry_run}
+        answer = await ask(quick, ERASE, method="POST", body=body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert len(await quick.leads()) > 0
 
 
 async def test_administrators_only_and_their_own_org_only(quick: Harbour) -> None:

@@ -8,17 +8,20 @@ from typing import Any
 import attrs
 import pytest
 
+from moorage.admin.sessions import open_session
 from moorage.privacy.erasing import AT_ONCE
 from moorage.privacy.keeping import keep_to_retention
 from moorage.workers import forget_settled, register_workers
 from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.world import ADA, CAFE, NEWSLETTER
+from moorage_ports.accounts import Account
 from moorage_ports.crm import CrmLead
 from moorage_ports.erasure import NOTES_KEPT
 from moorage_ports.errors import UnavailableError
 from moorage_ports.inbox import DEAD_KEPT
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import Endpoint, EventType, SigningSecret
+from moorage_ports.publications import RememberedCall
 from moorage_ports.retention import Retention
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery
@@ -257,6 +260,29 @@ async def test_the_job_says_when_it_looked_and_forgets_what_it_said_after_a_year
     host.clock.advance(NOTES_KEPT)
     await keep_to_retention(host.services)
     assert (await read(host, "/crm/privacy/erasures"))["total"] == 0
+
+
+async def test_answers_and_sessions_go_though_nobody_comes_back_m4(quick: Harbour) -> None:
+    """An answer under a key is kept for 7 days, a session for one, also where nobody ever calls again."""
+    call = RememberedCall(body_hash="x", subject_id="s1")
+    now = quick.clock.now()
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await uow.remembered_calls.begin("memory/write", "k", call, now=now)
+    account = Account(
+        id="a1", org_id=ADMIN.org_id, email="boss@a.example", password_hash="x", role=Role.ADMIN
+    )
+    await quick.storage.accounts.save(account)
+    session, _ = await open_session(quick.services, account)
+
+    async def left() -> tuple[int, bool]:
+        async with quick.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+            answers = await uow.kept_copies.answers(after=0, limit=10)
+        return len(answers), await quick.storage.accounts.session(session.token_hash) is not None
+
+    for days, kept in ((0, (1, True)), (1, (1, True)), (1, (1, False)), (5, (0, False))):
+        quick.clock.advance(days * DAY)
+        await keep_to_retention(quick.services)
+        assert await left() == kept
 
 
 async def test_one_orgs_trouble_is_no_others(quick: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:

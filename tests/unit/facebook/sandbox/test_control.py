@@ -168,6 +168,18 @@ async def test_revoking_tells_the_deauthorize_callback(sandbox: Driver) -> None:
     assert (await sandbox.state())["consents"][0]["removed"] is True
 
 
+async def test_asking_for_deletion_tells_the_apps_data_deletion_callback(sandbox: Driver) -> None:
+    """Also an app that was removed before: it may have the person's data still."""
+    await sandbox.user_token()
+    await sandbox.control("revoke", notify=False)
+    await sandbox.control("data-deletion")
+    [request] = await sandbox.settled(1)
+
+    assert request.url.path == "/connect/data-deletion/facebook"
+    assert request.content.startswith(b"signed_request=")
+    assert (await sandbox.state())["consents"][0]["removed"] is True
+
+
 async def test_reset_starts_over_with_the_same_secrets(sandbox: Driver) -> None:
     token = await sandbox.subscribe()
     await sandbox.control("leads", formId=FORM, answers={"full_name": "A"})
