@@ -32,6 +32,13 @@ def test_the_documents_names_are_bound() -> None:
         "hide-comment",
         "private-reply",
         "send-message",
+        "list-lead-forms",
+        "get-lead-form",
+        "get-lead",
+        "backfill-leads",
+        "get-backfill",
+        "create-test-lead",
+        "get-test-lead",
     ]
 
 

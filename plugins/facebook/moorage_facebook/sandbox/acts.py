@@ -74,10 +74,16 @@ def submit_leads(world: World, sender: WebhookSender, body: bodies.LeadsBody) ->
     return {**answer, "skipped": skipped} if skipped else answer
 
 
-def answer_form(world: World, sender: WebhookSender, form: LeadForm, given: Mapping[str, str]) -> Lead:
+def answer_form(
+    world: World,
+    sender: WebhookSender,
+    form: LeadForm,
+    given: Mapping[str, str],
+    consents: Mapping[str, bool],
+) -> Lead:
     """A person pressed the button under a lead form."""
     answers = {question.key: given[question.key] for question in form.questions if given.get(question.key)}
-    body = bodies.LeadsBody(form_id=form.id, answers=dict(answers))
+    body = bodies.LeadsBody(form_id=form.id, answers=dict(answers), consents=dict(consents))
     lead = _put_lead(world, form, body, 1)
     _announce(world, sender, form, [lead], body)
     return lead

@@ -72,10 +72,14 @@ async def submit_form(
     form, page = _form(world, form_id)
     sent = await form_sent(request)
     given = {question.key: sent.get(f"q{index}", "").strip() for index, question in enumerate(form.questions)}
+    ticked = {box.key: bool(sent.get(f"c{index}")) for index, box in enumerate(form.checkboxes)}
     problems = {question.key: text for question in form.questions if (text := _problem(question, given))}
+    problems |= {
+        box.key: "Please tick this box." for box in form.checkboxes if box.required and not ticked[box.key]
+    }
     if problems:
-        return _form_page(form, page, given, problems, status=422)
-    lead = acts.answer_form(world, sender, form, given)
+        return _form_page(form, page, given, problems, ticked=ticked, status=422)
+    lead = acts.answer_form(world, sender, form, given, ticked)
     return redirect(f"/sandbox/forms/{form.id}/thanks/{lead.id}")
 
 
@@ -197,7 +201,13 @@ def _dialog_page(world: World, ask: oauth.Ask, params: Mapping[str, str]) -> Res
 
 
 def _form_page(
-    form: LeadForm, page: Page, given: Mapping[str, str], problems: Mapping[str, str], status: int = 200
+    form: LeadForm,
+    page: Page,
+    given: Mapping[str, str],
+    problems: Mapping[str, str],
+    *,
+    ticked: Mapping[str, bool] | None = None,
+    status: int = 200,
 ) -> Response[str]:
     questions = [
         {
@@ -210,7 +220,24 @@ def _form_page(
         }
         for index, question in enumerate(form.questions)
     ]
-    return show("form.html", status=status, form=form, page=page, questions=questions, problems=problems)
+    boxes = [
+        {
+            "field": f"c{index}",
+            "box": box,
+            "is_ticked": box.checked_by_default if ticked is None else ticked[box.key],
+            "problem": problems.get(box.key, ""),
+        }
+        for index, box in enumerate(form.checkboxes)
+    ]
+    return show(
+        "form.html",
+        status=status,
+        form=form,
+        page=page,
+        questions=questions,
+        boxes=boxes,
+        problems=problems,
+    )
 
 
 def _problem(question: Question, given: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from moorage_facebook.sandbox.entities import (
     App,
     AppSubscription,
     Business,
+    Checkbox,
     LeadForm,
     Option,
     Page,
@@ -237,6 +238,14 @@ def _wholesale(world: World, page_id: str) -> LeadForm:
                     Option(key="50_to_500", value="50_to_500"),
                     Option(key="more_than_500", value="more_than_500"),
                 ),
+            ),
+        ),
+        checkboxes=(
+            Checkbox(
+                id="24810773660900005",
+                key="new_pieces",
+                text="Write to me when there are new pieces.",
+                required=False,
             ),
         ),
         created_at=world.seconds(),

@@ -22,7 +22,7 @@ def test_every_control_route_is_named() -> None:
     told = TEXT.partition("## Driving it")[2].partition("Whoever acts")[0]
     row_heads = " ".join(line.split("|")[1] for line in told.splitlines() if line.startswith("| `"))
 
-    assert set(re.findall(r"/(?:_sandbox/)?([a-z]+)", row_heads)) - {"_sandbox"} == there
+    assert set(re.findall(r"/(?:_sandbox/)?([a-z-]+)", row_heads)) - {"_sandbox"} == there
 
 
 def test_every_edge_is_named() -> None:

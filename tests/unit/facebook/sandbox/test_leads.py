@@ -333,3 +333,25 @@ async def test_leads_access_manager_hides_leads_and_says_whom_it_keeps_out(
     assert page["has_lead_access"]["app_has_leads_permission"] is (closed_to != "app")
     await sandbox.control("pages", pages=[{"id": PAGE, "leadsClosedTo": ""}])
     assert (await sandbox.graph("GET", made["leads"][0]["id"], token)).status_code == 200
+
+
+async def test_a_person_ticks_boxes_below_the_form(sandbox: Driver) -> None:
+    """One that has to be ticked is asked for again; one that need not be is a no."""
+    must = {"key": "terms", "text": "I have read the <terms>"}
+    may = {"key": "news", "text": "You may write to me", "required": False, "checkedByDefault": True}
+    question = {"key": "email", "type": "EMAIL"}
+    form = {"id": FORM, "questions": [question], "checkboxes": [must, may]}
+    await sandbox.control("pages", pages=[{"id": PAGE, "forms": [form]}])
+    path = f"/sandbox/forms/{FORM}"
+    shown = (await sandbox.client.get(path)).text
+    wrong = await sandbox.client.post(path, data={"q0": "ada@mail.example"}, follow_redirects=False)
+    right = await sandbox.client.post(
+        path, data={"q0": "ada@mail.example", "c0": "1"}, follow_redirects=False
+    )
+    (lead,) = (await sandbox.state())["leads"]
+
+    assert "&lt;terms&gt;" in shown
+    assert shown.count("checked") == 1
+    assert (wrong.status_code, right.status_code) == (422, 303)
+    assert "Please tick this box." in wrong.text
+    assert lead["consents"] == [["terms", True], ["news", False]]
