@@ -26,7 +26,7 @@ _LOOK_AT_NEWS: Final = (
 )
 
 
-def test_lead_view(test: LeadTest, entry: LeadEntry | None, now: datetime) -> TestLeadView:
+def view_of_test(test: LeadTest, entry: LeadEntry | None, now: datetime) -> TestLeadView:
     """A test lead as far as it has come."""
     steps = tuple(_steps(test, entry, now))
     return TestLeadView(

@@ -126,7 +126,9 @@ class Reconciler:
         checkpoints = {checkpoint.form_external_id: checkpoint for checkpoint in noted}
         first = checkpoints.get("")
         pages = PAGES_A_LOOK
-        for form in await source.forms(subject.external_id):
+        forms = await source.forms(subject.external_id)
+        await self.counts.forget_others(subject, forms)
+        for form in forms:
             checkpoint = _begun(subject, form.external_id, checkpoints, started_at)
             if checkpoint is None:
                 continue

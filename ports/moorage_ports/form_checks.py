@@ -1,5 +1,6 @@
 """What each form's leads add up to: the vendor's count and ours, and what is missing between them."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
@@ -14,10 +15,10 @@ class FormCheck:
     """One form as it was last compared.
 
     `theirs` is what the vendor counts (`None`: it does not), `expired` of them nobody can read any more.
-    `ours` is what was heard of here, test leads too, whatever became of it. `before` is what the vendor counts and nobody
-    here was to have: leads from before the org listened, mostly; watched for a day from `first_at` on. What
-    is left is the `gap`, since `gap_since`, below zero if more are here; `alarmed_at` says when somebody was
-    told of one that stays.
+    `ours` is what was heard of here, test leads too, whatever became of it. `before` is what the vendor
+    counts and nobody here was to have: leads from before the org listened, mostly; watched for a day from
+    `first_at` on. What is left is the `gap`, since `gap_since`, below zero if more are here; `alarmed_at`
+    says when somebody was told of one that stays.
     """
 
     vendor: str = attrs.field(validator=min_len(1))
@@ -55,4 +56,10 @@ class FormChecks(Protocol):
 
     async def save(self, check: FormCheck) -> None:
         """Insert or replace (one per channel and form)."""
+        ...
+
+    async def keep_only(
+        self, vendor: str, channel_external_id: str, form_external_ids: Collection[str]
+    ) -> None:
+        """The channel has these forms and no others: nothing is missing of one that is gone."""
         ...

@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, func, select
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
-from moorage_adapters.sqlmodel.tables import LEAD
+from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION, LEAD
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
 from moorage_ports.form_checks import FormCheck
+from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
 
 _ID = ("org_id", "id")
@@ -120,12 +121,41 @@ class SqlFormChecks:
         """Insert or replace (one per channel and form)."""
         await self._gate.run(lambda org: org.upsert(FORM_CHECK, fields_of(check), _FORM))
 
+    async def keep_only(
+        self, vendor: str, channel_external_id: str, form_external_ids: Collection[str]
+    ) -> None:
+        """The channel has these forms and no others: nothing is missing of one that is gone."""
+        where = (
+            FORM_CHECK.c.vendor == vendor,
+            FORM_CHECK.c.channel_external_id == channel_external_id,
+            FORM_CHECK.c.form_external_id.not_in(form_external_ids),
+        )
+        await self._gate.run(lambda org: org.delete(FORM_CHECK, *where))
+
 
 def missing_leads(connection: Connection) -> Mapping[str, int]:
-    """How many leads are missing over all orgs, by vendor: the gaps that alarm."""
+    """How many leads are missing over all orgs, by vendor: gaps that alarm, of channels that are selected.
+
+    Of others nobody looks, so nobody would find out that they are complete by now.
+    """
+    is_listened_to = (
+        select(CHANNEL.c.id)
+        .join(
+            INTEGRATION,
+            (INTEGRATION.c.org_id == CHANNEL.c.org_id) & (INTEGRATION.c.id == CHANNEL.c.integration_id),
+        )
+        .where(
+            CHANNEL.c.org_id == FORM_CHECK.c.org_id,
+            CHANNEL.c.vendor == FORM_CHECK.c.vendor,
+            CHANNEL.c.external_id == FORM_CHECK.c.channel_external_id,
+            CHANNEL.c.selected.is_(True),
+            INTEGRATION.c.status != IntegrationStatus.INACTIVE,
+        )
+        .exists()
+    )
     rows = connection.execute(
         select(FORM_CHECK.c.vendor, func.sum(FORM_CHECK.c.gap))
-        .where(FORM_CHECK.c.alarmed_at.is_not(None))
+        .where(FORM_CHECK.c.alarmed_at.is_not(None), is_listened_to)
         .group_by(FORM_CHECK.c.vendor)
     )
     return {vendor: int(missing) for vendor, missing in rows}

@@ -19,7 +19,7 @@ async def backfill_leads(call: OperationCall, request: BackfillLeads) -> Backfil
         UnsupportedError, NotConnectedError, NotFoundError, InvalidRequestError: See `lead_channels`.
         VendorError: The form cannot be read.
     """
-    found = await lead_channels(call, request.channel)
+    found = await lead_channels(call, request.channel, form_id=request.form)
     channel, form = await found.form(request.form)
     wanted = Backfill(
         id=new_id(),

@@ -88,8 +88,10 @@ class LeadChannels:
         raise NotFoundError(msg, remedy="Select the channel that the form belongs to.")
 
 
-async def lead_channels(call: OperationCall, name: str = "") -> LeadChannels:
+async def lead_channels(call: OperationCall, name: str = "", *, form_id: str = "") -> LeadChannels:
     """The channel that `name` says (our id or the vendor's), or all that may have forms.
+
+    Without a name those come first on which the form was seen before.
 
     Raises:
         UnsupportedError: The vendor has no leads, or this channel has none.
@@ -102,6 +104,13 @@ async def lead_channels(call: OperationCall, name: str = "") -> LeadChannels:
     factory = port(vendor.lead_source, "leads")
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         channels = await _channels(uow, call, name)
+        if form_id and len(channels) > 1:
+            seen = {
+                check.channel_external_id
+                for check in await uow.form_checks.all()
+                if (check.vendor, check.form_external_id) == (vendor.slug, form_id)
+            }
+            channels = tuple(sorted(channels, key=lambda each: each.external_id not in seen))
     return LeadChannels(call=call, source=factory(await services.context(vendor, org_id)), channels=channels)
 
 

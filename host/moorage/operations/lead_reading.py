@@ -38,7 +38,7 @@ async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormVi
         UnsupportedError, NotConnectedError, NotFoundError, InvalidRequestError: See `lead_channels`.
         VendorError: What the vendor said.
     """
-    found = await lead_channels(call, request.channel)
+    found = await lead_channels(call, request.channel, form_id=request.form)
     _, form = await found.form(request.form)
     async with call.services.storage.unit_of_work(call.caller.org_id, reads_only=True) as uow:
         return await form_known(uow, call.vendor.slug, form)

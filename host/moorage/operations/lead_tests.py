@@ -6,7 +6,7 @@ import attrs
 
 from moorage.handover.announcing import announce_lead
 from moorage.ids import new_id
-from moorage.lead_testing import test_lead_view
+from moorage.lead_testing import view_of_test
 from moorage.operations.lead_channels import LeadChannels, lead_channels
 from moorage.services import OperationCall
 from moorage_ports.errors import InvalidRequestError, NotFoundError, VendorError
@@ -25,7 +25,7 @@ async def create_test_lead(call: OperationCall, request: CreateTestLead) -> Test
         InvalidRequestError: The form asks no such question.
         VendorError: The form cannot be read.
     """
-    found = await lead_channels(call, request.channel)
+    found = await lead_channels(call, request.channel, form_id=request.form)
     channel, form = await found.form(request.form)
     _check_answers(form, request.answers)
     now = call.services.clock.now()
@@ -40,7 +40,7 @@ async def create_test_lead(call: OperationCall, request: CreateTestLead) -> Test
         await _save(call, test)
         test = await _made(found, channel, test, request)
         await _save(call, test)
-    return test_lead_view(test, None, now)
+    return view_of_test(test, None, now)
 
 
 async def get_test_lead(call: OperationCall, request: GetTestLead) -> TestLeadView:
@@ -55,7 +55,7 @@ async def get_test_lead(call: OperationCall, request: GetTestLead) -> TestLeadVi
             msg = "the organisation made no such test lead"
             raise NotFoundError(msg)
         known = await uow.lead_ledger.of(test.vendor, (test.lead_external_id,))
-    return test_lead_view(test, known.get(test.lead_external_id), call.services.clock.now())
+    return view_of_test(test, known.get(test.lead_external_id), call.services.clock.now())
 
 
 async def _made(found: LeadChannels, channel: Channel, test: LeadTest, request: CreateTestLead) -> LeadTest:

@@ -8,6 +8,7 @@ from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.crm import CrmLead
 from moorage_ports.form_checks import FormCheck
+from moorage_ports.integrations import Channel, Integration, IntegrationStatus
 from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
 from tests.unit.adapters.conftest import NOON
 
@@ -121,9 +122,53 @@ async def test_checks_come_with_the_widest_gap_first(storage: SqlStorage) -> Non
     assert one == attrs.evolve(gap, name="Offers \ufffd")
 
 
+async def test_checks_of_forms_that_are_gone_go_and_others_stay(storage: SqlStorage) -> None:
+    kept, gone = attrs.evolve(CHECK, form_external_id="8"), CHECK
+    elsewhere = attrs.evolve(CHECK, channel_external_id="2")
+    async with storage.unit_of_work("acme") as uow:
+        for check in (kept, gone, elsewhere):
+            await uow.form_checks.save(check)
+        await uow.form_checks.keep_only("memory", "1", ["8", "9"])
+        left = await uow.form_checks.all()
+        await uow.form_checks.keep_only("memory", "1", [])
+        last = await uow.form_checks.all()
+
+    assert [(check.channel_external_id, check.form_external_id) for check in left] == [("1", "8"), ("2", "7")]
+    assert [check.channel_external_id for check in last] == ["2"]
+
+
 async def test_only_gaps_that_alarm_are_missing_over_all_orgs(storage: SqlStorage) -> None:
-    for org, gap, alarmed_at in (("a", 2, NOON), ("b", 3, NOON), ("c", 5, None), ("d", -1, None)):
+    """Of channels that somebody listens to."""
+    cases = (
+        ("a", 2, NOON, True),
+        ("b", 3, NOON, True),
+        ("c", 5, None, True),
+        ("d", -1, None, True),
+        ("e", 9, NOON, False),
+    )
+    for org, gap, alarmed_at, is_selected in cases:
         async with storage.unit_of_work(org) as uow:
             await uow.form_checks.save(attrs.evolve(CHECK, gap=gap, alarmed_at=alarmed_at))
+            await uow.integrations.save(
+                Integration(
+                    id=f"i-{org}",
+                    vendor="memory",
+                    status=IntegrationStatus.ACTIVE,
+                    app_id="app",
+                    created_at=NOON,
+                    updated_at=NOON,
+                )
+            )
+            channel = Channel(
+                id=f"c-{org}",
+                integration_id=f"i-{org}",
+                grant_id="g",
+                vendor="memory",
+                external_id="1",
+                type="board",
+                name="Café",
+                selected=is_selected,
+            )
+            await uow.integrations.save_channels([channel])
 
     assert await storage.backlog.missing_leads() == {"memory": 5}

@@ -144,3 +144,29 @@ async def test_a_form_that_is_compared_twice_in_a_moment_is_compared_once(host: 
 
     async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
         assert await uow.form_checks.get("memory", CAFE.id, NEWSLETTER.id) == before
+
+
+async def test_a_form_that_is_gone_misses_nothing_any_more(host: Harbour) -> None:
+    for slip in [fill_in(host) for _ in range(2)]:
+        host.world.shred(slip.id)
+    assert (await look(host, 4)).is_alarming
+    del host.world.forms[NEWSLETTER.id]
+
+    await Reconciler(host.services).look(
+        Nudge(queue=QUEUE, group=f"{ADMIN.org_id}:memory:{CAFE.id}", org_id=ADMIN.org_id)
+    )
+
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        assert await uow.form_checks.all() == ()
+    assert await host.storage.backlog.missing_leads() == {}
+
+
+async def test_a_board_that_nobody_listens_to_any_more_misses_nothing(host: Harbour) -> None:
+    for slip in [fill_in(host) for _ in range(2)]:
+        host.world.shred(slip.id)
+    await look(host, 4)
+    assert await host.storage.backlog.missing_leads() == {"memory": 2}
+
+    await host.select()
+
+    assert await host.storage.backlog.missing_leads() == {}
