@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from moorage.auth import issue_token
 from moorage.backfilling import Backfiller, backfill_nudge
 from moorage.dispatch import address, perform, request_from_body
 from moorage.operations.handlers import HANDLERS
@@ -153,3 +154,32 @@ async def test_a_lead_behind_leads_access_waits_says_so_and_comes_once_somebody_
     assert "choose the Page, then People" in parked.remedy
     assert (stored.outcome, stored.heard_by) == (LeadOutcome.STORED, HeardBy.WEBHOOK)
     assert [lead.external_id for lead in await town.host.leads()] == [row["leads"][0]["id"]]
+
+
+async def test_what_only_reads_is_asked_for_by_get_and_what_runs_is_answered_with_202(town: Town) -> None:
+    """Over HTTP, with the platform's headers."""
+    token = issue_token(
+        town.host.services.settings.jwt,
+        org_id=ADMIN.org_id,
+        user_id=ADMIN.user_id,
+        role=ADMIN.role,
+        now=town.host.clock.now(),
+        lifetime=timedelta(hours=1),
+    )
+    headers = {"authorization": f"Bearer {token}", "orgid": ADMIN.org_id}
+    call, http = "/upstream/call/facebook-provider", town.host.http
+
+    forms = await http.get(f"{call}/list-lead-forms", params={"pageId": PAGE}, headers=headers)
+    ordered = await http.post(f"{call}/backfill-leads", json={"formId": FORM}, headers=headers)
+    progress = await http.get(f"{call}/get-backfill", params={"id": ordered.json()["id"]}, headers=headers)
+    by_get = await http.get(f"{call}/backfill-leads", params={"formId": FORM}, headers=headers)
+    made = await http.post(f"{call}/create-test-lead", json={"formId": FORM}, headers=headers)
+    rehearsed = await http.post(
+        "/upstream/test/facebook-provider/create-test-lead", json={"formId": FORM}, headers=headers
+    )
+
+    assert (forms.status_code, ordered.status_code, progress.status_code) == (200, 202, 200)
+    assert (by_get.status_code, made.status_code, rehearsed.status_code) == (405, 202, 200)
+    assert progress.json()["state"] == "running"
+    assert rehearsed.json()["valid"]
+    assert len([row for row in await town.state("leads") if row["isTest"]]) == 1, "a dry run makes none"

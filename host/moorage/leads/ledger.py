@@ -10,6 +10,7 @@ from attrs.validators import ge, in_, le, max_len
 from moorage.crm.channel_book import channel_book
 from moorage.services import Services
 from moorage_ports.errors import NotFoundError
+from moorage_ports.form_checks import FormCheck
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import EntryFilter, LeadEntry, LeadOutcome, LeadTotals
 from moorage_ports.values import is_aware
@@ -87,6 +88,20 @@ class EntryList:
 
 
 @attrs.frozen(kw_only=True)
+class VendorCount:
+    """The vendor's count of a form's leads when it was last compared with ours; see `form_counts`."""
+
+    name: str
+    theirs: int | None
+    expired: int
+    before: int | None
+    missing: int
+    missing_since: datetime | None = attrs.field(default=None, validator=is_aware)
+    alarming: bool
+    checked_at: datetime = attrs.field(validator=is_aware)
+
+
+@attrs.frozen(kw_only=True)
 class FormTotals:
     """What one form's leads add up to. `heard` is all of them but the test leads."""
 
@@ -102,6 +117,7 @@ class FormTotals:
     expired: int
     erased: int
     test: int
+    counted: VendorCount | None = None  # None: never compared
 
 
 @attrs.frozen(kw_only=True)
@@ -157,15 +173,35 @@ async def trace_of(services: Services, org_id: str, lead_id: str) -> Trace:
 
 
 async def totals(services: Services, org_id: str) -> FormTotalsList:
-    """What the leads of each form add up to."""
+    """What the leads of each form add up to, of forms without one that was heard of, too."""
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         found = await uow.lead_ledger.totals()
-    return FormTotalsList(items=tuple(_totals_view(*form, sums) for form, sums in sorted(found.items())))
+        checks = {(check.vendor, check.form_external_id): check for check in await uow.form_checks.all()}
+    return FormTotalsList(
+        items=tuple(
+            _totals_view(*form, found.get(form, LeadTotals()), checks.get(form))
+            for form in sorted({*found, *checks})
+        )
+    )
 
 
-def _totals_view(vendor: str, form_id: str, sums: LeadTotals) -> FormTotals:
+def _totals_view(vendor: str, form_id: str, sums: LeadTotals, check: FormCheck | None) -> FormTotals:
     numbers = {field.name: getattr(sums, field.name) for field in attrs.fields(LeadTotals)}
-    return FormTotals(vendor=vendor, form_id=form_id, heard=sums.heard, **numbers)
+    counted = _counted_view(check) if check else None
+    return FormTotals(vendor=vendor, form_id=form_id, heard=sums.heard, counted=counted, **numbers)
+
+
+def _counted_view(check: FormCheck) -> VendorCount:
+    return VendorCount(
+        name=check.name,
+        theirs=check.theirs,
+        expired=check.expired,
+        before=check.before,
+        missing=max(check.gap, 0),
+        missing_since=check.gap_since if check.gap > 0 else None,
+        alarming=check.is_alarming,
+        checked_at=check.checked_at,
+    )
 
 
 def entry_view(entry: LeadEntry) -> EntryView:

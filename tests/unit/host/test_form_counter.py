@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from moorage.form_counts import REREAD_EVERY, WATCHED
+from moorage.leads.ledger import totals
 from moorage.reconcile import EVERY, OVERLAP, QUEUE, Reconciler
 from moorage_adapters.memory.things import Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
@@ -86,6 +87,10 @@ async def test_leads_that_cannot_be_had_are_told_once_and_until_they_are_there(h
     assert alarming.gap == 2
     assert [(line["log_level"], line["missing"]) for line in told] == [("error", 2)]
     assert await host.storage.backlog.missing_leads() == {"memory": 2}
+    (row,) = (await totals(host.services, ADMIN.org_id)).items
+    assert row.counted is not None
+    assert (row.heard, row.counted.theirs, row.counted.missing, row.counted.alarming) == (0, 2, 2, True)
+    assert row.counted.missing_since == alarming.gap_since
 
     host.world.slips |= host.world.shredded
     host.world.shredded.clear()
