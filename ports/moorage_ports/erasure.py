@@ -58,6 +58,9 @@ class KnownPeople:
     contact_ids: frozenset[str] = frozenset()
     identities: tuple[IdentityRecord, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.contact_ids or self.identities)
+
 
 @attrs.frozen(kw_only=True)
 class LeadTrace:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, RowMapping, case, literal_column, or_, tuple_
+from sqlalchemy import ColumnElement, RowMapping, case, literal_column, not_, or_, tuple_
 
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.lead_ledger_tables import LEAD_ENTRY
@@ -17,6 +17,7 @@ from moorage_ports.lead_ledger import SETTLED, EntryFilter, LeadEntry, LeadOutco
 from moorage_ports.listing import Listing
 from moorage_ports.secret_store import SealError
 
+_SETTLED: Final = sorted(SETTLED, key=lambda outcome: outcome.value)
 _KEY: Final = ("org_id", "vendor", "external_id")
 _AT_ONCE: Final = 400  # parameters of one statement
 _ERASED_ID: Final = "erased:"  # before what stands for an id that is not to be known any more
@@ -51,9 +52,11 @@ class SqlLeadLedger:
         """What stays of each is its way, under a hash of the org's in place of its id."""
 
         def work(org: Tenant) -> int:
-            return sum(_erase(org, vendor, one, at) for one in external_ids)
+            names = _names(org, vendor, external_ids)
+            there = {row["external_id"] for row in _entries(org, vendor, names)}
+            return sum(_erase(org, vendor, one, there, at) for one in external_ids if clean(one) in there)
 
-        return await self._gate.run(work)
+        return await self._gate.run(work) if external_ids else 0
 
     async def settled(self, vendor: str, external_ids: Collection[str]) -> Mapping[str, LeadOutcome]:
         """Which of these leads came into the CRM, and how."""
@@ -141,10 +144,10 @@ def _names(org: Tenant, vendor: str, external_ids: Collection[str]) -> dict[str,
         return names  # the org has no keys, so none was erased
 
 
-def _erase(org: Tenant, vendor: str, external_id: str, at: datetime) -> int:
+def _erase(org: Tenant, vendor: str, external_id: str, there: Collection[str], at: datetime) -> int:
     this = (LEAD_ENTRY.c.vendor == vendor, LEAD_ENTRY.c.external_id == clean(external_id))
     erased_id = _erased_id(org, vendor, external_id)
-    if org.count(LEAD_ENTRY, LEAD_ENTRY.c.vendor == vendor, LEAD_ENTRY.c.external_id == erased_id):
+    if erased_id in there:
         return org.delete(LEAD_ENTRY, *this)  # erased before, and heard of again
     values = {"external_id": erased_id, "lead_id": "", "into": "", "error": "", "remedy": ""}
     return org.update(LEAD_ENTRY, {**values, "outcome": LeadOutcome.ERASED, "updated_at": at}, *this)
@@ -160,8 +163,12 @@ def _replaced(excluded: Any) -> dict[str, ColumnElement[Any]]:
 
 def _may_replace(excluded: Any) -> Condition:
     """That a lead is in the CRM is not taken back by what is heard of it again."""
-    says_settled: Condition = excluded.outcome.in_(SETTLED)
-    return or_(LEAD_ENTRY.c.outcome.not_in(SETTLED), says_settled)
+    return or_(not_(_is_settled(LEAD_ENTRY.c.outcome)), _is_settled(excluded.outcome))
+
+
+def _is_settled(outcome: ColumnElement[LeadOutcome]) -> Condition:
+    """In literals: a list of parameters cannot stand in a statement for many rows."""
+    return or_(*(outcome == literal_column(f"'{one.value}'", outcome.type) for one in _SETTLED))
 
 
 def _entries(

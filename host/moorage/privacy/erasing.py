@@ -20,13 +20,14 @@ from moorage.privacy.copies import Looker, erase_copies
 from moorage.privacy.people import Somebody
 from moorage.services import Services
 from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys, MessageRecord, record_id
-from moorage_ports.erasure import Cause, Erasure, LeadTrace, Traces, lead_mark
+from moorage_ports.erasure import Cause, Erasure, KnownPeople, LeadTrace, Traces, lead_mark
 from moorage_ports.lead_source import Lead
+from moorage_ports.outgoing import EventType
 from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 50  # records of a kind per transaction: deliveries must not wait behind it
+AT_ONCE: Final = 25  # records of a kind per transaction: deliveries must not wait behind it
 
 
 @attrs.frozen(kw_only=True)
@@ -87,28 +88,30 @@ async def erase_leads(services: Services, org_id: str, leads: Collection[LeadTra
     waiting, removed = list(leads), 0
     while waiting:
         some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            told = [*some, *await _merged_into(uow, some)]
+            listens = await uow.outgoing.listens(EventType.LEAD_DELETED)
+            shown = [await uow.leads.get(lead.id) for lead in some] if listens else []
         async with services.storage.unit_of_work(org_id) as uow:
-            removed += await _erase_some_leads(services, uow, some, reason)
+            await _erase_traces_of(services, uow, told)
+            removed += await uow.leads.delete([lead.id for lead in some])
+            await uow.outgoing.forget_about([lead.id for lead in some])
+            for lead in shown:
+                if lead is not None:
+                    await announce_deleted(uow, lead, reason=reason.cause.value)
         await _forget_orphans(services, org_id, some)
     return removed
 
 
-async def _erase_some_leads(
-    services: Services, uow: UnitOfWork, leads: Collection[LeadTrace], reason: Reason
-) -> int:
+async def _erase_traces_of(services: Services, uow: UnitOfWork, leads: Collection[LeadTrace]) -> None:
+    """The marks of leads, what announced them, and what the ledger says of them."""
     now = services.clock.now()
-    told = [*leads, *await _merged_into(uow, leads)]
-    await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in told], at=now)
-    for vendor, keys in _announced(services, told).items():
+    await uow.erasures.mark([lead_mark(lead.vendor, lead.external_id) for lead in leads], at=now)
+    for vendor, keys in _announced(services, leads).items():
         await uow.kept_copies.erase_deliveries(vendor, await uow.kept_copies.ids_of(keys))
-    for vendor in {lead.vendor for lead in told}:
-        ids = [lead.external_id for lead in told if lead.vendor == vendor]
+    for vendor in {lead.vendor for lead in leads}:
+        ids = [lead.external_id for lead in leads if lead.vendor == vendor]
         await uow.lead_ledger.erase(vendor, ids, at=now)
-    for one in leads:
-        lead = await uow.leads.get(one.id)
-        if lead is not None:
-            await announce_deleted(uow, lead, reason=reason.cause.value)
-    return await uow.leads.delete([lead.id for lead in leads])
 
 
 async def _merged_into(uow: UnitOfWork, leads: Collection[LeadTrace]) -> list[LeadTrace]:
@@ -144,20 +147,29 @@ def _announced(services: Services, leads: Collection[LeadTrace]) -> dict[str, li
     return keys
 
 
-async def _forget_orphans(services: Services, org_id: str, leads: Collection[LeadTrace]) -> int:
+async def _forget_orphans(services: Services, org_id: str, leads: Collection[LeadTrace]) -> None:
     """Contacts that were made of these leads, and of whom nothing else is known, go with them."""
     ids = {lead.contact_id for lead in leads if lead.contact_id}
+    async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+        orphans = [contact_id for contact_id in sorted(ids) if await _orphan(uow, contact_id)]
+    if not orphans:
+        return
     async with services.storage.unit_of_work(org_id) as uow:
-        for_others = await uow.erasures.leads_like(contact_ids=ids, limit=len(ids) * AT_ONCE + 1)
-        gone: set[str] = set()
-        for contact_id in ids - {lead.contact_id for lead in for_others}:
-            people = await uow.erasures.known_people([contact_id])
-            if people.identities and all(one.vendor == OWN for one in people.identities):
-                await uow.crm_records.load(LedgerKeys(contacts=set(people.contact_ids)))
-                identity_ids = [one.id for one in people.identities]
-                await uow.crm_records.remove_people(people.contact_ids, identity_ids)
-                gone |= people.contact_ids
-    return len(gone)
+        for contact_id in orphans:  # looked at again: a lead of theirs may have come
+            people = await _orphan(uow, contact_id)
+            await uow.crm_records.load(LedgerKeys(contacts=set(people.contact_ids)))
+            await uow.crm_records.remove_people(
+                people.contact_ids, frozenset(one.id for one in people.identities)
+            )
+
+
+async def _orphan(uow: UnitOfWork, contact_id: str) -> KnownPeople:
+    """Who that is, if they are known by nothing but leads and have none; else nobody."""
+    people = await uow.erasures.known_people([contact_id])
+    is_of_leads = bool(people.identities) and all(one.vendor == OWN for one in people.identities)
+    if not is_of_leads or await uow.erasures.leads_like(contact_ids=people.contact_ids, limit=1):
+        return KnownPeople()
+    return people
 
 
 # Records of the CRM ------------------------------------------------------------------------------
