@@ -108,6 +108,13 @@ NAMES = (
     "platform",
     "questions",
     "status",
+    "locale",
+    "legal_content",
+    "leads_count",
+    "expired_leads_count",
+    "organic_leads_count",
+    "custom_disclaimer_responses",
+    "campaign_name",
 )
 
 
@@ -315,7 +322,9 @@ def test_a_form_with_consents_counts_and_a_locale() -> None:
     )
 
 
-@pytest.mark.parametrize("counts", [{}, {"leads_count": None}, {"leads_count": "many"}])
+@pytest.mark.parametrize(
+    "counts", [{}, {"leads_count": None}, {"leads_count": "many"}, {"leads_count": 10**30}]
+)
 def test_a_form_without_a_count_is_not_one_without_leads(counts: Mapping[str, object]) -> None:
     form = form_from_graph({"id": "7", **counts}, page_id=PAGE)
 

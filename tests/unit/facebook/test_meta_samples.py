@@ -18,7 +18,7 @@ from moorage_facebook.graph.usage import usage_from_headers
 from moorage_facebook.graph.values import decode, encode, record, records, text
 from moorage_facebook.reach import page_offer
 from moorage_facebook.token_facts import TokenFacts, token_facts
-from moorage_facebook.translate.lead_nodes import lead_from_graph
+from moorage_facebook.translate.lead_nodes import form_from_graph, lead_from_graph
 from moorage_facebook.translate.table import ANY, Key, keys_of, row_of
 from moorage_facebook.webhooks import GraphWebhooks, happening_of
 from moorage_ports.errors import VendorError
@@ -118,6 +118,7 @@ if (SAMPLES / "webhooks").is_dir():
         assert page.next_cursor is None or "http" not in page.next_cursor
         for node in (record(answer), *page.items):
             lead_from_graph(node, page_id="1")
+            form_from_graph(node, page_id="1")
             page_offer(node, NOBODY)
             token_facts(node)
         assert isinstance(error_from_graph(400, answer, {}, writes=False), VendorError)

@@ -53,6 +53,7 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 
 _DUMMY: Final = "<test lead: dummy data for "  # what Meta fills a test lead's questions with
+_TOO_MANY: Final = 10**12  # leads of one form
 _CHECKED: Final[Mapping[str, bool]] = {"1": True, "0": False, "": False}
 
 
@@ -142,15 +143,20 @@ def _checkbox(node: Mapping[str, object]) -> Consent:
 
 
 def _counts(node: Mapping[str, object]) -> LeadCounts | None:
-    total = integer(node.get("leads_count"))
+    total = _count(node.get("leads_count"))
     if total is None:
         return None
-    organic = integer(node.get("organic_leads_count"))
     return LeadCounts(
-        total=max(total, 0),
-        expired=max(integer(node.get("expired_leads_count")) or 0, 0),
-        organic=organic if organic is None else max(organic, 0),
+        total=total,
+        expired=_count(node.get("expired_leads_count")) or 0,
+        organic=_count(node.get("organic_leads_count")),
     )
+
+
+def _count(value: object) -> int | None:
+    """A number of leads; one that cannot be is none."""
+    number = integer(value)
+    return number if number is not None and 0 <= number < _TOO_MANY else None
 
 
 def _question(node: Mapping[str, object]) -> Question:
