@@ -1,5 +1,6 @@
 """What every `LeadSource` promises."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import pytest
@@ -19,8 +20,8 @@ from moorage_ports.lead_source import Lead, LeadSource
 from moorage_ports.paging import iterate
 from moorage_ports.plugin import Vendor
 from moorage_ports.testing.connected import A_WHILE, NEVER_KEPT, Connected, VendorFixtures
-from moorage_ports.testing.lent import FakeClock
-from moorage_ports.testing.world import LeadWorld
+from moorage_ports.testing.lent import BEGINNING, FakeClock
+from moorage_ports.testing.world import FilledIn, LeadWorld
 
 
 class LeadSourceContract(VendorFixtures):
@@ -41,6 +42,18 @@ class LeadSourceContract(VendorFixtures):
                 lambda cursor: lead_source.leads_since(world.channel_external_id, form_id, since, cursor)
             )
         ]
+
+    def _readings(
+        self, lead_source: LeadSource, world: LeadWorld, filled: FilledIn
+    ) -> tuple[Callable[[], Awaitable[object]], ...]:
+        """Everything that reads, ready to be called."""
+        channel, form_id = world.channel_external_id, filled.form_external_id
+        return (
+            lambda: lead_source.forms(channel),
+            lambda: lead_source.form(channel, form_id),
+            lambda: lead_source.lead(channel, filled.lead_external_id),
+            lambda: lead_source.leads_since(channel, form_id, BEGINNING - A_WHILE),
+        )
 
     async def test_a_lead_says_what_the_person_wrote(self, lead_source: LeadSource, world: LeadWorld) -> None:
         """Every answer arrives, whole, under its question, and the lead knows where it came from."""
@@ -315,12 +328,13 @@ class LeadSourceContract(VendorFixtures):
             await lead_source.create_test_lead(world.channel_external_id, filled.form_external_id)
 
     async def test_rate_limit_asks_for_patience(self, lead_source: LeadSource, world: LeadWorld) -> None:
-        """`RateLimitError`: the same lead can be read later."""
+        """`RateLimitError`, whatever is read: it can be read later."""
         filled = await world.fill_in()
         await world.limit(A_WHILE)
 
-        with pytest.raises(RateLimitError):
-            await lead_source.lead(world.channel_external_id, filled.lead_external_id)
+        for read in self._readings(lead_source, world, filled):
+            with pytest.raises(RateLimitError):
+                await read()
         found = await lead_source.leads(world.channel_external_id, [filled.lead_external_id])
         assert isinstance(found[filled.lead_external_id], RateLimitError)
 
@@ -329,15 +343,18 @@ class LeadSourceContract(VendorFixtures):
     ) -> None:
         """Reading changes nothing, so silence and absence are the same: `VendorUnavailableError`."""
         filled = await world.fill_in()
+        readings = self._readings(lead_source, world, filled)
 
         await world.drop_answers()
-        with pytest.raises(VendorUnavailableError):
-            await lead_source.lead(world.channel_external_id, filled.lead_external_id)
+        for read in readings:
+            with pytest.raises(VendorUnavailableError):
+                await read()
         await world.clear_up()
         await world.go_down()
-        with pytest.raises(VendorUnavailableError):
-            await lead_source.lead(world.channel_external_id, filled.lead_external_id)
+        for read in readings:
+            with pytest.raises(VendorUnavailableError):
+                await read()
         await world.clear_up()
 
-        lead = await lead_source.lead(world.channel_external_id, filled.lead_external_id)
-        assert lead.external_id == filled.lead_external_id
+        for read in readings:
+            await read()
