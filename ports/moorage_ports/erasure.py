@@ -17,6 +17,7 @@ from moorage_ports.listing import Listing
 from moorage_ports.secret import Secret
 from moorage_ports.values import is_aware
 
+WAITED_TOO_LONG: Final = "waited_too_long"  # the error of what was given up because nobody worked on it
 NOTES_KEPT: Final = timedelta(days=365)  # that and when somebody was erased, without saying whom
 
 

@@ -16,7 +16,7 @@ from moorage_adapters.sqlmodel.publications import answer_context
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING, QUARANTINE, REMEMBERED_CALL
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant
 from moorage_ports.clock import Clock
-from moorage_ports.erasure import GivenUp, KeptCopy
+from moorage_ports.erasure import WAITED_TOO_LONG, GivenUp, KeptCopy
 from moorage_ports.inbox import BODY_KEPT, DEAD_KEPT, KEY_KEPT, ItemState
 from moorage_ports.secret_store import SealError
 from moorage_ports.webhooks import Change
@@ -25,7 +25,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-WAITED_TOO_LONG: Final = "waited_too_long"
 _AT_ONCE: Final = 400  # parameters of one statement
 _HAS_BODY: Final = func.length(INBOX.c.body_sealed) > 0
 # Nobody works on it any more, and a double is recognised for ever. The lease: whoever is at it is refused.

@@ -1,16 +1,19 @@
 """Retention: the hourly job that removes what an org keeps no longer, and says what it did."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
 import structlog
 
 from moorage.privacy.erasing import AT_ONCE, Reason, erase_leads, erase_quietly, note
 from moorage.privacy.people import Clue, Somebody, find
 from moorage.services import Services
-from moorage_ports.erasure import NOTES_KEPT, Cause
+from moorage_ports.erasure import NOTES_KEPT, WAITED_TOO_LONG, Cause
 from moorage_ports.errors import ConflictError, MoorageError
+from moorage_ports.lead_ledger import EntryFilter, LeadEntry, LeadOutcome
 from moorage_ports.retention import MOST_DELIVERY_DAYS, Retention, RetentionCheck
 from moorage_ports.storage import UnitOfWork
 
@@ -18,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 EVERY: Final = timedelta(hours=1)
 SESSIONS_KEPT: Final = timedelta(days=1)  # after they were last used: they ended long before
+_PAGE: Final = 500
+_REPLAY: Final = "Connect again or allow what was missing, then replay the delivery."
 _REASON: Final = Reason(cause=Cause.RETENTION)
 
 
@@ -117,11 +122,48 @@ async def _forget_deliveries(services: Services, org_id: str, retention: Retenti
 
 async def _give_up_waiting(services: Services, org_id: str, retention: Retention, now: datetime) -> int:
     """What nobody worked on for so long is given up: it can be replayed for a while, then it is forgotten."""
-    given_up = 0
+    given_up: set[tuple[str, str]] = set()
     before = now - timedelta(days=retention.waiting_days)
     while True:
         async with services.storage.unit_of_work(org_id) as uow:
             some = await uow.kept_copies.give_up_waiting(before, now=now, limit=AT_ONCE)
-        given_up += len(some)
+        given_up |= {(one.vendor, one.id) for one in some}
         if len(some) < AT_ONCE:
-            return given_up
+            break
+    if given_up:
+        await _enter_as_given_up(services, org_id, given_up, now)
+    return len(given_up)
+
+
+async def _enter_as_given_up(
+    services: Services, org_id: str, given_up: Collection[tuple[str, str]], now: datetime
+) -> None:
+    """The ledger says so, too, of those that announced leads."""
+    entries = [
+        entry
+        for outcome in (LeadOutcome.PARKED, LeadOutcome.PENDING)
+        for entry in await _entries(services, org_id, outcome)
+        if (entry.vendor, entry.item_id) in given_up
+    ]
+    for start in range(0, len(entries), AT_ONCE):
+        dead = [
+            attrs.evolve(
+                entry, outcome=LeadOutcome.DEAD, error=WAITED_TOO_LONG, remedy=_REPLAY, updated_at=now
+            )
+            for entry in entries[start : start + AT_ONCE]
+        ]
+        async with services.storage.unit_of_work(org_id) as uow:
+            await uow.lead_ledger.write(dead)
+
+
+async def _entries(services: Services, org_id: str, outcome: LeadOutcome) -> list[LeadEntry]:
+    """All entries that were written with this outcome."""
+    found: list[LeadEntry] = []
+    page = 1
+    while True:
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            some = await uow.lead_ledger.page(EntryFilter(outcome=outcome), page=page, page_size=_PAGE)
+        found += some.items
+        page += 1
+        if len(some.items) < _PAGE:
+            return found

@@ -10,11 +10,13 @@ import attrs
 import pytest
 
 from moorage.handover.announcing import announce_lead
+from moorage.privacy.keeping import keep_to_retention
 from moorage.privacy.people import MOST_LEADS
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.things import Note, Person
-from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
+from moorage_adapters.memory.withdrawals import notice
+from moorage_adapters.memory.world import ADA, BOOKS, CAFE, NEWSLETTER
 from moorage_ports.crm import CrmLead
 from moorage_ports.crm_records import LedgerKeys
 from moorage_ports.direct_messages import OutgoingMessage
@@ -328,6 +330,34 @@ async def test_a_lead_on_its_way_does_not_come_in_any_more(quick: Harbour) -> No
     quick.world.fill_in(NEWSLETTER.id, {"email": (EMAIL,)})
     await hear(quick)
     assert {lead.email for lead in await quick.leads()} == {"bo@harbour.example", EMAIL}, "a new one is new"
+
+
+async def test_what_waits_for_a_person_or_was_given_up_goes_as_well(quick: Harbour) -> None:
+    """Who connected has left: letters are parked. Some were given up. Ben's letters stay where they are."""
+    planted = await plant(quick)
+    left = notice(quick.world.app, quick.clock.now(), person=ADA.id)
+    assert (await quick.http.post("/connect/deauthorize/memory", content=left)).status_code == 200
+    for person in (GONE, BEN):
+        quick.world.write_to(CAFE.id, f"Are you there? {LETTER if person is GONE else STAYING}", by=person)
+    await hear(quick)
+    quick.clock.advance(timedelta(days=91))
+    await keep_to_retention(quick.services)
+    for person in (GONE, BEN):
+        quick.world.write_to(CAFE.id, f"Still there? {LETTER if person is GONE else STAYING}", by=person)
+    await hear(quick)
+    for state in ("parked", "dead"):
+        assert (await read(quick, "/upstream/deliveries", state=state))["total"] == 2
+
+    await ask(quick, ERASE, method="POST", body={"contactId": planted.contact_id, "dryRun": False})
+
+    assert not found_in(await opened(quick, ADMIN.org_id, aside=False), ALL)
+    for state in ("parked", "dead"):
+        assert (await read(quick, "/upstream/deliveries", state=state))["total"] == 1
+    quick.clock.advance(timedelta(minutes=1))
+    await quick.connect()
+    await quick.work()
+    talks = (await read(quick, "/crm/inbox/conversations", kind="direct"))["items"]
+    assert [one["lastMessage"]["text"] for one in talks] == [f"Still there? {STAYING}"]
 
 
 async def test_whoever_is_at_a_delivery_cannot_write_what_it_said(quick: Harbour) -> None:

@@ -19,6 +19,7 @@ from moorage_ports.crm import CrmLead
 from moorage_ports.erasure import NOTES_KEPT
 from moorage_ports.errors import UnavailableError
 from moorage_ports.inbox import DEAD_KEPT
+from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import Endpoint, EventType, SigningSecret
 from moorage_ports.publications import RememberedCall
@@ -214,6 +215,11 @@ async def test_what_nobody_works_on_is_given_up_and_then_forgotten_m4(host: Harb
     (dead,) = (await read(host, "/upstream/deliveries", state="dead"))["items"]
     assert dead["error"] == "waited_too_long"
     assert await last_removed(host) == {"waiting": 1}
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        (entry,) = (await uow.lead_ledger.of("memory", [slip.id])).values()
+        totals = (await uow.lead_ledger.totals())["memory", NEWSLETTER.id]
+    assert (entry.outcome, entry.error) == (LeadOutcome.DEAD, "waited_too_long")
+    assert (totals.dead, totals.parked) == (1, 0)
     host.clock.advance(DEAD_KEPT)
     await forget_settled(host.services)
     assert (await read(host, "/upstream/deliveries", state="dead"))["total"] == 0
