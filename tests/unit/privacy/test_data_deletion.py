@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from moorage.privacy.callbacks import EVERY, work_on_requests
+from moorage.privacy.keeping import keep_to_retention
 from moorage.services import Caller
 from moorage.workers import register_workers
 from moorage_adapters.memory.things import Person
@@ -150,6 +151,18 @@ async def test_the_page_says_how_far_it_is_and_nothing_of_whom_it_is_about(host:
         assert hidden not in page.text
     await work_on_requests(host.services)
     assert "was deleted" in (await status(host, answer, accept="text/html")).text
+
+
+async def test_a_request_can_be_looked_up_for_a_year_after_it_was_done(quick: Harbour) -> None:
+    """One that is not done yet for as long as it takes."""
+    answer, late = await ask(quick), await ask(quick, person=BO.id)
+    await quick.storage.deletion_requests.finish(answer.json()["ask_for"], at=quick.clock.now())
+
+    for days, found in ((365, 200), (1, 404)):
+        quick.clock.advance(timedelta(days=days))
+        await keep_to_retention(quick.services)
+        assert (await status(quick, answer)).status_code == found
+    assert (await status(quick, late)).json()["status"] == "pending"
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json", ""])
