@@ -22,6 +22,7 @@ from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
 from moorage_ports.lead_ledger import LeadLedger
+from moorage_ports.lead_mapping import LeadMappings
 from moorage_ports.lead_orders import Backfills, LeadTests
 from moorage_ports.outgoing import Handovers, Outgoing
 from moorage_ports.publications import Publications, RememberedCalls
@@ -50,6 +51,8 @@ class UnitOfWork(Protocol):
     def leads(self) -> Leads: ...
     @property
     def lead_ledger(self) -> LeadLedger: ...
+    @property
+    def lead_mappings(self) -> LeadMappings: ...
     @property
     def crm_records(self) -> CrmRecords: ...
     @property

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData
 
 from moorage_adapters.sqlmodel import crm_tables as crm_tables
 from moorage_adapters.sqlmodel import lead_ledger_tables as lead_ledger_tables
+from moorage_adapters.sqlmodel import lead_mapping_tables as lead_mapping_tables
 from moorage_adapters.sqlmodel import lead_order_tables as lead_order_tables
 from moorage_adapters.sqlmodel import outgoing_tables as outgoing_tables
 from moorage_adapters.sqlmodel import privacy_tables as privacy_tables

@@ -24,6 +24,7 @@ from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_hold
 from moorage_adapters.sqlmodel.kept_copies import SqlAsideCopies, SqlKeptCopies
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.lead_ledger import SqlLeadLedger
+from moorage_adapters.sqlmodel.lead_mappings import SqlLeadMappings
 from moorage_adapters.sqlmodel.lead_orders import (
     SqlBackfills,
     SqlFormChecks,
@@ -93,6 +94,11 @@ class SqlUnitOfWork:
     def lead_ledger(self) -> SqlLeadLedger:
         """How the org's leads got here."""
         return SqlLeadLedger(self._gate)
+
+    @cached_property
+    def lead_mappings(self) -> SqlLeadMappings:
+        """How the answers of the org's forms become leads."""
+        return SqlLeadMappings(self._gate)
 
     @cached_property
     def crm_records(self) -> SqlCrmRecords:
