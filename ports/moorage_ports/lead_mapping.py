@@ -18,7 +18,6 @@ COLUMNS: Final = (
 PROPERTY: Final = "properties."
 MOST_RULES: Final = 200
 MOST_WORDS: Final = 500
-_WORD: Final = max_len(MOST_WORDS)
 
 
 class ValueType(Enum):
@@ -42,19 +41,23 @@ class NamePart(Enum):
 
 @attrs.frozen(kw_only=True)
 class MappingRule:
-    """What fills one target: the answers to `sources`, joined; a `constant`; or, where both say nothing, `default`.
+    """What fills one target: the answers to `sources`, joined; without any, `constant` or `default`.
 
     A source is a question's name as the vendor writes it, whatever its language, or `consent:KEY`.
     """
 
-    target: str = attrs.field(validator=[min_len(1), _WORD])
-    sources: tuple[str, ...] = attrs.field(default=(), validator=[max_len(20), deep_iterable(_WORD)])
-    constant: str = attrs.field(default="", validator=_WORD)
-    default: str = attrs.field(default="", validator=_WORD)
+    target: str = attrs.field(validator=[min_len(1), max_len(MOST_WORDS)])
+    sources: tuple[str, ...] = attrs.field(
+        default=(), validator=[max_len(20), deep_iterable(max_len(MOST_WORDS))]
+    )
+    constant: str = attrs.field(default="", validator=max_len(MOST_WORDS))
+    default: str = attrs.field(default="", validator=max_len(MOST_WORDS))
     separator: str = attrs.field(default=" ", validator=max_len(20))
     part: NamePart | None = None
     type: ValueType = ValueType.TEXT
-    choices: Mapping[str, str] = attrs.field(factory=dict, validator=deep_mapping(_WORD, _WORD))
+    choices: Mapping[str, str] = attrs.field(
+        factory=dict, validator=deep_mapping(max_len(MOST_WORDS), max_len(MOST_WORDS))
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +74,7 @@ class DedupePolicy:
 
 @attrs.frozen(kw_only=True)
 class FormMapping:
-    """One version of a form's mapping; `version` counts from 1, and 0 is what maps without one: by meaning."""
+    """One version of a form's mapping, from 1 on; version 0 is what maps without one: by meaning."""
 
     vendor: str
     form_external_id: str = attrs.field(validator=[min_len(1), max_len(128)])
@@ -79,7 +82,9 @@ class FormMapping:
     rules: tuple[MappingRule, ...] = attrs.field(
         validator=[max_len(MOST_RULES), deep_iterable(instance_of(MappingRule))]
     )
-    required: tuple[str, ...] = attrs.field(default=(), validator=[max_len(MOST_RULES), deep_iterable(_WORD)])
+    required: tuple[str, ...] = attrs.field(
+        default=(), validator=[max_len(MOST_RULES), deep_iterable(max_len(MOST_WORDS))]
+    )
     dedupe: DedupePolicy = attrs.field(factory=DedupePolicy)
     region: str = ""  # two letters (ISO 3166): of phone numbers that name no country
     saved_by: str = ""
