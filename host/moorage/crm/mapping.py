@@ -1,34 +1,73 @@
-"""The default mapping: from a vendor's lead to a lead of the CRM.
+"""From a vendor's lead to a lead of the CRM: by the form's mapping, or by meaning where it has none.
 
-Answers whose meaning the vendor names fill the columns; every other answer, and every value that a
-column has no room for, is kept under its question's name. Total: whatever a stranger typed into a form
-becomes a lead.
+By meaning: answers whose meaning the vendor names fill the columns; every other answer, and every value
+that a column has no room for, is kept under its question's name. Total: whatever a stranger typed into a
+form becomes a lead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import phonenumbers
 
 from moorage.codec import clean_text
-from moorage_ports.crm import CrmLead
-from moorage_ports.lead_source import Lead, Meaning
+from moorage.crm.form_mapping import STAGE, STATUS, map_answers
+from moorage_ports.crm import NEW, CrmLead
+from moorage_ports.lead_mapping import FormMapping
+from moorage_ports.lead_source import Answer, Lead, Meaning
 
 _COLUMNS = {
     Meaning.EMAIL: "email",
-    Meaning.FIRST_NAME: "first_name",
-    Meaning.LAST_NAME: "last_name",
+    Meaning.FIRST_NAME: "firstName",
+    Meaning.LAST_NAME: "lastName",
     Meaning.PHONE: "phone",
     Meaning.COMPANY: "company",
 }
 
 
-def crm_lead(lead: Lead, *, lead_id: str, vendor: str, now: datetime) -> CrmLead:
-    """`lead` as the CRM keeps it, new and untouched by anyone."""
+def crm_lead(
+    lead: Lead, *, mapping: FormMapping | None = None, lead_id: str, vendor: str, now: datetime
+) -> CrmLead:
+    """`lead` as the CRM keeps it, new and untouched by anyone; without a mapping, mapped by meaning."""
+    columns: Mapping[str, str]
+    properties: Mapping[str, tuple[str, ...]]
+    if mapping is None:
+        columns, properties = _by_meaning(lead.answers)
+    else:
+        mapped = map_answers(lead.answers, lead.consents, mapping)
+        columns, properties = mapped.columns, mapped.properties
+    return CrmLead(
+        id=lead_id,
+        external_id=lead.external_id,
+        vendor=vendor,
+        channel_external_id=lead.channel_external_id,
+        email=columns.get("email", ""),
+        first_name=columns.get("firstName", ""),
+        last_name=columns.get("lastName", ""),
+        phone=columns.get("phone", ""),
+        company=columns.get("company", ""),
+        status=columns.get(STATUS, NEW),
+        stage=columns.get(STAGE, NEW),
+        source=vendor,
+        form_id=clean_text(lead.form_external_id),
+        campaign_id=clean_text(lead.campaign_external_id),
+        ad_set_id=clean_text(lead.ad_set_external_id),
+        ad_id=clean_text(lead.ad_external_id),
+        platform=clean_text(lead.platform),
+        is_organic=lead.is_organic,
+        properties=properties,
+        mapping_version=mapping.version if mapping else 0,
+        submitted_at=lead.submitted_at,
+        created_at=now,
+    )
+
+
+def _by_meaning(answers: Iterable[Answer]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Columns and properties of answers whose form has no mapping."""
     columns: dict[str, str] = {}
     properties: dict[str, tuple[str, ...]] = {}
     full_name: tuple[str, tuple[str, ...]] | None = None
-    for answer in lead.answers:
+    for answer in answers:
         name, values = clean_text(answer.name), tuple(clean_text(value) for value in answer.values)
         given = _given(values)
         column = _COLUMNS.get(answer.meaning) if answer.meaning else None
@@ -44,27 +83,7 @@ def crm_lead(lead: Lead, *, lead_id: str, vendor: str, now: datetime) -> CrmLead
         _keep(properties, *full_name)
     if "phone" in columns:
         columns["phone"] = international(columns["phone"])
-    return CrmLead(
-        id=lead_id,
-        external_id=lead.external_id,
-        vendor=vendor,
-        channel_external_id=lead.channel_external_id,
-        email=columns.get("email", ""),
-        first_name=columns.get("first_name", ""),
-        last_name=columns.get("last_name", ""),
-        phone=columns.get("phone", ""),
-        company=columns.get("company", ""),
-        source=vendor,
-        form_id=clean_text(lead.form_external_id),
-        campaign_id=clean_text(lead.campaign_external_id),
-        ad_set_id=clean_text(lead.ad_set_external_id),
-        ad_id=clean_text(lead.ad_external_id),
-        platform=clean_text(lead.platform),
-        is_organic=lead.is_organic,
-        properties=properties,
-        submitted_at=lead.submitted_at,
-        created_at=now,
-    )
+    return columns, properties
 
 
 def international(phone: str) -> str:
@@ -93,11 +112,11 @@ def _split_name(values: tuple[str, ...], columns: dict[str, str]) -> bool:
     Everything after the first word is the last name: wrong for some, but nothing is lost and it can be
     put together again.
     """
-    if "first_name" in columns or "last_name" in columns:
+    if "firstName" in columns or "lastName" in columns:
         return False
     given = _given(values)
     first, _, last = given[0].partition(" ")
-    columns["first_name"], columns["last_name"] = first, last.strip()
+    columns["firstName"], columns["lastName"] = first, last.strip()
     return len(given) == 1
 
 
