@@ -46,6 +46,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "CallCounts",
         "Leads",
         "LeadLedger",
+        "LeadMappings",
         "LeadCheckpoints",
         "FormChecks",
         "Backfills",

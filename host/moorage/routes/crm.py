@@ -18,6 +18,7 @@ from moorage.crm.activity import (
 )
 from moorage.crm.contacts import ContactQuery, get_contact, list_contacts
 from moorage.routes.inbox import inbox_handlers
+from moorage.routes.lead_forms import lead_form_handlers
 from moorage.routes.leads import lead_handlers
 from moorage.services import Services
 
@@ -26,6 +27,7 @@ def crm_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes of leads, contacts, the inbox, activity and notices."""
     return [
         *lead_handlers(services),
+        *lead_form_handlers(services),
         *_contacts(services),
         *inbox_handlers(services),
         *_social(services),
