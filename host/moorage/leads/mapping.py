@@ -1,21 +1,24 @@
 """Leads as their forms' mappings make them: the versions that are current are read once for many leads."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import attrs
 
+from moorage.codec import clean_text
 from moorage.crm.mapping import crm_lead
 from moorage.leads.hearing import HeardLead
 from moorage.services import Services
+from moorage_ports.lead_mapping import FormMapping
 from moorage_ports.lead_source import Lead
 
 
 @attrs.frozen
 class Mapper:
-    """Maps the leads of one call."""
+    """Maps the leads of one call; `mappings` by the forms that have one."""
 
     services: Services
+    mappings: Mapping[str, FormMapping]
 
     @classmethod
     async def of(cls, services: Services, org_id: str, vendor: str, leads: Collection[Lead]) -> "Mapper":
@@ -24,13 +27,17 @@ class Mapper:
         Raises:
             UnavailableError: The database is out of reach.
         """
-        del org_id, vendor, leads
-        return cls(services)
+        forms = frozenset(_form_of(lead) for lead in leads) - {""}
+        if not forms:
+            return cls(services, {})
+        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
+            return cls(services, await uow.lead_mappings.of_forms(vendor, forms))
 
     def heard(self, heard: HeardLead, lead: Lead, *, lead_id: str, fetched_at: datetime) -> HeardLead:
         """What was heard of, with the lead that was fetched, mapped."""
         now = self.services.clock.now()
-        mapped = crm_lead(lead, lead_id=lead_id, vendor=heard.vendor, now=now)
+        mapping = self.mappings.get(_form_of(lead))
+        mapped = crm_lead(lead, mapping=mapping, lead_id=lead_id, vendor=heard.vendor, now=now)
         return attrs.evolve(
             heard,
             lead=attrs.evolve(
@@ -42,6 +49,11 @@ class Mapper:
                 ad_name=lead.ad_name,
                 is_test=lead.is_test is True,
             ),
+            policy=mapping.dedupe if mapping else None,
             fetched_at=fetched_at,
             mapped_at=now,
         )
+
+
+def _form_of(lead: Lead) -> str:
+    return clean_text(lead.form_external_id)
