@@ -18,6 +18,7 @@ app.command("moorage.commands:replay", name="replay", help="Work on kept deliver
 app.command("moorage.commands:export", name="export", help="Print an organisation's leads, for a file.")
 app.command("moorage.commands:forget_org", name="forget-org", help="Delete all of an organisation.")
 app.command("moorage.commands:vendors", name="vendors", help="List the vendors that are installed.")
+app.command("moorage.commands:remap", name="remap", help="Map past leads by their form's current mapping.")
 app.command(
     "moorage.commands:check_config", name="check-config", help="Check the settings; print fingerprints."
 )

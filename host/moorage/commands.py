@@ -18,7 +18,7 @@ from moorage.logging import configure_logging
 from moorage.settings import CannotStartError, Settings, SettingsError, load_settings
 from moorage.vendors import Vendors, installed_vendors
 from moorage_ports.capabilities import Capability
-from moorage_ports.errors import UnavailableError
+from moorage_ports.errors import NotFoundError, UnavailableError
 from moorage_ports.inbox import ItemState
 from moorage_ports.operations import Role
 from moorage_ports.values import ORG_ID
@@ -208,6 +208,54 @@ async def _replay(
         _say(f"Would be replayed: {len(items)}{more}.")
 
 
+def remap(
+    *,
+    org: Annotated[str, Parameter(help="The organisation whose leads they are.")],
+    form: Annotated[str, Parameter(help="The form, by the vendor's id.")],
+    vendor: Annotated[str, Parameter(help="The vendor, where several have forms.")] = "",
+    since: Annotated[datetime | None, Parameter(help="Only leads that came then or later; UTC.")] = None,
+    dry_run: Annotated[bool, Parameter(help="Count what would change, change nothing.", negative="")] = False,
+    config: Config = None,
+) -> int:
+    """Map a form's past leads by its current mapping, from the answers that were kept."""
+    found = installed_vendors()
+    settings = _settings(found, config)
+    if settings is None:
+        return _WRONG_SETTINGS
+    if not ORG_ID.fullmatch(org):
+        return _fail("An org is 1 to 64 letters, digits, _ or -.")
+    having = [each.slug for each in found if each.lead_source is not None and vendor in {"", each.slug}]
+    if len(having) != 1:
+        return _fail(f"Say --vendor, one of: {', '.join(having) or NO_VENDOR}.")
+    configure_logging(settings.log_level, token_shapes=found.token_shapes)
+    at = since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since
+
+    async def run() -> None:
+        from moorage.bootstrap import assembled  # noqa: PLC0415 - needs what serving needs
+        from moorage.leads import remapping  # noqa: PLC0415
+
+        order = remapping.RemapOrder(
+            org_id=org,
+            by=f"cli:{getpass.getuser()}",
+            vendor=having[0],
+            form_id=form,
+            since=at,
+            dry_run=dry_run,
+        )
+        async with assembled(settings, found) as services:
+            with Progress(console=Console(stderr=True)) as bar:
+                task = bar.add_task("Mapping leads", total=None)
+                async for step in remapping.remap(services, order):
+                    bar.update(task, total=step.total, completed=step.seen)
+        would = "would change" if dry_run else "changed"
+        _say(
+            f"Version {step.version}: {step.seen} leads seen, {step.changed} {would},"
+            f" {step.without_answers} without answers to map."
+        )
+
+    return _run(run)
+
+
 def export(
     *,
     org: Annotated[str, Parameter(help="The organisation whose leads they are.")],
@@ -391,7 +439,7 @@ def _run(action: Callable[[], Coroutine[Any, Any, None]]) -> int:
 
     try:
         run(action)
-    except (CannotStartError, OSError, UnavailableError) as failure:
+    except (CannotStartError, OSError, UnavailableError, NotFoundError) as failure:
         _fail(f"{failure} {getattr(failure, 'remedy', '')}".strip())
         return _NOT_READY
     return 0

@@ -1,0 +1,170 @@
+"""Past leads anew by the mapping that is current: from the answers that they were kept with.
+
+What a person wrote by hand stays, and so do status and stage: those are sales people's from the first day on.
+A lead whose answers were not kept stays as it is.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias
+
+import attrs
+import structlog
+
+from moorage.codec import clean_text
+from moorage.crm.mapping import crm_lead
+from moorage.handover.announcing import announce_lead
+from moorage.leads.people import contacts_of_leads
+from moorage.services import Services
+from moorage_ports.crm import CrmLead, LeadFilter
+from moorage_ports.errors import NotFoundError
+from moorage_ports.lead_mapping import FormMapping
+from moorage_ports.lead_source import Answer, Lead
+from moorage_ports.outgoing import EventType
+from moorage_ports.storage import UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 20  # a transaction's worth: acknowledgements may have to wait behind it
+_COLUMNS: Final = ("email", "first_name", "last_name", "phone", "company")
+
+Versions: TypeAlias = Mapping[int, FormMapping]
+
+
+@attrs.frozen(kw_only=True)
+class RemapOrder:
+    """Which leads: all of a form, or those that came at `since` or later. A dry run changes none."""
+
+    org_id: str
+    by: str
+    vendor: str
+    form_id: str
+    since: datetime | None = None
+    dry_run: bool = False
+
+
+@attrs.define
+class Remapped:
+    """How far a re-mapping is, in leads."""
+
+    version: int
+    total: int
+    seen: int = 0
+    changed: int = 0
+    without_answers: int = 0
+
+
+def remapped(lead: CrmLead, versions: Versions, now: datetime) -> CrmLead:
+    """`lead` as the newest of `versions` makes it; the very same if that is nothing new.
+
+    Where a lead was merged into it, a question may be answered twice: the first answer counts, as it did
+    then, and the others stay properties. So does what the version that mapped it did not make of its answers:
+    it came from elsewhere, and nobody knows it but the lead.
+    """
+    newest = max(versions)
+    answers, again = _firsts(lead.answers)
+    made = _made(lead, answers, versions[newest])
+    properties = dict(made.properties)
+    for name, values in (
+        *again,
+        *_from_elsewhere(lead, _made(lead, answers, versions.get(lead.mapping_version))),
+    ):
+        properties[name] = tuple(dict.fromkeys((*properties.get(name, ()), *values)))
+    columns = {name: getattr(made, name) for name in _COLUMNS if name not in lead.edited}
+    after = attrs.evolve(lead, **columns, properties=properties, mapping_version=newest)
+    return lead if after == lead else attrs.evolve(after, updated_at=now)
+
+
+def _made(lead: CrmLead, answers: Sequence[Answer], mapping: FormMapping | None) -> CrmLead:
+    """What a mapping makes of these answers of a lead."""
+    read = Lead(
+        external_id=lead.external_id,
+        channel_external_id=lead.channel_external_id,
+        form_external_id=lead.form_id,
+        answers=tuple(answers),
+        consents=lead.consents,
+    )
+    return crm_lead(read, mapping=mapping, lead_id=lead.id, vendor=lead.vendor, now=lead.created_at)
+
+
+def _firsts(answers: tuple[Answer, ...]) -> tuple[list[Answer], list[tuple[str, tuple[str, ...]]]]:
+    """The first answer to each question, and what was said to it again."""
+    first: dict[str, Answer] = {}
+    again: list[tuple[str, tuple[str, ...]]] = []
+    for answer in answers:
+        name = clean_text(answer.name)
+        if name not in first:
+            first[name] = answer
+        elif answer.values != first[name].values:
+            again.append((name, tuple(map(clean_text, answer.values))))
+    return list(first.values()), again
+
+
+def _from_elsewhere(lead: CrmLead, then: CrmLead) -> list[tuple[str, tuple[str, ...]]]:
+    """Properties that the lead has and its answers do not explain."""
+    told = {name: set(values) for name, values in then.properties.items()}
+    said = {clean_text(value) for answer in lead.answers for value in answer.values}
+    kept = {
+        name: tuple(value for value in values if value not in told.get(name, ()) and value not in said)
+        for name, values in lead.properties.items()
+    }
+    return [(name, values) for name, values in kept.items() if values]
+
+
+async def remap(services: Services, order: RemapOrder) -> AsyncIterator[Remapped]:
+    """Go through the leads, a transaction's worth at a time; each step says how far that is.
+
+    Whoever begins again after a break harms nothing: what is as the mapping makes it already is no change.
+
+    Raises:
+        NotFoundError: The form has no mapping.
+        UnavailableError: The database is out of reach; what was done stays done.
+    """
+    where = LeadFilter(form_id=order.form_id, source=order.vendor, since=order.since)
+    async with services.storage.unit_of_work(order.org_id, reads_only=True) as uow:
+        saved = await uow.lead_mappings.versions(order.vendor, order.form_id)
+        total = (await uow.leads.page(page=1, page_size=1, where=where)).total
+    if not saved:
+        msg = "this form has no mapping"
+        raise NotFoundError(msg)
+    versions = {mapping.version: mapping for mapping in saved}
+    progress, after = Remapped(version=max(versions), total=total), ""
+    yield progress
+    while True:
+        async with services.storage.unit_of_work(order.org_id, reads_only=order.dry_run) as uow:
+            leads = await uow.leads.of_form(order.vendor, order.form_id, after, AT_ONCE)
+            wanted = [lead for lead in leads if order.since is None or lead.created_at >= order.since]
+            changed = _changed(wanted, versions, services.clock.now())
+            if not order.dry_run:
+                await _write(uow, changed)
+        progress.seen += len(wanted)
+        progress.changed += len(changed)
+        progress.without_answers += sum(not _has_answers(lead) for lead in wanted)
+        yield progress
+        if len(leads) < AT_ONCE:
+            break
+        after = leads[-1].id
+    log.info("leads_remapped", org=order.org_id, by=order.by, version=progress.version, **_told(progress))
+
+
+def _has_answers(lead: CrmLead) -> bool:
+    return bool(lead.answers or lead.consents)
+
+
+def _changed(leads: list[CrmLead], versions: Versions, now: datetime) -> list[CrmLead]:
+    made = [(lead, remapped(lead, versions, now)) for lead in leads if _has_answers(lead)]
+    return [after for before, after in made if after is not before]
+
+
+async def _write(uow: UnitOfWork, leads: list[CrmLead]) -> None:
+    contacts = await contacts_of_leads(uow, leads)
+    listened = bool(leads) and await uow.outgoing.listens(EventType.LEAD_UPDATED)
+    for lead in leads:
+        whole = attrs.evolve(lead, contact_id=lead.contact_id or contacts.get(lead.id))
+        await uow.leads.update(whole)
+        if listened:
+            await announce_lead(uow, EventType.LEAD_UPDATED, whole)
+
+
+def _told(progress: Remapped) -> Mapping[str, int]:
+    return {"seen": progress.seen, "changed": progress.changed, "without_answers": progress.without_answers}
