@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -22,6 +22,9 @@ from moorage_ports.errors import NotFoundError, UnavailableError
 from moorage_ports.inbox import ItemState
 from moorage_ports.operations import Role
 from moorage_ports.values import ORG_ID
+
+if TYPE_CHECKING:
+    from moorage.replay import ReplayOrder
 
 Config = Annotated[Path | None, Parameter(help="A TOML file with settings; variables win over it.")]
 
@@ -160,6 +163,9 @@ def replay(
         Literal["dead", "done"] | None,
         Parameter(help="All in this state. Default: dead, unless ids are given."),
     ] = None,
+    vendor: Annotated[str, Parameter(help="Only this vendor's.")] = "",
+    kind: Annotated[str, Parameter(help="Only of this kind, as the vendor names it.")] = "",
+    error: Annotated[str, Parameter(help="Only what failed with this code.")] = "",
     dry_run: Annotated[
         bool, Parameter(help="List what would be replayed, change nothing.", negative="")
     ] = False,
@@ -172,28 +178,30 @@ def replay(
         return _WRONG_SETTINGS
     if not ORG_ID.fullmatch(org):
         return _fail("An org is 1 to 64 letters, digits, _ or -.")
+    from moorage import replay as replaying  # noqa: PLC0415 - needs what serving needs
+
     configure_logging(settings.log_level, token_shapes=found.token_shapes)
     if state is not None:
         states: tuple[ItemState, ...] = (ItemState(state),)
     else:
         states = (ItemState.DEAD, ItemState.DONE) if id else (ItemState.DEAD,)
-    return _run(lambda: _replay(settings, found, org, id, states, dry_run=dry_run))
+    order = replaying.ReplayOrder(
+        org_id=org,
+        by=f"cli:{getpass.getuser()}",
+        states=states,
+        ids=id,
+        vendor=vendor,
+        kind=kind,
+        error=error,
+    )
+    return _run(lambda: _replay(settings, found, order, dry_run=dry_run))
 
 
-async def _replay(
-    settings: Settings,
-    found: Vendors,
-    org: str,
-    ids: tuple[str, ...],
-    states: tuple[ItemState, ...],
-    *,
-    dry_run: bool,
-) -> None:
+async def _replay(settings: Settings, found: Vendors, order: "ReplayOrder", *, dry_run: bool) -> None:
     from moorage import replay as replaying  # noqa: PLC0415 - needs what serving needs
     from moorage.bootstrap import assembled  # noqa: PLC0415
 
     async with assembled(settings, found) as services:
-        order = replaying.ReplayOrder(org_id=org, by=f"cli:{getpass.getuser()}", states=states, ids=ids)
         if not dry_run:
             _say(f"Replayed: {await replaying.replay(services, order)}.")
             return

@@ -6,10 +6,10 @@ from typing import Final, Literal
 import attrs
 from attrs.validators import deep_iterable, ge, in_, le, matches_re, max_len
 
-from moorage.replay import ReplayOrder, replay
+from moorage.replay import AT_ONCE, ReplayOrder, find, replay
 from moorage.services import Caller, Services
 from moorage_ports.errors import InvalidRequestError
-from moorage_ports.inbox import ItemState, KeptItem, inbox_nudge
+from moorage_ports.inbox import ItemState, KeptItem, SettledItem, inbox_nudge
 from moorage_ports.storage import UnitOfWork
 from moorage_ports.values import is_aware
 
@@ -63,7 +63,26 @@ class ReplayRequest:
         default=(), validator=[max_len(MOST_IDS), deep_iterable(matches_re(r"[0-9a-f]{2,64}"))]
     )
     vendor: str = attrs.field(default="", validator=max_len(64))
+    kind: str = attrs.field(default="", validator=max_len(128))
+    error: str = attrs.field(default="", validator=max_len(64))  # the code of what went wrong last
     state: Literal["dead", "done", "parked"] | None = None
+    dry_run: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class WouldReplay:
+    """A change that would be worked on again. `has_effect`: something may come of it.
+
+    What is done had its effect and has none again, whatever is replayed.
+    """
+
+    id: str
+    vendor: str
+    kind: str
+    state: str
+    error: str
+    received_at: datetime = attrs.field(validator=is_aware)
+    has_effect: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +90,15 @@ class Replayed:
     """How many changes are worked on again."""
 
     replayed: int
+
+
+@attrs.frozen(kw_only=True)
+class ReplayPlan:
+    """What a replay would work on again: how many of what is parked, else each, the oldest first."""
+
+    would_replay: int
+    items: tuple[WouldReplay, ...] = ()
+    has_more: bool = False  # than `would_replay`, which is as many as are listed
 
 
 async def list_deliveries(services: Services, org_id: str, query: DeliveryQuery) -> DeliveryList:
@@ -83,8 +111,12 @@ async def list_deliveries(services: Services, org_id: str, query: DeliveryQuery)
     )
 
 
-async def replay_deliveries(services: Services, caller: Caller, asked: ReplayRequest) -> Replayed:
+async def replay_deliveries(
+    services: Services, caller: Caller, asked: ReplayRequest
+) -> Replayed | ReplayPlan:
     """Have kept changes worked on again, as if they had just come. What had its effect has none again.
+
+    A dry run changes nothing and says which they would be.
 
     Raises:
         InvalidRequestError: Ids are given of what is parked: that is tried together.
@@ -93,22 +125,54 @@ async def replay_deliveries(services: Services, caller: Caller, asked: ReplayReq
         if asked.ids:
             msg = "what is parked is tried together"
             raise InvalidRequestError(msg, fields={"ids": "go with the states dead and done"})
-        return await _unpark(services, caller.org_id, asked.vendor)
+        if asked.kind or asked.error:
+            msg = "what is parked waits for the vendor's grant, whatever kind it is"
+            raise InvalidRequestError(msg, fields={"state": "parked goes with a vendor only"})
+        return await _unpark(services, caller.org_id, asked.vendor, dry_run=asked.dry_run)
     if asked.state is not None:
         states: tuple[ItemState, ...] = (ItemState(asked.state),)
     else:
         states = (ItemState.DEAD, ItemState.DONE) if asked.ids else (ItemState.DEAD,)
     order = ReplayOrder(
-        org_id=caller.org_id, by=f"user:{caller.user_id}", states=states, ids=asked.ids, vendor=asked.vendor
+        org_id=caller.org_id,
+        by=f"user:{caller.user_id}",
+        states=states,
+        ids=asked.ids,
+        vendor=asked.vendor,
+        kind=asked.kind,
+        error=asked.error,
     )
-    return Replayed(replayed=await replay(services, order))
+    return (
+        await _would(services, order) if asked.dry_run else Replayed(replayed=await replay(services, order))
+    )
 
 
-async def _unpark(services: Services, org_id: str, vendor: str) -> Replayed:
+async def _would(services: Services, order: ReplayOrder) -> ReplayPlan:
+    """What the order names, untouched."""
+    found = await find(services, order, limit=AT_ONCE + 1)
+    items = tuple(map(_would_be, found[:AT_ONCE]))
+    return ReplayPlan(would_replay=len(items), items=items, has_more=len(found) > AT_ONCE)
+
+
+def _would_be(item: SettledItem) -> WouldReplay:
+    return WouldReplay(
+        id=item.id,
+        vendor=item.vendor,
+        kind=item.kind,
+        state=item.state.value,
+        error=item.error,
+        received_at=item.received_at,
+        has_effect=item.state is ItemState.DEAD,
+    )
+
+
+async def _unpark(services: Services, org_id: str, vendor: str, *, dry_run: bool) -> Replayed | ReplayPlan:
     slugs = [vendor] if vendor else list(services.vendors.by_slug)
     now = services.clock.now()
     async with services.storage.unit_of_work(org_id) as uow:
         waiting = sum([await _count(uow, slug) for slug in slugs])
+        if dry_run:
+            return ReplayPlan(would_replay=waiting)
         buckets = {bucket for slug in slugs for bucket in await uow.inbox.unpark(slug, now=now)}
         await uow.jobs.nudge(*(inbox_nudge(org_id, bucket) for bucket in sorted(buckets)))
     return Replayed(replayed=waiting)

@@ -5,6 +5,7 @@ Idempotent, because the pipeline is: what had its effect has none a second time.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -12,6 +13,7 @@ import structlog
 
 from moorage.services import Services
 from moorage_ports.inbox import ItemState, SettledItem, inbox_nudge
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -26,19 +28,15 @@ class ReplayOrder:
     by: str
     states: Collection[ItemState] = (ItemState.DEAD,)
     ids: Collection[str] = ()
-    vendor: str = ""  # of this one only, if it is given
+    vendor: str = ""  # of this one only, if it is given; `kind` and `error` (a code) likewise
+    kind: str = ""
+    error: str = ""
 
 
 async def find(services: Services, order: ReplayOrder, *, limit: int = AT_ONCE) -> tuple[SettledItem, ...]:
     """The oldest changes that the order names. Changes nothing."""
     async with services.storage.unit_of_work(order.org_id, reads_only=True) as uow:
-        return await uow.inbox.settled(
-            states=order.states,
-            before=services.clock.now(),
-            ids=order.ids,
-            vendor=order.vendor,
-            limit=limit,
-        )
+        return await _oldest(uow, order, services.clock.now(), limit)
 
 
 async def replay(services: Services, order: ReplayOrder) -> int:
@@ -49,9 +47,7 @@ async def replay(services: Services, order: ReplayOrder) -> int:
     began_at, replayed = services.clock.now(), 0
     while True:
         async with services.storage.unit_of_work(order.org_id) as uow:
-            items = await uow.inbox.settled(
-                states=order.states, before=began_at, ids=order.ids, vendor=order.vendor, limit=AT_ONCE
-            )
+            items = await _oldest(uow, order, began_at, AT_ONCE)
             if not items:
                 break
             buckets = await uow.inbox.replay(items, now=services.clock.now())
@@ -61,3 +57,17 @@ async def replay(services: Services, order: ReplayOrder) -> int:
             "replayed", org=order.org_id, by=order.by, count=len(items), items=[item.id for item in items]
         )
     return replayed
+
+
+async def _oldest(
+    uow: UnitOfWork, order: ReplayOrder, before: datetime, limit: int
+) -> tuple[SettledItem, ...]:
+    return await uow.inbox.settled(
+        states=order.states,
+        before=before,
+        ids=order.ids,
+        vendor=order.vendor,
+        kind=order.kind,
+        error=order.error,
+        limit=limit,
+    )

@@ -229,10 +229,13 @@ class Inbox(Protocol):
         before: datetime,
         ids: Collection[str] = (),
         vendor: str = "",
+        kind: str = "",
+        error: str = "",
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given.
 
+        `vendor`, `kind` and `error` (the code of what went wrong last), where given, have to be the item's.
         Those whose body is forgotten are not among them.
         """
         ...

@@ -93,6 +93,25 @@ async def test_it_is_worked_on_again_by_route(host: Harbour, named: bool) -> Non
     assert len(await host.leads()) == 1
 
 
+async def test_a_dry_run_says_what_would_be_worked_on_again_and_changes_nothing(host: Harbour) -> None:
+    key = await give_up(host)
+    answer = await ask(host, REPLAY, method="POST", body={"dryRun": True, "kind": "slip"})
+    plan = msgspec.json.decode(answer.content)
+    assert (answer.status_code, plan["wouldReplay"], plan["hasMore"]) == (200, 1, False)
+    [item] = plan["items"]
+    assert (item["id"], item["state"], item["error"], item["hasEffect"]) == (key, "dead", "internal", True)
+    parked = await ask(host, REPLAY, method="POST", body={"dryRun": True, "state": "parked"})
+    assert msgspec.json.decode(parked.content) == {"wouldReplay": 0, "hasMore": False}
+    assert (await read(host, DELIVERIES))["total"] == 1
+
+
+async def test_a_replay_goes_by_kind_and_by_what_went_wrong(host: Harbour) -> None:
+    await give_up(host)
+    assert await replay(host, kind="letter") == 0
+    assert await replay(host, error="rate_limited") == 0
+    assert await replay(host, kind="slip", error="internal") == 1
+
+
 async def test_a_replay_takes_what_fits_only(host: Harbour) -> None:
     key = await give_up(host)
     assert await replay(host, vendor="other") == 0

@@ -62,7 +62,7 @@ def a_delivery(host: Harbour) -> Delivery:
 async def test_a_signed_delivery_is_kept_and_answered(host: Harbour) -> None:
     answer = await host.deliver(a_delivery(host))
 
-    assert (answer.status_code, answer.json()) == (200, {})
+    assert (answer.status_code, answer.content) == (200, b"")
     assert await rows(host) == {"org-a": 1}
 
 
@@ -70,7 +70,7 @@ async def test_every_answer_has_an_id_of_its_own(host: Harbour) -> None:
     answers = [await host.deliver(a_delivery(host)) for _ in range(3)]
 
     assert len({answer.headers["x-request-id"] for answer in answers}) == 3
-    assert all(len(answer.headers.get_list("content-type")) == 1 for answer in answers)
+    assert all(answer.headers.get_list("content-length") == ["0"] for answer in answers)
 
 
 @pytest.mark.parametrize("path", ["memory", "memory/leads"])
@@ -188,7 +188,7 @@ async def test_orgid_never_gives_a_delivery_to_whom_it_names_w7(host: Harbour, q
     """W7: a body about org A's board at `?orgid=B` makes no row for B, and the answer does not tell."""
     answer = await host.deliver(a_delivery(host), query=query)
 
-    assert (answer.status_code, answer.json()) == (200, {})
+    assert (answer.status_code, answer.content) == (200, b"")
     assert await rows(host) == {"": 1}
 
 

@@ -143,6 +143,8 @@ class SqlInbox:
         before: datetime,
         ids: Collection[str] = (),
         vendor: str = "",
+        kind: str = "",
+        error: str = "",
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
@@ -153,8 +155,8 @@ class SqlInbox:
         ]
         if ids:
             where.append(INBOX.c.key_digest.in_(_digests(ids)))
-        if vendor:
-            where.append(INBOX.c.vendor == vendor)
+        asked = ((INBOX.c.vendor, vendor), (INBOX.c.kind, kind), (INBOX.c.last_error, error))
+        where += [column == word for column, word in asked if word]
         order = (INBOX.c.seq,)
         return await self._gate.run(
             lambda org: tuple(_settled(row) for row in org.rows(INBOX, *where, order_by=order, limit=limit))

@@ -28,11 +28,12 @@ def delivery_handlers(services: Services) -> list[BaseRouteHandler]:
         "/upstream/deliveries/replay", name="replay_deliveries", status_code=202, request_max_body_size=None
     )
     async def replay(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Work on kept changes again, as if they had just come."""
+        """Work on kept changes again, as if they had just come; `dryRun` says which those would be."""
         caller = caller_of(request)
         require_role(caller, Role.ADMIN)
         asked = codec.decode(await read_body(request, limit=dispatch.MAX_BODY), ReplayRequest)
-        return _json(await replay_deliveries(services, caller, asked), 202)
+        status = 200 if asked.dry_run else 202
+        return _json(await replay_deliveries(services, caller, asked), status)
 
     @get("/upstream/unmapped", name="list_unmapped")
     async def unmapped(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -36,6 +36,7 @@ LISTS: Final = (
     *("user_preferences", "user_id_update"),
 )
 """Lists inside a WhatsApp change whose items happened one by one."""
+_LIST_NAMES: Final = frozenset(LISTS)
 
 # Fields that date a happening itself. `entry.time` only says when Meta sent it, so a second delivery differs.
 _OWN_TIMES: Final = ("created_time", "timestamp", "update_time", "time")
@@ -68,8 +69,15 @@ class ChangeContext:
     source: Source
 
 
+def has_lists(value: Mapping[str, object]) -> bool:
+    """Whether any of WhatsApp's lists is there: of nearly all changes none is, and this is quickly told."""
+    return not _LIST_NAMES.isdisjoint(value)
+
+
 def happening_in(value: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
     """The name of the first of WhatsApp's lists that holds anything, and the first thing in it."""
+    if not has_lists(value):
+        return "", NOTHING
     found = ((name, records(value.get(name))[:1]) for name in LISTS if name in value)
     return next(((name, listed[0]) for name, listed in found if listed), ("", NOTHING))
 
@@ -78,9 +86,10 @@ def talk_in(topic: str, source: str, change: Mapping[str, object]) -> Mapping[st
     """The messaging event in a change. Test buttons, and Instagram's own login, put it into `value`."""
     if source in {"messaging", "standby"}:
         return change
+    if source != "changes" or topic not in {"page", "instagram"}:
+        return NOTHING
     value = record(change.get("value"))
-    is_talk = topic in {"page", "instagram"} and ("sender" in value or "recipient" in value)
-    return value if is_talk and source == "changes" else NOTHING
+    return value if "sender" in value or "recipient" in value else NOTHING
 
 
 def change_from(context: ChangeContext, happened: object) -> Change:
@@ -119,11 +128,12 @@ def _kind(context: ChangeContext, change: Mapping[str, object], value: Mapping[s
     elif context.source == "entry":
         words = [context.topic, "entry"]
     else:
-        words = [context.topic, *(text(part) for part in (change.get("field"), value.get("item")))]
+        words = [context.topic, text(change.get("field")), text(value.get("item"))]
         words.append(text(value.get("verb")) or text(change.get("verb")))
         name, told = happening_in(value)
-        words += [name if name in {"statuses", "message_echoes"} else ""]
-        words += [text(told.get("status" if name == "statuses" else "type"))]
+        if name:
+            words += [name if name in {"statuses", "message_echoes"} else ""]
+            words += [text(told.get("status" if name == "statuses" else "type"))]
     return ".".join(filter(None, map(_tidy, words)))[:_MAX_KIND] or "unknown"
 
 

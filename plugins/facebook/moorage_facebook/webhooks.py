@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from moorage_facebook.change_keys import LISTS, ChangeContext, Source, change_from, talk_in
+from moorage_facebook.change_keys import LISTS, ChangeContext, Source, change_from, has_lists, talk_in
 from moorage_facebook.graph.values import (
     UnreadableError,
     decode,
@@ -37,6 +37,7 @@ _MOST_HEAD: Final = 255
 _MOST_SHARED: Final = 2_048
 _NUMBER_NAMES: Final = ("phone_number_id", "display_phone_number")
 
+_HEAD: Final = ("id", "time", "uid")
 _SOURCES: Final[tuple[Source, ...]] = ("changes", "messaging", "standby")
 
 
@@ -138,10 +139,9 @@ def _changes_of(topic: str, entry: object) -> Iterator[tuple[ChangeContext, obje
     if not isinstance(entry, dict):
         yield ChangeContext(topic=topic, entry={}, source="entry"), entry
         return
-    said = {name: entry.get(name) for name in ("id", "time", "uid")}
-    head = {name: word for name, word in said.items() if _is_short(word)}
+    head = {name: entry[name] for name in _HEAD if name in entry and _is_short(entry[name])}
     told: list[tuple[Source, object]] = [
-        (source, change) for source in _SOURCES for change in _listed(entry.get(source))
+        (source, change) for source in _SOURCES if source in entry for change in _listed(entry[source])
     ]
     # The app is subscribed without values: only the names of what changed arrive.
     told += [("changed_fields", {"field": field}) for field in _listed(entry.get("changed_fields"))]
@@ -166,8 +166,11 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
     besides goes with the first, and with the others if it is small.
     """
     value = record(record(change).get("value"))
+    if context.source != "changes" or not has_lists(value):
+        yield change
+        return
     happenings = [(name, item) for name in LISTS for item in items(value.get(name))]
-    if context.source != "changes" or len(happenings) < 2:
+    if len(happenings) < 2:
         yield change
         return
     whole = {name: part for name, part in value.items() if name not in LISTS}

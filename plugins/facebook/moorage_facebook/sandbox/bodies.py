@@ -141,6 +141,7 @@ class FaultBody(Body):
 
     match: MatchBody = msgspec.field(default_factory=MatchBody)
     times: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    share: Share = 1.0
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     code: int | None = None
     subcode: int | None = None

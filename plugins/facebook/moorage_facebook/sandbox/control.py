@@ -81,6 +81,7 @@ async def add_fault(world: TheWorld, request: Incoming) -> Response[bytes]:
         subcode=body.subcode,
         body=_fault_text(bytes(body.body)),
         headers=dict(body.headers),
+        share=body.share,
         delay_ms=body.delay_ms,
         drop=body.drop or "",
     )

@@ -330,13 +330,14 @@ class CallCount:
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """A rule to misbehave by. `times` is what is left of it; None never runs out."""
+    """A rule to misbehave by, in that share of the cases. `times` is what is left; None never runs out."""
 
     id: str
     method: str = ""
     path: str = ""
     page_id: str = ""
     times: int | None = None
+    share: float = 1.0
     status: int | None = None
     code: int | None = None
     subcode: int | None = None

@@ -1,8 +1,10 @@
 """Misbehaving by rule: limits, dead tokens, slow answers, cut connections.
 
-A rule matches by HTTP method, path and Page; every match uses it up by one until none is left.
+A rule matches by HTTP method, path and Page, in the share of the cases that it names; every match uses it up
+by one until none is left.
 """
 
+import random
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -45,7 +47,7 @@ class FaultAnswer:
 def take_fault(world: World, method: str, path: str, page_id: str) -> Fault | None:
     """The first rule that matches, one use fewer; None when the sandbox shall behave."""
     for fault in world.faults:
-        if not _matches(world, fault, method, path, page_id):
+        if not _matches(world, fault, method, path, page_id) or random.random() >= fault.share:  # noqa: S311
             continue
         if fault.times is None:
             return fault

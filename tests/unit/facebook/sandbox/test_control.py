@@ -235,3 +235,12 @@ async def test_the_front_page_has_buttons(sandbox: Driver) -> None:
 
     assert state["consents"][0]["removed"] is True
     assert state["now"] - before > 59 * 86_400
+
+
+async def test_a_fault_strikes_in_its_share_of_the_cases(sandbox: Driver) -> None:
+    await sandbox.control("faults", match={"path": f"/{PAGE}"}, status=500, share=0.5)
+    token = await sandbox.page_token()
+
+    statuses = [(await sandbox.graph("GET", PAGE, token)).status_code for _ in range(64)]
+
+    assert set(statuses) == {200, 500}
