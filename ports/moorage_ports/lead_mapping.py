@@ -21,7 +21,7 @@ MOST_WORDS: Final = 500
 
 
 class ValueType(Enum):
-    """What a value is read as. One that cannot be is kept as it was given, and the lead says so."""
+    """What a value is read as. One that cannot be is kept as it was given; a preview says so."""
 
     TEXT = "text"
     EMAIL = "email"
