@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from moorage.crm.mapping import crm_lead
 from moorage_facebook.graph.errors import error_from_graph, read_graph_error
 from moorage_facebook.graph.paging import page_from_graph
 from moorage_facebook.graph.usage import usage_from_headers
@@ -23,6 +24,8 @@ from moorage_facebook.translate.table import ANY, Key, keys_of, row_of
 from moorage_facebook.webhooks import GraphWebhooks, happening_of
 from moorage_ports.errors import VendorError
 from moorage_ports.events import LeadArrived, Unmapped
+from moorage_ports.lead_mapping import FormMapping, MappingRule
+from moorage_ports.lead_source import Lead
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery, VendorApp
 from tests.unit.facebook.fixtures import RECEIVED_AT
@@ -51,6 +54,16 @@ def kinds_on_the_page() -> Iterator[Key]:
 
 def bodies(folder: str, pattern: str = "*.json") -> Mapping[str, bytes]:
     return {path.stem: path.read_bytes() for path in sorted((SAMPLES / folder).glob(pattern))}
+
+
+def _by_their_names(lead: Lead) -> FormMapping:
+    """Every question to a property of its own, the first of them to the company, as it is called."""
+    names = [answer.name for answer in lead.answers]
+    targets = ["company", *(f"properties.{number}" for number in range(1, len(names)))]
+    rules = [MappingRule(target=target, sources=(name,)) for target, name in zip(targets, names, strict=True)]
+    return FormMapping(
+        vendor="facebook", form_external_id="1", version=1, rules=tuple(rules), saved_at=RECEIVED_AT
+    )
 
 
 def test_without_samples_nothing_is_judged_by_them() -> None:
@@ -161,6 +174,11 @@ if (SAMPLES / "webhooks").is_dir():
                 text(entry.get("name")) for entry in records(node["field_data"])
             ]
             assert all(len(answer.values) == 1 for answer in lead.answers)
+            for mapping in (None, _by_their_names(lead)):
+                mapped = crm_lead(lead, mapping=mapping, lead_id="l", vendor="facebook", now=RECEIVED_AT)
+                there = {mapped.email, mapped.first_name, mapped.last_name, mapped.phone, mapped.company}
+                there |= {value for values in mapped.properties.values() for value in values}
+                assert {value for answer in lead.answers for value in answer.values} <= there
 
     def test_w1_sample_signatures_verify_and_their_rewritten_forms_do_not() -> None:
         """W1: bytes as sent, with their escapes."""
