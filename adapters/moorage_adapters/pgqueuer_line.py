@@ -103,14 +103,17 @@ HELD: Final = """
 SELECT id FROM jobs.pgqueuer
 WHERE id = ANY($2::bigint[]) AND status = 'picked' AND queue_manager_id = $1
 """
-# The first that are not of these orgs go to the front: pgqueuer claims by priority, then in order.
+# The first that are not of these orgs go to the front: pgqueuer claims by priority, then in order. Found once
+# (MATERIALIZED): as `IN (SELECT ... LIMIT)`, some plans look again for each row, and all of an org's go.
 IN_FRONT: Final = """
-UPDATE jobs.pgqueuer SET priority = 1 WHERE priority = 0 AND id IN (
+WITH first AS MATERIALIZED (
     SELECT id FROM jobs.pgqueuer
     WHERE entrypoint = $1 AND status = 'queued' AND execute_after < now()
         AND headers->>'org' <> ALL($2::text[])
     ORDER BY priority DESC, id LIMIT $3 FOR UPDATE SKIP LOCKED
-)"""
+)
+UPDATE jobs.pgqueuer AS job SET priority = 1 FROM first WHERE job.id = first.id AND job.priority = 0
+"""
 BEAT: Final = """
 UPDATE jobs.pgqueuer SET heartbeat = now() WHERE id IN (
     SELECT id FROM jobs.pgqueuer

@@ -21,7 +21,7 @@ import pytest
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.jobs_pgqueuer import DEAD_AFTER, PgQueuerJobs
-from moorage_adapters.pgqueuer_line import queue_settings
+from moorage_adapters.pgqueuer_line import IN_FRONT, queue_settings
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
 from moorage_adapters.sqlmodel.storage import SqlStorage
@@ -566,3 +566,16 @@ async def test_a_second_handler_or_schedule_of_one_name_is_a_mistake(line: Line)
         jobs.every("tick", timedelta(1), tick)
     with pytest.raises(ValueError, match="colon"):
         jobs.handle("a:b", look)
+
+
+async def test_as_many_go_to_the_front_as_there_is_room_for_whatever_the_plan(line: Line) -> None:
+    """What a planner finds cheap changes with its statistics; by a nested loop, all of an org once went."""
+    await line.nudge(*(f"acme {n}" for n in range(15)))
+    await line.nudge(*(f"initech {n}" for n in range(15)), org_id="initech")
+    connection = await asyncpg.connect(line.url)
+    try:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "bitmapscan", "incremental_sort"):
+            await connection.execute(f"SET enable_{way} = off")
+        assert await connection.execute(IN_FRONT, QUEUE, ["acme"], 2) == "UPDATE 2"
+    finally:
+        await connection.close()
