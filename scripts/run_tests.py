@@ -1,7 +1,8 @@
 """`make test`: the checks, then every test, then one line that counts them.
 
 Without arguments in two parts: what can bear company runs on all cores, then what measures time, kills
-processes or drives a browser runs alone. With arguments, pytest gets just those.
+processes or drives a browser runs alone, also where it is one file among others. With arguments, pytest
+gets just those.
 
 The last line is always `N passed, N failed, N skipped`. A failed `make check`, a missing browser
 (in CI) and a pytest that died each count as one failure, so that line and exit code never disagree.
@@ -18,8 +19,8 @@ from xml.etree import ElementTree as ET
 from scripts.browser import VARIABLES, BrowserMissingError, ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
-TOGETHER = ("tests/architecture", "tests/oracles", "tests/unit")
-ALONE = ("tests/contract", "tests/routes", "tests/e2e", "tests/chaos")
+TOGETHER = ("tests/architecture", "tests/oracles", "tests/unit", "tests/contract", "tests/routes")
+ALONE = ("tests/e2e", "tests/chaos", "tests/routes/test_storm.py", "tests/routes/test_workers.py")
 
 
 class Tally(NamedTuple):
@@ -78,7 +79,8 @@ def main(pytest_args: list[str]) -> int:
 def _parts() -> list[list[str]]:
     """The arguments of each part. A file's tests stay together: they share what is dear to set up."""
     cores = str(min(os.cpu_count() or 1, 8))
-    return [["-n", cores, "--dist", "loadfile", *TOGETHER], [*ALONE]]
+    apart = [f"--ignore={path}" for path in ALONE]
+    return [["-n", cores, "--dist", "loadfile", *TOGETHER, *apart], [*ALONE]]
 
 
 def _run(arguments: list[str]) -> Tally:

@@ -47,8 +47,28 @@ def test_every_test_belongs_to_one_part() -> None:
     folders = {f"tests/{path.parent.name}" for path in (run_tests.ROOT / "tests").glob("*/test_*.py")}
     folders |= {f"tests/{path.parents[1].name}" for path in (run_tests.ROOT / "tests").glob("*/*/test_*.py")}
 
-    assert folders == {*run_tests.TOGETHER, *run_tests.ALONE}
+    files = {path for path in run_tests.ALONE if path.endswith(".py")}
+    assert folders == {*run_tests.TOGETHER, *run_tests.ALONE} - files
     assert not set(run_tests.TOGETHER) & set(run_tests.ALONE)
+    assert all((run_tests.ROOT / path).is_file() for path in files)
+
+
+def test_what_runs_alone_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is to be alone and stands in a folder that is not: left out there."""
+    runs: list[list[str]] = []
+    monkeypatch.setattr(run_tests, "_check", lambda: None)
+    monkeypatch.setattr(run_tests, "_browser", lambda: None)
+
+    def ran(arguments: list[str]) -> Tally:
+        runs.append(arguments)
+        return Tally(passed=1)
+
+    monkeypatch.setattr(run_tests, "_run", ran)
+    assert run_tests.main([]) == 0
+
+    together, alone = runs
+    assert alone == list(run_tests.ALONE)
+    assert {f"--ignore={path}" for path in alone} <= set(together)
 
 
 @pytest.mark.parametrize(("problem", "code"), [(None, 0), ("make check", 1)])
