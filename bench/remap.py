@@ -16,8 +16,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import attrs
-
 from moorage.crm.mapping import crm_lead
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.crm import CrmLead, LeadFilter
@@ -49,8 +47,7 @@ def lead(number: int) -> CrmLead:
         Answer(name="ciudad", values=("Rosario",)),
     )
     read = Lead(external_id=str(number), channel_external_id=PAGE, form_external_id=FORM, answers=answers)
-    made = crm_lead(read, lead_id=f"ld_{number:012}", vendor=VENDOR, now=datetime.now(UTC))
-    return attrs.evolve(made, answers=answers)
+    return crm_lead(read, lead_id=f"ld_{number:012}", vendor=VENDOR, now=datetime.now(UTC))
 
 
 async def seed(plan: HostPlan, count: int) -> None:

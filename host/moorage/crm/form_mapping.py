@@ -90,14 +90,14 @@ class _Mapper:
     def note_what_is_missing(self) -> None:
         """Name the required targets that stayed empty."""
         for target in self.mapping.required:
-            if target not in self.columns and not _telling(self.properties.get(_property_of(target), ())):
+            if target not in self.columns and not telling(self.properties.get(_property_of(target), ())):
                 self.problems.setdefault(target, _EMPTY)
 
     def _given(self, rule: MappingRule) -> dict[str, tuple[str, ...]]:
         """The values that say something, by source."""
         sources = dict.fromkeys(map(clean_text, rule.sources))
         found = {
-            name: _telling((*self.answers.get(name, ()), *self.consents.get(name, ()))) for name in sources
+            name: telling((*self.answers.get(name, ()), *self.consents.get(name, ()))) for name in sources
         }
         return {name: values for name, values in found.items() if values}
 
@@ -162,7 +162,7 @@ def _by_key(consents: Iterable[Consent]) -> dict[str, tuple[str, ...]]:
     return by_key
 
 
-def _telling(values: Iterable[str]) -> tuple[str, ...]:
+def telling(values: Iterable[str]) -> tuple[str, ...]:
     """The values that say something, without blanks around them, each once."""
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
 

@@ -8,7 +8,7 @@ import structlog
 from attrs.validators import in_, max_len, optional
 
 from moorage.crm.leads import LeadView, lead_view
-from moorage.crm.mapping import international
+from moorage.crm.reading import international
 from moorage.handover.announcing import announce_lead
 from moorage.ids import new_id
 from moorage.leads.people import contacts_of_leads

@@ -8,10 +8,9 @@ form becomes a lead.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-import phonenumbers
-
 from moorage.codec import clean_text
-from moorage.crm.form_mapping import STAGE, STATUS, map_answers
+from moorage.crm.form_mapping import STAGE, STATUS, map_answers, telling
+from moorage.crm.reading import international
 from moorage_ports.crm import NEW, CrmLead
 from moorage_ports.lead_mapping import FormMapping
 from moorage_ports.lead_source import Answer, Lead, Meaning
@@ -56,6 +55,12 @@ def crm_lead(
         platform=clean_text(lead.platform),
         is_organic=lead.is_organic,
         properties=properties,
+        campaign_name=lead.campaign_name,
+        ad_set_name=lead.ad_set_name,
+        ad_name=lead.ad_name,
+        is_test=lead.is_test is True,
+        answers=lead.answers,
+        consents=lead.consents,
         mapping_version=mapping.version if mapping else 0,
         submitted_at=lead.submitted_at,
         created_at=now,
@@ -69,7 +74,7 @@ def _by_meaning(answers: Iterable[Answer]) -> tuple[dict[str, str], dict[str, tu
     full_name: tuple[str, tuple[str, ...]] | None = None
     for answer in answers:
         name, values = clean_text(answer.name), tuple(clean_text(value) for value in answer.values)
-        given = _given(values)
+        given = telling(values)
         column = _COLUMNS.get(answer.meaning) if answer.meaning else None
         if answer.meaning is Meaning.FULL_NAME and given and full_name is None:
             full_name = (name, values)
@@ -86,24 +91,6 @@ def _by_meaning(answers: Iterable[Answer]) -> tuple[dict[str, str], dict[str, tu
     return columns, properties
 
 
-def international(phone: str) -> str:
-    """`phone` in E.164 if it says its country and can be a number there, else as it was given."""
-    if not phone.lstrip().startswith("+"):
-        return phone
-    try:
-        number = phonenumbers.parse(phone, None)
-    except phonenumbers.NumberParseException:
-        return phone
-    if number.extension or not phonenumbers.is_possible_number(number):
-        return phone  # an extension does not fit into E.164 and would be lost
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-def _given(values: Iterable[str]) -> tuple[str, ...]:
-    """The values that say something, without blanks around them, each once."""
-    return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
-
-
 def _split_name(values: tuple[str, ...], columns: dict[str, str]) -> bool:
     """Fill the name columns from a full name; false if not all of it is in them now.
 
@@ -114,7 +101,7 @@ def _split_name(values: tuple[str, ...], columns: dict[str, str]) -> bool:
     """
     if "firstName" in columns or "lastName" in columns:
         return False
-    given = _given(values)
+    given = telling(values)
     first, _, last = given[0].partition(" ")
     columns["firstName"], columns["lastName"] = first, last.strip()
     return len(given) == 1

@@ -49,6 +49,11 @@ def _email(text: str) -> str | None:
     return f"{name}@{domain.lower()}"
 
 
+def international(phone: str) -> str:
+    """`phone` in E.164 if it says its country and can be a number there, else as it was given."""
+    return _phone(phone.strip(), "") or phone
+
+
 def _phone(text: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(text, region or None)

@@ -37,18 +37,9 @@ class Mapper:
         """What was heard of, with the lead that was fetched, mapped."""
         now = self.services.clock.now()
         mapping = self.mappings.get(_form_of(lead))
-        mapped = crm_lead(lead, mapping=mapping, lead_id=lead_id, vendor=heard.vendor, now=now)
         return attrs.evolve(
             heard,
-            lead=attrs.evolve(
-                mapped,
-                answers=lead.answers,
-                consents=lead.consents,
-                campaign_name=lead.campaign_name,
-                ad_set_name=lead.ad_set_name,
-                ad_name=lead.ad_name,
-                is_test=lead.is_test is True,
-            ),
+            lead=crm_lead(lead, mapping=mapping, lead_id=lead_id, vendor=heard.vendor, now=now),
             policy=mapping.dedupe if mapping else None,
             fetched_at=fetched_at,
             mapped_at=now,

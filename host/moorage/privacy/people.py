@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from moorage.crm.mapping import international
+from moorage.crm.reading import international
 from moorage_ports.crm_records import IdentityRecord
 from moorage_ports.erasure import LeadTrace
 from moorage_ports.errors import ConflictError

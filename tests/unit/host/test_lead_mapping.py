@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.codec import clean_text
-from moorage.crm.mapping import crm_lead, international
+from moorage.crm.mapping import crm_lead
+from moorage.crm.reading import international
 from moorage_ports.crm import CrmLead
 from moorage_ports.lead_source import Answer, Lead, Meaning
 

@@ -24,7 +24,7 @@ def version(number: int, *rules: MappingRule) -> FormMapping:
 def came(*answers: Answer, mapping: FormMapping | None = None, **changes: Any) -> CrmLead:
     lead = Lead(external_id="1", channel_external_id="c", form_external_id="f", answers=answers)
     made = crm_lead(lead, mapping=mapping, lead_id="ours", vendor="memory", now=NOON)
-    return attrs.evolve(made, answers=answers, **changes)
+    return attrs.evolve(made, **changes)
 
 
 NAME = Answer(name="nombre", values=("Grace Hopper",))
