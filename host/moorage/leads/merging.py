@@ -12,7 +12,7 @@ from moorage_ports.crm import CrmLead, email_key, phone_key
 EMAIL: Final = "email"
 PHONE: Final = "phone"
 # What a person may say of themselves in a form, each once.
-_COLUMNS: Final = ("email", "first_name", "last_name", "phone", "company")
+COLUMNS: Final = ("email", "first_name", "last_name", "phone", "company")
 
 
 def twin_of(lead: CrmLead, policy: Policy, others: Iterable[CrmLead]) -> CrmLead | None:
@@ -49,7 +49,7 @@ def merged(older: CrmLead, newer: CrmLead, now: datetime) -> CrmLead:
     """
     taken: dict[str, str] = {}
     properties = dict(older.properties)
-    for column in _COLUMNS:
+    for column in COLUMNS:
         here, there = str(getattr(older, column)), str(getattr(newer, column))
         if there and not here and column not in older.edited:
             taken[column] = there

@@ -14,6 +14,7 @@ import structlog
 from moorage.codec import clean_text
 from moorage.crm.mapping import crm_lead
 from moorage.handover.announcing import announce_lead
+from moorage.leads.merging import COLUMNS
 from moorage.leads.people import contacts_of_leads
 from moorage.services import Services
 from moorage_ports.crm import CrmLead, LeadFilter
@@ -26,8 +27,6 @@ from moorage_ports.storage import UnitOfWork
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 20  # a transaction's worth: acknowledgements may have to wait behind it
-_COLUMNS: Final = ("email", "first_name", "last_name", "phone", "company")
-
 Versions: TypeAlias = Mapping[int, FormMapping]
 
 
@@ -62,16 +61,27 @@ def remapped(lead: CrmLead, versions: Versions, now: datetime) -> CrmLead:
     it came from elsewhere, and nobody knows it but the lead.
     """
     newest = max(versions)
-    answers, again = _firsts(lead.answers)
+    answers, more = _firsts(lead.answers)
+    then = _made(lead, answers, versions.get(lead.mapping_version))
     made = _made(lead, answers, versions[newest])
+    columns: dict[str, str] = {}
+    for name in COLUMNS:
+        here, there = getattr(lead, name), getattr(made, name)
+        if name in lead.edited:
+            continue
+        if here in {"", getattr(then, name)}:
+            columns[name] = there
+        elif there not in {"", here}:
+            more.append((name, (there,)))  # as `merged` does where both say something
     properties = dict(made.properties)
-    for name, values in (
-        *again,
-        *_from_elsewhere(lead, _made(lead, answers, versions.get(lead.mapping_version))),
-    ):
+    for name, values in (*more, *_from_elsewhere(lead, then)):
         properties[name] = tuple(dict.fromkeys((*properties.get(name, ()), *values)))
-    columns = {name: getattr(made, name) for name in _COLUMNS if name not in lead.edited}
-    after = attrs.evolve(lead, **columns, properties=properties, mapping_version=newest)
+    after = attrs.evolve(
+        lead,
+        **columns,  # type: ignore[arg-type]  # names of text columns, all of them
+        properties=properties,
+        mapping_version=newest,
+    )
     return lead if after == lead else attrs.evolve(after, updated_at=now)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.crm.mapping import crm_lead
+from moorage.leads.merging import merged
 from moorage.leads.remapping import remapped
 from moorage_ports.crm import CrmLead
 from moorage_ports.lead_mapping import FormMapping, MappingRule, NamePart
@@ -67,6 +68,18 @@ def test_a_second_answer_of_somebody_merged_into_it_stays_a_property() -> None:
 
     assert after.email == "grace@navy.example"
     assert after.properties == {"email": ("hopper@yale.example",)}
+
+
+def test_what_a_lead_of_before_says_is_not_lost_to_one_that_was_merged_into_it() -> None:
+    """Its own answers were not kept; those that are kept are the other's."""
+    older = came(first_name="Grace", last_name="Hopper", email="grace@navy.example")
+    newer = came(attrs.evolve(NAME, values=("G. Hopper",)), MAIL, Answer(name="ship", values=("Hopper",)))
+    versions = {1: version(1, *RULES)}
+    once = remapped(merged(older, newer, NOON), versions, LATER)
+
+    assert (once.first_name, once.last_name, once.email) == ("Grace", "Hopper", "grace@navy.example")
+    assert once.properties == {"first_name": ("G.",), "ship": ("Hopper",)}
+    assert remapped(once, versions, LATER.replace(year=2031)) is once
 
 
 @given(
