@@ -9,22 +9,20 @@ what came of the leads and how long they were on their way, by the ledger.
 import argparse
 import asyncio
 import itertools
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import httpx
 import uvloop
 
+from bench.databases import KINDS, databases
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.lead_ledger import EntryFilter, LeadEntry, LeadOutcome
 from tests.oracles.sandbox import FORM, PAGE, VERSION, ServedSandbox
 from tests.support.demo import free_port
 from tests.support.hosting import HostPlan, HostProcess
-from tests.support.postgres import running_cluster
 from tests.support.sandboxes import SandboxProcess, host_plan, served_by
 
 ORG = "leads"
@@ -173,22 +171,6 @@ def at(values: Sequence[float], share: float) -> float:
     return values[min(int(len(values) * share), len(values) - 1)] if values else float("nan")
 
 
-@contextmanager
-def databases(names: Sequence[str]) -> Iterator[Iterator[tuple[str, str, Path]]]:
-    """Each database with a folder of its own, gone at the end."""
-    with ExitStack() as stack:
-
-        def each() -> Iterator[tuple[str, str, Path]]:
-            for name in names:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-leads-")))
-                url = f"sqlite:///{folder / 'moorage.sqlite3'}"
-                if name == "postgres":
-                    url = f"{stack.enter_context(running_cluster(free_port())).url}/postgres"
-                yield name, url, folder
-
-        yield each()
-
-
 async def over(name: str, url: str, folder: Path, orders: Orders) -> bool:
     """A sandbox, a host beside it, and the run."""
     port = free_port()
@@ -214,7 +196,7 @@ def measure(argv: Sequence[str] | None = None) -> bool:
     parser.add_argument("--latency", type=int, default=200, help="milliseconds of every call to the vendor")
     parser.add_argument("--errors", type=float, default=1.0, help="of a hundred calls, so many fail")
     parser.add_argument("--kill-every", type=float, default=10.0, help="seconds")
-    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--database", choices=KINDS, action="append")
     given = parser.parse_args(argv)
     orders = Orders(
         rate=given.rate,
@@ -224,9 +206,8 @@ def measure(argv: Sequence[str] | None = None) -> bool:
         kill_every=given.kill_every,
     )
     whole = True
-    with databases(given.database or ("sqlite", "postgres")) as each:
-        for name, url, folder in each:
-            whole &= uvloop.run(over(name, url, folder, orders))
+    for name, url, folder in databases(given.database):
+        whole &= uvloop.run(over(name, url, folder, orders))
     return whole
 
 

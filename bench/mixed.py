@@ -11,24 +11,22 @@ import hashlib
 import hmac
 import json
 import random
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import uvloop
 from sqlalchemy import Connection, text
 
+from bench.databases import KINDS, databases
 from bench.load import Result, paced
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from tests.chaos.checker import settled
 from tests.chaos.graph import graph_of_leads
 from tests.support.demo import free_port
 from tests.support.hosting import HostPlan, HostProcess
-from tests.support.postgres import running_cluster
 
 ORGS = 4
 PER_DELIVERY = (1, 1, 1, 2, 4)
@@ -385,26 +383,16 @@ def _report(
     return found == wanted
 
 
-def _databases(names: Sequence[str]) -> Iterator[tuple[str, str, Path]]:
-    for name in names:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-mixed-")))
-            if name == "sqlite":
-                yield name, f"sqlite:///{folder / 'moorage.sqlite3'}", folder
-            else:
-                yield name, f"{stack.enter_context(running_cluster(free_port())).url}/postgres", folder
-
-
 def compare(argv: Sequence[str] | None = None) -> bool:
     """Run on the databases asked for; answers whether everything that was sent was applied."""
     parser = argparse.ArgumentParser(prog="python -m bench.mixed", description=__doc__)
     parser.add_argument("--rate", type=float, default=1000.0, help="events per second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--database", choices=KINDS, action="append")
     given = parser.parse_args(argv)
     whole = True
-    for name, url, folder in _databases(given.database or ("sqlite", "postgres")):
+    for name, url, folder in databases(given.database):
         whole &= uvloop.run(run(name, url, folder, given.rate, given.seconds, given.seed))
     return whole
 

@@ -7,20 +7,18 @@ answered, what lies in the inbox and aside, and what of it the CRM has. Ends wit
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
 
+from bench.databases import KINDS, databases
 from moorage.logging import configure_logging
 from tests.chaos.graph import graph_of_leads
 from tests.support.demo import free_port
 from tests.support.listening import RECORDS, ListeningHost, listening_host, owner_keys
 from tests.support.mutants import Expected, Mutator
-from tests.support.postgres import running_cluster
 from tests.unit.facebook.fixtures import FIXTURES
 
 AT_ONCE = 64
@@ -92,17 +90,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="sqlite")
+    parser.add_argument("--database", choices=KINDS, action="append")
     asked = parser.parse_args()
     configure_logging("ERROR")
     is_well = True
-    for database in ("sqlite", "postgres") if asked.database == "both" else (asked.database,):
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = f"sqlite:///{folder}/mutants.db"
-            if database == "postgres":
-                url = f"{stack.enter_context(running_cluster(free_port())).url}/postgres"
-            is_well &= asyncio.run(run(database, url, folder, asked.count, asked.seed))
+    for name, url, folder in databases(asked.database):
+        is_well &= asyncio.run(run(name, url, folder, asked.count, asked.seed))
     return 0 if is_well else 1
 
 

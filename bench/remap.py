@@ -9,13 +9,12 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.databases import KINDS, databases
 from moorage.crm.mapping import crm_lead
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.crm import CrmLead, LeadFilter
@@ -23,7 +22,6 @@ from moorage_ports.lead_mapping import FormMapping, MappingRule, NamePart, Value
 from moorage_ports.lead_source import Answer, Lead, Meaning
 from tests.support.demo import free_port
 from tests.support.hosting import HostPlan
-from tests.support.postgres import running_cluster
 
 ORG, PAGE, FORM, VENDOR = "remap", "1234567890", "920180045512345", "facebook"
 AT_ONCE = 500
@@ -116,16 +114,11 @@ def measure(argv: Sequence[str] | None = None) -> bool:
     """Run on the databases asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.remap", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--database", choices=KINDS, action="append")
     given = parser.parse_args(argv)
     whole = True
-    for name in given.database or ("sqlite", "postgres"):
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorage-remap-")))
-            url = f"sqlite:///{folder / 'moorage.sqlite3'}"
-            if name == "postgres":
-                url = f"{stack.enter_context(running_cluster(free_port())).url}/postgres"
-            whole &= run(name, url, folder, given.count)
+    for name, url, folder in databases(given.database):
+        whole &= run(name, url, folder, given.count)
     return whole
 
 
