@@ -5,64 +5,27 @@ any batches, with any of them doubled, ends in the same records (see `merge`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
-from moorage.crm import attempts, merge_activity, merge_messages
+from moorage.crm import attempts
+from moorage.crm.event_kinds import keys_of, merge_event
 from moorage.crm.forgotten import forgotten_among
 from moorage.crm.merge import Merge, direct_id_of, identity_id_of, thread_id_of
-from moorage.crm.record_keys import keys_of
 from moorage_ports.crm_records import CrmRecords, IdentityRecord, Ledger, LedgerKeys, record_id
 from moorage_ports.events import (
-    ChannelNotice,
-    CommentHidden,
-    CommentRemoved,
     CommentSeen,
-    ContactMoved,
     CrmEvent,
     DeliveryMark,
-    Mentioned,
-    MentionRemoved,
-    MessageDelivery,
-    MessageEdited,
-    MessageRemoved,
     MessageSeen,
     Person,
     PersonLinked,
-    PostRemoved,
-    PostSeen,
-    PostShared,
-    ReactionRemoved,
-    ReactionSet,
     ThreadHandedOver,
 )
 
 _KINDS: Final = ("identities", "contacts", "conversations", "messages", "activities", "posts", "notices")
-
-# A handler's event is one of the union's: which one, the table's key says and no type can.
-_HANDLERS: Final[Mapping[type, Callable[[Merge, str, Any], None]]] = {
-    CommentSeen: merge_messages.comment_seen,
-    CommentHidden: merge_messages.comment_hidden,
-    CommentRemoved: merge_messages.comment_removed,
-    MessageSeen: merge_messages.message_seen,
-    MessageEdited: merge_messages.message_edited,
-    MessageRemoved: merge_messages.message_removed,
-    MessageDelivery: merge_messages.message_delivery,
-    DeliveryMark: merge_messages.delivery_mark,
-    ThreadHandedOver: merge_messages.thread_handed_over,
-    PostSeen: merge_activity.post_seen,
-    PostRemoved: merge_activity.post_removed,
-    ReactionSet: merge_activity.reaction_set,
-    ReactionRemoved: merge_activity.reaction_removed,
-    PostShared: merge_activity.post_shared,
-    Mentioned: merge_activity.mentioned,
-    MentionRemoved: merge_activity.mention_removed,
-    ContactMoved: merge_activity.contact_moved,
-    PersonLinked: merge_activity.person_linked,
-    ChannelNotice: merge_activity.channel_notice,
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +46,7 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     events = [pair for place, pair in enumerate(events) if place not in left_out]
     merge = await _loaded(records, events)
     for vendor, event in events:
-        _HANDLERS[type(event)](merge, vendor, event)
+        merge_event(merge, vendor, event)
     await attempts.settle(records, merge, events)
     await attempts.write(records, merge)
     if merge.emptied:

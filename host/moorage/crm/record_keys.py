@@ -1,7 +1,4 @@
-"""Which records an event is about, by the ids that it tells."""
-
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+"""Which records each kind of event looks at, and which one it is about, by the ids that it tells."""
 
 from moorage.crm.merge import (
     contact_id_of,
@@ -18,7 +15,6 @@ from moorage_ports.events import (
     CommentRemoved,
     CommentSeen,
     ContactMoved,
-    CrmEvent,
     DeliveryMark,
     Mentioned,
     MentionRemoved,
@@ -38,15 +34,8 @@ from moorage_ports.events import (
 )
 
 
-def keys_of(events: Iterable[tuple[str, CrmEvent]]) -> LedgerKeys:
-    """The ids of all records that merging `events` will look at, as far as the events tell."""
-    keys = LedgerKeys()
-    for vendor, event in events:
-        _NOTES[type(event)](keys, vendor, event)
-    return keys
-
-
-def _comment_seen(keys: LedgerKeys, vendor: str, event: CommentSeen) -> None:
+def note_comment_seen(keys: LedgerKeys, vendor: str, event: CommentSeen) -> None:
+    """A comment, what is above it, and who wrote it."""
     comment, parent = event.comment_external_id, event.parent_external_id
     keys.messages.add(message_id_of(vendor, comment))
     keys.conversations.add(thread_id_of(vendor, comment))
@@ -72,86 +61,115 @@ def _person(keys: LedgerKeys, vendor: str, person: Person) -> None:
     keys.contacts.add(contact_id_of(vendor, person))
 
 
-def _reaction(keys: LedgerKeys, vendor: str, event: ReactionSet | ReactionRemoved) -> None:
-    person, target = event.person, event.target
-    names = (target.value, event.target_external_id, person.realm, person.external_id)
-    keys.activities.add(record_id("ac", vendor, "reaction", *names))
-    _person(keys, vendor, person)
-    if target is Target.MESSAGE:
+def note_reaction(keys: LedgerKeys, vendor: str, event: ReactionSet | ReactionRemoved) -> None:
+    """A reaction, who reacted, and to which message."""
+    keys.activities.add(reaction_of(vendor, event))
+    _person(keys, vendor, event.person)
+    if event.target is Target.MESSAGE:
         keys.messages.add(message_id_of(vendor, event.target_external_id))
 
 
-def _comment(keys: LedgerKeys, vendor: str, event: CommentHidden | CommentRemoved) -> None:
-    keys.messages.add(message_id_of(vendor, event.comment_external_id))
+def note_comment(keys: LedgerKeys, vendor: str, event: CommentHidden | CommentRemoved) -> None:
+    """A comment that is there already."""
+    keys.messages.add(comment_of(vendor, event))
     keys.activities.add(record_id("ac", vendor, "comment", event.comment_external_id))
 
 
-def _message(
+def note_message(
     keys: LedgerKeys, vendor: str, event: MessageSeen | MessageEdited | MessageRemoved | MessageDelivery
 ) -> None:
-    keys.messages.add(message_id_of(vendor, event.message_external_id))
+    """A message, and whose conversation it is in."""
+    keys.messages.add(message_of(vendor, event))
     if isinstance(event, MessageSeen):
         _direct(keys, vendor, event.channel_external_id, event.person)
     if isinstance(event, MessageSeen | MessageDelivery) and event.reference:
         keys.messages.add(attempt_record_id(vendor, event.reference))
 
 
-def _mark(keys: LedgerKeys, vendor: str, event: DeliveryMark | ThreadHandedOver) -> None:
+def note_mark(keys: LedgerKeys, vendor: str, event: DeliveryMark | ThreadHandedOver) -> None:
+    """A conversation with somebody."""
     _direct(keys, vendor, event.channel_external_id, event.person)
 
 
-def _post(keys: LedgerKeys, vendor: str, event: PostSeen | PostRemoved) -> None:
-    keys.posts.add(post_id_of(vendor, event.post_external_id))
+def note_post(keys: LedgerKeys, vendor: str, event: PostSeen | PostRemoved) -> None:
+    """A post, and who wrote it."""
+    keys.posts.add(post_of(vendor, event))
     if isinstance(event, PostSeen) and event.author is not None:
         _person(keys, vendor, event.author)
 
 
-def _linked(keys: LedgerKeys, vendor: str, event: PersonLinked) -> None:
+def note_linked(keys: LedgerKeys, vendor: str, event: PersonLinked) -> None:
+    """Everybody who is one."""
     for person in event.persons:
         _person(keys, vendor, person)
 
 
-def _notice(keys: LedgerKeys, vendor: str, event: ChannelNotice) -> None:
+def note_notice(keys: LedgerKeys, vendor: str, event: ChannelNotice) -> None:
+    """A notice."""
     keys.notices.add(record_id("nt", vendor, event.kind, event.notice_external_id))
 
 
-def _shared(keys: LedgerKeys, vendor: str, event: PostShared) -> None:
-    keys.activities.add(record_id("ac", vendor, "share", event.share_external_id))
+def note_shared(keys: LedgerKeys, vendor: str, event: PostShared) -> None:
+    """A share, its post, and who shared it."""
+    keys.activities.add(share_of(vendor, event))
     keys.posts.add(post_id_of(vendor, event.post_external_id))
     if event.person is not None:
         _person(keys, vendor, event.person)
 
 
-def _mention(keys: LedgerKeys, vendor: str, event: Mentioned | MentionRemoved) -> None:
-    keys.activities.add(record_id("ac", vendor, "mention", event.mention_external_id))
+def note_mention(keys: LedgerKeys, vendor: str, event: Mentioned | MentionRemoved) -> None:
+    """A mention, and who did it."""
+    keys.activities.add(mention_of(vendor, event))
     if isinstance(event, Mentioned) and event.person is not None:
         _person(keys, vendor, event.person)
 
 
-def _moved(keys: LedgerKeys, vendor: str, event: ContactMoved) -> None:
-    keys.activities.add(record_id("ac", vendor, event.moment.value, event.moment_external_id))
+def note_moved(keys: LedgerKeys, vendor: str, event: ContactMoved) -> None:
+    """What somebody did, and who."""
+    keys.activities.add(moment_of(vendor, event))
     _person(keys, vendor, event.person)
 
 
-# A function's event is one of the union's: which one, the table's key says and no type can.
-_NOTES: Final[Mapping[type, Callable[[LedgerKeys, str, Any], None]]] = {
-    CommentSeen: _comment_seen,
-    CommentHidden: _comment,
-    CommentRemoved: _comment,
-    MessageSeen: _message,
-    MessageEdited: _message,
-    MessageRemoved: _message,
-    MessageDelivery: _message,
-    DeliveryMark: _mark,
-    ThreadHandedOver: _mark,
-    PostSeen: _post,
-    PostRemoved: _post,
-    ReactionSet: _reaction,
-    ReactionRemoved: _reaction,
-    PersonLinked: _linked,
-    ChannelNotice: _notice,
-    PostShared: _shared,
-    Mentioned: _mention,
-    MentionRemoved: _mention,
-    ContactMoved: _moved,
-}
+# The one record that an event is about ------------------------------------------------------------
+
+
+def comment_of(vendor: str, event: CommentSeen | CommentHidden | CommentRemoved) -> str:
+    """The comment."""
+    return message_id_of(vendor, event.comment_external_id)
+
+
+def message_of(vendor: str, event: MessageSeen | MessageEdited | MessageRemoved | MessageDelivery) -> str:
+    """The message."""
+    return message_id_of(vendor, event.message_external_id)
+
+
+def post_of(vendor: str, event: PostSeen | PostRemoved) -> str:
+    """The post."""
+    return post_id_of(vendor, event.post_external_id)
+
+
+def reaction_of(vendor: str, event: ReactionSet | ReactionRemoved) -> str:
+    """The activity of a reaction: one of each person below each thing."""
+    person = event.person
+    names = (event.target.value, event.target_external_id, person.realm, person.external_id)
+    return record_id("ac", vendor, "reaction", *names)
+
+
+def share_of(vendor: str, event: PostShared) -> str:
+    """The activity of a share."""
+    return record_id("ac", vendor, "share", event.share_external_id)
+
+
+def mention_of(vendor: str, event: Mentioned | MentionRemoved) -> str:
+    """The activity of a mention."""
+    return record_id("ac", vendor, "mention", event.mention_external_id)
+
+
+def moment_of(vendor: str, event: ContactMoved) -> str:
+    """The activity of what somebody did."""
+    return record_id("ac", vendor, event.moment.value, event.moment_external_id)
+
+
+def nothing_of(_: str, __: object) -> str:
+    """It is about no one record."""
+    return ""

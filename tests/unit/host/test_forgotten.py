@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from moorage.crm.apply import apply_events
-from moorage.crm.forgotten import _THINGS
+from moorage.crm.event_kinds import EVENT_KINDS
 from moorage.crm.merge import identity_id_of, message_id_of, post_id_of
 from moorage_ports.crm_records import record_id
 from moorage_ports.events import (
@@ -181,4 +181,4 @@ async def test_who_comes_back_is_a_new_contact(records: DictRecords) -> None:
 
 def test_every_event_says_what_it_is_about() -> None:
     """A new kind of event has to be looked at here."""
-    assert set(_THINGS) == set(get_args(CrmEvent))
+    assert set(EVENT_KINDS) == set(get_args(CrmEvent))
