@@ -292,8 +292,10 @@ class DeletionRequests(Protocol):
         """One by its code; without saying whom it is about."""
         ...
 
-    async def pending(self, *, limit: int) -> tuple[DeletionRequest, ...]:
-        """The oldest that are not done."""
+    async def pending(
+        self, *, after: DeletionRequest | None = None, limit: int
+    ) -> tuple[DeletionRequest, ...]:
+        """The oldest that are not done, and came behind `after`."""
         ...
 
     async def finish(self, code: str, *, at: datetime) -> None:

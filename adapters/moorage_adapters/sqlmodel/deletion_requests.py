@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, literal, select, tuple_, update
 
 from moorage_adapters.cipher import HOST, EnvelopeCipher
 from moorage_adapters.sqlmodel.database import Database
@@ -11,6 +11,7 @@ from moorage_adapters.sqlmodel.dialects import insert_into
 from moorage_adapters.sqlmodel.keys import TransactionKeys
 from moorage_adapters.sqlmodel.privacy_tables import DELETION_REQUEST
 from moorage_adapters.sqlmodel.tenant import fields_of, value_of
+from moorage_adapters.sqlmodel.types import UtcDateTime
 from moorage_ports.clock import Clock
 from moorage_ports.erasure import DeletionRequest, RequestState
 from moorage_ports.secret import Secret
@@ -57,8 +58,10 @@ class SqlDeletionRequests:
 
         return await self._database.read_at_once(work)
 
-    async def pending(self, *, limit: int) -> tuple[DeletionRequest, ...]:
-        """The oldest that are not done."""
+    async def pending(
+        self, *, after: DeletionRequest | None = None, limit: int
+    ) -> tuple[DeletionRequest, ...]:
+        """The oldest that are not done, and came behind `after`."""
         keys = TransactionKeys(self._cipher, self._clock)
         oldest = (
             select(DELETION_REQUEST)
@@ -66,6 +69,9 @@ class SqlDeletionRequests:
             .order_by(DELETION_REQUEST.c.received_at, DELETION_REQUEST.c.code)
             .limit(limit)
         )
+        if after is not None:
+            place = tuple_(DELETION_REQUEST.c.received_at, DELETION_REQUEST.c.code)
+            oldest = oldest.where(place > tuple_(literal(after.received_at, UtcDateTime()), after.code))
 
         def work(connection: Connection) -> tuple[DeletionRequest, ...]:
             return tuple(

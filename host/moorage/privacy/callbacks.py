@@ -88,14 +88,23 @@ async def deletion_status(services: Services, vendor_slug: str, code: str) -> De
 async def work_on_requests(services: Services) -> None:
     """Do what people asked for. What cannot be done now is done the next time."""
     requests = services.storage.deletion_requests
-    for request in await requests.pending(limit=_AT_ONCE):
-        try:
-            await _fulfil(services, request)
-        except Exception:
-            # Whatever one person's trouble is, the others' requests do not wait for it.
-            log.exception("deletion_not_done", vendor=request.vendor)
-            continue
-        await requests.finish(request.code, at=services.clock.now())
+    after: DeletionRequest | None = None
+    # Each is looked at once, however many of those before it cannot be done.
+    while some := await requests.pending(after=after, limit=_AT_ONCE):
+        for request in some:
+            await _try_to_fulfil(services, request)
+        after = some[-1]
+
+
+async def _try_to_fulfil(services: Services, request: DeletionRequest) -> None:
+    """Whatever one person's trouble is, the others' requests do not wait for it."""
+    try:
+        is_done = await _fulfil(services, request)
+    except Exception:
+        log.exception("deletion_not_done", vendor=request.vendor)
+        return
+    if is_done:
+        await services.storage.deletion_requests.finish(request.code, at=services.clock.now())
         log.info("deletion_done", vendor=request.vendor)
 
 
@@ -105,12 +114,15 @@ async def _code(services: Services, vendor: Vendor, notice: Withdrawal, subject:
     return await services.storage.blind_index(f"data deletion:{vendor.slug}", Secret("\n".join(named)))
 
 
-async def _fulfil(services: Services, request: DeletionRequest) -> None:
-    """Everything of one person: what they granted, then what orgs have of them as a contact."""
+async def _fulfil(services: Services, request: DeletionRequest) -> bool:
+    """Everything of one person: what they granted, then what orgs have of them as a contact.
+
+    Not done, where it does not open or its vendor is not installed: an operator can mend either.
+    """
     vendor = services.vendors.by_slug.get(request.vendor)
     if request.subject is None or vendor is None:
         log.warning("deletion_of_nobody", vendor=request.vendor, is_installed=vendor is not None)
-        return
+        return False
     app = VendorApp(
         vendor=vendor.slug,
         app_id=request.app_id,
@@ -125,6 +137,7 @@ async def _fulfil(services: Services, request: DeletionRequest) -> None:
         # Whoever brought an app can sign anything with it: it speaks for that org alone.
         if request.app_org_id in {"", org_id}:
             await _forget_in(services, org_id, clue)
+    return True
 
 
 async def _forget_in(services: Services, org_id: str, clue: Clue) -> None:

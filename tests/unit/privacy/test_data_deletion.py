@@ -9,14 +9,16 @@ import attrs
 import httpx
 import pytest
 
+from moorage.privacy import callbacks
 from moorage.privacy.callbacks import EVERY, work_on_requests
 from moorage.privacy.keeping import keep_to_retention
-from moorage.services import Caller
+from moorage.services import Caller, Services
 from moorage.workers import register_workers
 from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.withdrawals import FRESH, notice
 from moorage_adapters.memory.world import ADA, CAFE
 from moorage_adapters.sqlmodel.metadata import metadata
+from moorage_ports.erasure import DeletionRequest
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.operations import Role
 from moorage_ports.webhooks import VendorApp
@@ -225,6 +227,40 @@ async def test_what_cannot_be_done_now_is_done_the_next_time(
     await work_on_requests(host.services)
     assert (await status(host, answer)).json()["status"] == "done"
     assert await names(host, OTHER.org_id) == {BO.name}
+
+
+async def test_requests_that_cannot_be_done_hold_up_no_others(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than are read at once fail again and again; whoever asked after them is forgotten all the same."""
+    monkeypatch.setattr(callbacks, "_AT_ONCE", 2)
+    stuck = [await ask(host, person=f"stuck-{number}") for number in range(5)]
+    host.clock.advance(timedelta(seconds=1))
+    answer = await ask(host)
+    fulfil = callbacks._fulfil
+
+    async def troubled(services: Services, request: DeletionRequest) -> bool:
+        if request.subject is not None and request.subject.reveal().startswith("stuck-"):
+            msg = "this one cannot be done"
+            raise RuntimeError(msg)
+        return await fulfil(services, request)
+
+    monkeypatch.setattr(callbacks, "_fulfil", troubled)
+    await work_on_requests(host.services)
+
+    assert (await status(host, answer)).json()["status"] == "done"
+    assert {(await status(host, one)).json()["status"] for one in stuck} == {"pending"}
+
+
+async def test_nobody_is_told_that_it_is_done_while_their_vendor_is_not_installed(quick: Harbour) -> None:
+    """Nothing was deleted, so the request stays, with whom it is about."""
+    answer = await ask(quick)
+    vendors = attrs.evolve(quick.services.vendors, by_slug={})
+    await work_on_requests(attrs.evolve(quick.services, vendors=vendors))
+    assert (await status(quick, answer)).json()["status"] == "pending"
+
+    await work_on_requests(quick.services)
+    assert (await status(quick, answer)).json()["status"] == "done"
 
 
 async def test_who_connects_again_after_asking_stays_connected(host: Harbour) -> None:
