@@ -87,6 +87,26 @@ async def test_two_entries_of_one_lead_in_one_write_are_one(storage: SqlStorage)
     }
 
 
+async def test_many_are_erased_at_once_each_under_a_hash_of_its_own(storage: SqlStorage) -> None:
+    """Also one that was erased before and heard of again: there is one entry of it, as before."""
+    ids = ["lead-1", "lead-2", "lead-3"]
+    async with storage.unit_of_work("a") as uow:
+        await uow.erasures.mark(ids, at=NOON)  # as whoever erases does first: so the org has keys
+        await uow.lead_ledger.write([entry(number, **DONE) for number in (1, 4)])
+        await uow.lead_ledger.erase(VENDOR, ["lead-1"], at=NOON)
+        await uow.lead_ledger.write([entry(number) for number in (1, 2, 3)])
+        assert await uow.lead_ledger.erase(VENDOR, [*ids, "lead-2", "nobody"], at=NOON) == 3
+        assert await uow.lead_ledger.erase(VENDOR, ids, at=NOON) == 0
+    async with storage.unit_of_work("a", reads_only=True) as uow:
+        found = await uow.lead_ledger.of(VENDOR, ids)
+        everything = await uow.lead_ledger.page(EntryFilter(), page=1, page_size=10)
+    assert set(found) == set(ids)
+    assert len({one.external_id for one in found.values()}) == len(ids)
+    for one in found.values():
+        assert (one.outcome, one.lead_id, one.external_id[:7]) == (LeadOutcome.ERASED, "", "erased:")
+    assert (everything.total, [one.external_id for one in everything.items if one.lead_id]) == (4, ["lead-4"])
+
+
 async def test_totals_add_up_per_form_and_leave_tests_out(storage: SqlStorage) -> None:
     outcomes = list(LeadOutcome)
     entries = [entry(number, outcome=outcome) for number, outcome in enumerate(outcomes)]
