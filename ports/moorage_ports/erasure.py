@@ -12,7 +12,6 @@ from typing import Final, Protocol
 import attrs
 
 from moorage_ports.crm_records import IdentityRecord
-from moorage_ports.inbox import ItemState
 from moorage_ports.listing import Listing
 from moorage_ports.secret import Secret
 from moorage_ports.values import is_aware
@@ -191,12 +190,10 @@ class KeptCopy:
 
 @attrs.frozen(kw_only=True)
 class GivenUp:
-    """A kept change that waited too long; `state` is what it was."""
+    """A kept change that waited too long."""
 
     id: str
     vendor: str
-    kind: str
-    state: ItemState
 
 
 class KeptCopies(Protocol):

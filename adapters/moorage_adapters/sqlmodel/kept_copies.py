@@ -123,15 +123,7 @@ class SqlKeptCopies:
                 rows += org.rows(INBOX, *is_due, order_by=(INBOX.c.seq,), limit=limit - len(rows))
             for some in _pieces([row["seq"] for row in rows]):
                 org.update(INBOX, dead, INBOX.c.seq.in_(some))
-            return tuple(
-                GivenUp(
-                    id=bytes(row["key_digest"]).hex(),
-                    vendor=row["vendor"],
-                    kind=row["kind"],
-                    state=row["state"],
-                )
-                for row in rows
-            )
+            return tuple(GivenUp(id=bytes(row["key_digest"]).hex(), vendor=row["vendor"]) for row in rows)
 
         return await self._gate.run(work)
 
