@@ -5,12 +5,20 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from tests.support.databases import Databases, fresh_database
 from tests.support.demo import free_port
 from tests.support.postgres import NoPostgresError, running_cluster
 
 _MISSING = pytest.StashKey[str]()
+
+
+def pytest_configure() -> None:
+    """Log failures as a host does, without locals: whole worlds hang on those, and drawing one takes minutes."""
+    renderer = structlog.get_config()["processors"][-1]
+    assert isinstance(renderer, structlog.dev.ConsoleRenderer)
+    renderer.exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.fixture(scope="session")
