@@ -15,7 +15,7 @@ _MISSING = pytest.StashKey[str]()
 
 
 def pytest_configure() -> None:
-    """Log failures as a host does, without locals: whole worlds hang on those, and drawing one takes minutes."""
+    """Log failures as a host does, without locals: drawing the worlds that hang on those takes minutes."""
     renderer = structlog.get_config()["processors"][-1]
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
     renderer.exception_formatter = structlog.dev.plain_traceback
