@@ -14,11 +14,13 @@ app.command("moorage.commands:serve", name="serve", help="Serve the host.")
 app.command("moorage.commands:worker", name="worker", help="Do background work; as many as you like.")
 app.command("moorage.commands:migrate", name="migrate", help="Bring the database up to date.")
 app.command("moorage.commands:token", name="token", help="Print a token, as your platform would make it.")
-app.command("moorage.commands:replay", name="replay", help="Work on kept deliveries again.")
-app.command("moorage.commands:export", name="export", help="Print an organisation's leads, for a file.")
-app.command("moorage.commands:forget_org", name="forget-org", help="Delete all of an organisation.")
+app.command("moorage.org_commands:replay", name="replay", help="Work on kept deliveries again.")
+app.command("moorage.org_commands:export", name="export", help="Print an organisation's leads, for a file.")
+app.command("moorage.org_commands:forget_org", name="forget-org", help="Delete all of an organisation.")
 app.command("moorage.commands:vendors", name="vendors", help="List the vendors that are installed.")
-app.command("moorage.commands:remap", name="remap", help="Map past leads by their form's current mapping.")
+app.command(
+    "moorage.org_commands:remap", name="remap", help="Map past leads by their form's current mapping."
+)
 app.command(
     "moorage.commands:check_config", name="check-config", help="Check the settings; print fingerprints."
 )

@@ -160,10 +160,10 @@ async def current_mapping(services: Services, org_id: str, form_id: str, query: 
     """The version that leads are mapped by now.
 
     Raises:
-        InvalidRequestError, UnknownVendorError, UnsupportedError: See `_vendor`.
+        InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = _vendor(services, query), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         mapping = await uow.lead_mappings.current(vendor.slug, form_id)
     return _view(mapping) if mapping else _default(vendor, form_id)
@@ -173,10 +173,10 @@ async def list_versions(services: Services, org_id: str, form_id: str, query: Fo
     """Every version that was saved.
 
     Raises:
-        InvalidRequestError, UnknownVendorError, UnsupportedError: See `_vendor`.
+        InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = _vendor(services, query), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         versions = await uow.lead_mappings.versions(vendor.slug, form_id)
     return VersionList(
@@ -198,10 +198,10 @@ async def one_version(
     """One version; 0 is how a form without a mapping is mapped.
 
     Raises:
-        InvalidRequestError, UnknownVendorError, UnsupportedError: See `_vendor`.
+        InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: There is no such version.
     """
-    vendor, form_id = _vendor(services, query), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
     if number == "0":
         return _default(vendor, form_id)
     found = None
@@ -220,11 +220,11 @@ async def save_mapping(
     """Write the next version. Leads that come from now on are mapped by it.
 
     Raises:
-        InvalidRequestError: It does not fit; `fields` names every mistake. Or see `_vendor`.
+        InvalidRequestError: It does not fit; `fields` names every mistake. Or see `vendor_of_form`.
         ConflictError: It is based on a version that is not the current one.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = _vendor(services, query), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
         current = await uow.lead_mappings.current(vendor.slug, form_id)
     if asked.based_on != (current.version if current else 0):
@@ -244,10 +244,10 @@ async def preview_mapping(
     """What a mapping would make of the form's newest leads. Nothing is saved, neither it nor they.
 
     Raises:
-        InvalidRequestError: The mapping does not fit; `fields` names every mistake. Or see `_vendor`.
+        InvalidRequestError: The mapping does not fit; `fields` names every mistake. Or see `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = _vendor(services, query), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
     mapping = _mapping(services, caller, vendor, form_id, asked.mapping, 1)
     notes = await _check(services, caller, vendor, mapping, below="mapping.")
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
@@ -257,7 +257,7 @@ async def preview_mapping(
     return Preview(items=tuple(_previewed(lead, mapping) for lead in page.items), notes=notes)
 
 
-def _vendor(services: Services, query: FormQuery) -> Vendor:
+def vendor_of_form(services: Services, slug: str) -> Vendor:
     """The vendor that is meant.
 
     Raises:
@@ -265,8 +265,8 @@ def _vendor(services: Services, query: FormQuery) -> Vendor:
         UnknownVendorError: None of that name is installed.
         UnsupportedError: It has no forms.
     """
-    if query.vendor:
-        named = services.vendors.get(query.vendor)
+    if slug:
+        named = services.vendors.get(slug)
         if named.lead_source is None:
             msg = "this vendor has no lead forms"
             raise UnsupportedError(msg)

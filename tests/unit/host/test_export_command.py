@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage import commands
+from moorage import org_commands
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
@@ -40,7 +40,7 @@ def seeded(config: Path, tmp_path: Path) -> Path:
 def test_leads_are_printed_as_csv_and_nothing_else(
     seeded: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    assert commands.export(org="acme", config=seeded) == 0
+    assert org_commands.export(org="acme", config=seeded) == 0
     printed = capfdbinary.readouterr().out.decode()
     rows = list(csv.DictReader(io.StringIO(printed, newline=""), strict=True))
     assert [(row["id"], row["firstName"]) for row in rows] == [("lead-1", "Äda"), ("lead-2", "")]
@@ -50,17 +50,17 @@ def test_leads_are_printed_as_json_lines_within_bounds(
     seeded: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     def ids(**bounds: object) -> list[str]:
-        assert commands.export(org="acme", format="jsonl", config=seeded, **bounds) == 0  # type: ignore[arg-type]
+        assert org_commands.export(org="acme", format="jsonl", config=seeded, **bounds) == 0  # type: ignore[arg-type]
         return [json.loads(line)["id"] for line in capfdbinary.readouterr().out.splitlines()]
 
     assert ids() == ["lead-1", "lead-2"]
     assert ids(form="form-2") == ["lead-2"]
     assert ids(since=datetime(2020, 1, 2)) == ["lead-2"]  # noqa: DTZ001 - as the command line has it
     assert ids(until=datetime(2020, 1, 2)) == ["lead-1"]  # noqa: DTZ001
-    assert commands.export(org="nobody", format="jsonl", config=seeded) == 0
+    assert org_commands.export(org="nobody", format="jsonl", config=seeded) == 0
     assert capfdbinary.readouterr().out == b""
 
 
 def test_an_org_that_is_none_is_refused(seeded: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.export(org="../acme", config=seeded) == 1
+    assert org_commands.export(org="../acme", config=seeded) == 1
     assert "org" in capsys.readouterr().err

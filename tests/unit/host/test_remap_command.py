@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage import commands
+from moorage import org_commands
 from moorage.crm.mapping import crm_lead
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
@@ -68,10 +68,10 @@ def companies(folder: Path) -> list[str]:
 def test_past_leads_are_mapped_and_counted(
     seeded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.remap(org="acme", form="form-1", vendor="facebook", dry_run=True, config=seeded) == 0
+    assert org_commands.remap(org="acme", form="form-1", vendor="facebook", dry_run=True, config=seeded) == 0
     assert "2 would change" in capsys.readouterr().out
     assert companies(tmp_path) == ["", ""]
-    assert commands.remap(org="acme", form="form-1", vendor="facebook", config=seeded) == 0
+    assert org_commands.remap(org="acme", form="form-1", vendor="facebook", config=seeded) == 0
     said = capsys.readouterr()
     assert said.out == "Version 1: 2 leads seen, 2 changed, 0 without answers to map.\n"
     assert "Mapping leads" in said.err, "a bar shows how far it is"
@@ -80,17 +80,17 @@ def test_past_leads_are_mapped_and_counted(
 
 def test_a_bound_is_in_utc(seeded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     late = datetime(2030, 6, 1, 12, 0, 1)  # noqa: DTZ001 - as the command line has it
-    assert commands.remap(org="acme", form="form-1", vendor="facebook", since=late, config=seeded) == 0
+    assert org_commands.remap(org="acme", form="form-1", vendor="facebook", since=late, config=seeded) == 0
     assert "0 leads seen" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"org": "../acme"}, "org"), ({"vendor": "nobody"}, "--vendor"), ({"form": "form-2"}, "no mapping")],
+    [({"org": "../acme"}, "org"), ({"vendor": "nobody"}, "no installed vendor answers"), ({"form": "form-2"}, "no mapping")],
 )
 def test_what_is_not_there_is_said_in_a_sentence(
     seeded: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str], named: str
 ) -> None:
     asked = {"org": "acme", "form": "form-1", "vendor": "facebook", **wrong}
-    assert commands.remap(**asked, config=seeded) != 0  # type: ignore[arg-type]
+    assert org_commands.remap(**asked, config=seeded) != 0  # type: ignore[arg-type]
     assert named in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage import commands
+from moorage import commands, org_commands
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
@@ -62,7 +62,7 @@ def test_a_dry_run_lists_and_changes_nothing_w16(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert commands.replay(org="acme", dry_run=True, config=config) == 0
+    assert org_commands.replay(org="acme", dry_run=True, config=config) == 0
 
     told = capsys.readouterr().out
     assert "dead" in told
@@ -76,7 +76,7 @@ def test_what_is_dead_is_replayed_and_audited_w16(
 ) -> None:
     """One line for people, one for the log."""
     capsys.readouterr()
-    assert commands.replay(org="acme", config=config) == 0
+    assert org_commands.replay(org="acme", config=config) == 0
 
     told = capsys.readouterr()
     assert "Replayed: 1." in told.out
@@ -88,14 +88,14 @@ def test_what_is_dead_is_replayed_and_audited_w16(
 
 
 def test_ids_and_states_say_which_w16(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.replay(org="acme", state="done", dry_run=True, config=config)
+    org_commands.replay(org="acme", state="done", dry_run=True, config=config)
     done = capsys.readouterr().out.splitlines()[-2].split()[0]
-    assert commands.replay(org="acme", id=(done,), dry_run=True, config=config) == 0
+    assert org_commands.replay(org="acme", id=(done,), dry_run=True, config=config) == 0
     assert "Would be replayed: 1." in capsys.readouterr().out
-    assert commands.replay(org="acme", id=(done,), state="dead", dry_run=True, config=config) == 0
+    assert org_commands.replay(org="acme", id=(done,), state="dead", dry_run=True, config=config) == 0
     assert "Would be replayed: 0." in capsys.readouterr().out
 
 
 def test_an_org_that_cannot_be_one_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.replay(org="a/b", config=config) == 1
+    assert org_commands.replay(org="a/b", config=config) == 1
     assert "1 to 64" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, Table, func, select
 from sqlalchemy.types import Double
 
-from moorage import commands
+from moorage import commands, org_commands
 from moorage.privacy.leaving import forget_org
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
@@ -193,17 +193,17 @@ def test_the_command_says_what_there_is_and_asks(
         await opened.aclose()
 
     asyncio.run(seed())
-    assert commands.forget_org(LEAVES, dry_run=True, config=config) == 0
+    assert org_commands.forget_org(LEAVES, dry_run=True, config=config) == 0
     assert "Would be deleted:" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
-    assert commands.forget_org(LEAVES, config=config) == 0
+    assert org_commands.forget_org(LEAVES, config=config) == 0
     assert "Nothing was deleted." in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{LEAVES}\n"))
-    assert commands.forget_org(LEAVES, config=config) == 0
+    assert org_commands.forget_org(LEAVES, config=config) == 0
     assert "Deleted: " in capsys.readouterr().out
-    assert commands.forget_org(LEAVES, yes=True, config=config) == 0
+    assert org_commands.forget_org(LEAVES, yes=True, config=config) == 0
     assert f"There is nothing of {LEAVES} here." in capsys.readouterr().out
-    assert commands.forget_org("not/an org", config=config) == 1
+    assert org_commands.forget_org("not/an org", config=config) == 1
 
 
 async def test_an_org_that_never_was_is_no_error(storage: SqlStorage) -> None:
