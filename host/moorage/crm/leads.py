@@ -16,11 +16,9 @@ from moorage_ports.values import is_aware
 
 
 @attrs.frozen(kw_only=True)
-class LeadQuery:
-    """Which leads: a page (`p`, from 1; `ps` a page) of those that match everything given."""
+class WhichLeads:
+    """Which leads, as people ask for them: those that match everything given."""
 
-    p: int = attrs.field(default=1, validator=[ge(1), le(1_000_000)])
-    ps: int = attrs.field(default=25, validator=[ge(1), le(500)])
     search: str = attrs.field(default="", validator=max_len(200), repr=False)
     status: str = attrs.field(default="", validator=max_len(64))
     stage: str = attrs.field(default="", validator=max_len(64))
@@ -33,6 +31,20 @@ class LeadQuery:
     is_test: bool | None = None
     since: datetime | None = attrs.field(default=None, validator=is_aware)
     until: datetime | None = attrs.field(default=None, validator=is_aware)
+
+    def asked(self) -> tuple[str, ...]:
+        """The names of what is given."""
+        return tuple(
+            field.name for field in attrs.fields(WhichLeads) if getattr(self, field.name) not in ("", None)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LeadQuery(WhichLeads):
+    """A page of leads (`p`, from 1; `ps` a page)."""
+
+    p: int = attrs.field(default=1, validator=[ge(1), le(1_000_000)])
+    ps: int = attrs.field(default=25, validator=[ge(1), le(500)])
     sort: str = attrs.field(default="newest", validator=in_(tuple(order.value for order in LeadOrder)))
 
 
@@ -112,7 +124,7 @@ def lead_list(page: LeadPage) -> LeadList:
     )
 
 
-async def lead_filter(uow: UnitOfWork, query: LeadQuery) -> LeadFilter:
+async def lead_filter(uow: UnitOfWork, query: WhichLeads) -> LeadFilter:
     """What is asked for, in the ids that leads bear: a contact's former ones, the vendor's of a channel."""
     channel = ""
     if query.channel_id:

@@ -6,19 +6,17 @@ began is not in it, one that changes meanwhile is as it was or as it is.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import attrs
 import msgspec
 import structlog
-from attrs.validators import max_len
 
 from moorage.codec import encode, to_plain
-from moorage.crm.leads import LeadQuery, lead_filter, lead_view
+from moorage.crm.leads import WhichLeads, lead_filter, lead_view
 from moorage.handover.csv_lines import csv_lines
 from moorage.services import Services
 from moorage_ports.crm import CrmLead, LeadFilter
-from moorage_ports.values import is_aware
 
 log = structlog.get_logger(__name__)
 
@@ -68,27 +66,10 @@ COLUMNS: Final[Mapping[str, Cell]] = {
 
 
 @attrs.frozen(kw_only=True)
-class ExportQuery:
-    """Which leads, as the list has it (`LeadQuery`), and as what."""
+class ExportQuery(WhichLeads):
+    """Which leads, and as what."""
 
     format: ExportFormat = "csv"
-    search: str = attrs.field(default="", validator=max_len(200), repr=False)
-    status: str = attrs.field(default="", validator=max_len(64))
-    stage: str = attrs.field(default="", validator=max_len(64))
-    assignee: str = attrs.field(default="", validator=max_len(128))
-    source: str = attrs.field(default="", validator=max_len(64))
-    form_id: str = attrs.field(default="", validator=max_len(128))
-    campaign_id: str = attrs.field(default="", validator=max_len(128))
-    channel_id: str = attrs.field(default="", validator=max_len(128))
-    contact_id: str = attrs.field(default="", validator=max_len(64))
-    is_test: bool | None = None
-    since: datetime | None = attrs.field(default=None, validator=is_aware)
-    until: datetime | None = attrs.field(default=None, validator=is_aware)
-
-    def asked(self) -> Mapping[str, Any]:
-        """The filters that are given, by name."""
-        plain = {field.name: getattr(self, field.name) for field in attrs.fields(ExportQuery)}
-        return {name: value for name, value in plain.items() if name != "format" and value not in ("", None)}
 
 
 async def export_leads(
@@ -117,7 +98,7 @@ async def export_leads(
             org=org_id,
             by=by,
             format=query.format,
-            filters=tuple(query.asked()),  # not what is searched for: that may be somebody's name
+            filters=query.asked(),  # not what is searched for: that may be somebody's name
             count=count,
             whole=is_whole,
         )
@@ -127,7 +108,7 @@ async def _wanted(services: Services, org_id: str, query: ExportQuery) -> LeadFi
     """The leads that fit and are there by now."""
     now = services.clock.now()
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-        where = await lead_filter(uow, LeadQuery(**query.asked()))
+        where = await lead_filter(uow, query)
     return attrs.evolve(where, until=min(where.until or now, now))
 
 
