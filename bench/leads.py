@@ -69,8 +69,10 @@ class Crowd:
 
 async def kill_in_turn(hosts: Sequence[HostProcess], every: float, kills: list[float]) -> None:
     """kill -9, start again, note how long that took; until cancelled."""
+    due = time.monotonic()
     for host in itertools.cycle(hosts):
-        await asyncio.sleep(every)
+        due += every
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
         began = time.monotonic()
         await host.kill()
         await host.start()
