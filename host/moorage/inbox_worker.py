@@ -7,7 +7,7 @@ every group that has rows due, so a lost nudge costs seconds and nothing else.
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 256  # what a look costs beside its rows is paid less often; settled in smaller pieces
 GROUPS_AT_ONCE: Final = 16
+READ_AT_A_STRETCH: Final = 32
 SETTLE_WITHIN: Final = 0.25  # seconds
 MOST_TRIES: Final = 8
 FIRST_RETRY: Final = timedelta(seconds=5)
@@ -103,7 +104,7 @@ class InboxWorker:
             return None
         fail_point("P8")
         settler = Settler(self.services, org_id, partial(self._retry_or_bury, "internal"))
-        read = {item.id: self._read(org_id, item) for item in items}
+        read = await self._read_all(org_id, items)
         partitions: dict[str, list[InboxItem]] = {}
         for item in items:
             partitions.setdefault(item.partition, []).append(item)
@@ -196,6 +197,15 @@ class InboxWorker:
             return Outcome(state=ItemState.DEAD, error=code, remedy=remedy)
         retry_at = self.services.clock.now() + _wait(item.tries, failure)
         return Outcome(state=ItemState.PENDING, error=code, remedy=remedy, retry_at=retry_at)
+
+    async def _read_all(self, org_id: str, items: Sequence[InboxItem]) -> dict[str, "Read"]:
+        """Translate the rows, a few at a stretch: an acknowledgement may be waiting for its turn."""
+        read: dict[str, Read] = {}
+        for number, item in enumerate(items, start=1):
+            read[item.id] = self._read(org_id, item)
+            if number % READ_AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+        return read
 
     def _read(self, org_id: str, item: InboxItem) -> "Read":
         """Translate a row. What goes wrong with that is told when its turn comes."""

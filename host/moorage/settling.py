@@ -173,7 +173,9 @@ class Settler:
     async def _mark(self, uow: UnitOfWork, group: Sequence[_Waiting]) -> list[_Mark | None]:
         """The marks first, then the effects; `None` for a row that is somebody else's by now: it has none."""
         now = self.services.clock.now()
-        settlements = [await self._settlement(uow, waiting, now) for waiting in group]
+        has_parked = any(waiting.outcome.parked_since is not None for waiting in group)
+        standing = {one.vendor: one for one in await uow.integrations.all()} if has_parked else {}
+        settlements = [_settlement(waiting, standing.get(waiting.item.vendor), now) for waiting in group]
         is_ours = await uow.inbox.settle(settlements, now=now)
         ours = [
             (waiting, settlement)
@@ -188,17 +190,16 @@ class Settler:
             for settlement, is_settled in zip(settlements, is_ours, strict=True)
         ]
 
-    async def _settlement(self, uow: UnitOfWork, waiting: _Waiting, now: datetime) -> Settlement:
-        """What to record; not that it is parked, if the person it waits for has come meanwhile."""
-        item, outcome = waiting.item, waiting.outcome
-        state, retry_at = outcome.state, outcome.retry_at
-        if outcome.parked_since is not None:
-            integration = await uow.integrations.of_vendor(item.vendor)
-            if integration is not None and _came_back(integration, outcome.parked_since):
-                state, retry_at = ItemState.PENDING, now
-        return Settlement(
-            item=item, state=state, error=outcome.error, retry_at=retry_at, is_lasting=outcome.is_lasting
-        )
+
+def _settlement(waiting: _Waiting, integration: Integration | None, now: datetime) -> Settlement:
+    """What to record; not that it is parked, if the person it waits for has come meanwhile."""
+    item, outcome = waiting.item, waiting.outcome
+    state, retry_at = outcome.state, outcome.retry_at
+    if outcome.parked_since is not None and integration and _came_back(integration, outcome.parked_since):
+        state, retry_at = ItemState.PENDING, now
+    return Settlement(
+        item=item, state=state, error=outcome.error, retry_at=retry_at, is_lasting=outcome.is_lasting
+    )
 
 
 async def _account(
