@@ -57,9 +57,8 @@ async def contacts_of_leads(uow: UnitOfWork, leads: Sequence[CrmLead]) -> Mappin
     with_email = await _with_email(records, merge)
     contacts: dict[str, str] = {}
     for who in known:
-        if any(who.at <= erased[key] for one in who.persons if (key := identity_id_of(OWN, one)) in erased):
-            continue  # a late word about somebody who was forgotten
-        contacts[who.lead.id] = _place(merge, who, with_email)
+        if not _is_forgotten(who, erased):
+            contacts[who.lead.id] = _place(merge, who, with_email)
     await records.save(merge.changed)
     return contacts
 
@@ -69,11 +68,13 @@ async def forgotten(uow: UnitOfWork, leads: Sequence[CrmLead]) -> frozenset[str]
     known = [who for who in await _known_by(uow, leads) if who.persons]
     keys = {identity_id_of(OWN, person) for who in known for person in who.persons}
     erased = await uow.crm_records.erased(keys) if keys else {}
-    return frozenset(
-        who.lead.id
-        for who in known
-        if any(who.at <= erased[key] for one in who.persons if (key := identity_id_of(OWN, one)) in erased)
-    )
+    return frozenset(who.lead.id for who in known if _is_forgotten(who, erased))
+
+
+def _is_forgotten(who: _Who, erased: Mapping[str, datetime]) -> bool:
+    """Whether this is a late word of somebody who was erased since."""
+    keys = (identity_id_of(OWN, person) for person in who.persons)
+    return any(who.at <= erased[key] for key in keys if key in erased)
 
 
 async def _known_by(uow: UnitOfWork, leads: Sequence[CrmLead]) -> list[_Who]:
