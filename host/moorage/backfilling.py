@@ -4,6 +4,7 @@ The order's row says how far it is, and is written after each page: whatever die
 last page again, and leads that are known change nothing. What the vendor does not want now is waited for.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -26,9 +27,11 @@ from moorage_ports.errors import (
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import HeardBy
 from moorage_ports.jobs import LookAgain, Nudge
+from moorage_ports.lead_ledger import SETTLED
 from moorage_ports.lead_orders import Backfill, OrderState
 from moorage_ports.lead_source import Lead, LeadSource
 from moorage_ports.paging import Page
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +109,7 @@ class Backfiller:
         ids = [lead.external_id for lead in _within(page, backfill)]
         is_over = page.next_cursor is None
         async with self.services.storage.unit_of_work(org_id) as uow:
-            known = await uow.backfills.known(backfill, ids) if ids else 0
+            known = await _here_before(uow, backfill, ids)
             backfill = attrs.evolve(
                 backfill,
                 cursor=page.next_cursor,
@@ -183,6 +186,16 @@ class Backfiller:
     async def _save(self, org_id: str, backfill: Backfill) -> None:
         async with self.services.storage.unit_of_work(org_id) as uow:
             await uow.backfills.save(backfill)
+
+
+async def _here_before(uow: UnitOfWork, backfill: Backfill, lead_ids: Sequence[str]) -> int:
+    """How many of these leads came into the CRM before the order, also as a part of an older lead.
+
+    Those that the backfill itself brought are none of them, however often their page is read.
+    """
+    entries = (await uow.lead_ledger.of(backfill.vendor, lead_ids)).values() if lead_ids else ()
+    settled = (entry for entry in entries if entry.outcome in SETTLED)
+    return sum((entry.stored_at or entry.arrived_at) < backfill.ordered_at for entry in settled)
 
 
 def _within(page: Page[Lead], backfill: Backfill) -> tuple[Lead, ...]:

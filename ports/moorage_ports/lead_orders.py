@@ -3,7 +3,6 @@
 An order is a row: whoever placed it asks for it by its id, and a process that dies leaves it where it was.
 """
 
-from collections.abc import Collection
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -65,10 +64,6 @@ class Backfills(Protocol):
 
     async def save(self, backfill: Backfill) -> None:
         """Insert or replace."""
-        ...
-
-    async def known(self, backfill: Backfill, lead_external_ids: Collection[str]) -> int:
-        """How many of these leads the CRM had already when the backfill was ordered."""
         ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, func, select
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
-from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION, LEAD
+from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import IntegrationStatus
@@ -52,15 +52,6 @@ class SqlBackfills:
     async def save(self, backfill: Backfill) -> None:
         """Insert or replace."""
         await self._gate.run(lambda org: org.upsert(BACKFILL, fields_of(backfill), _ID))
-
-    async def known(self, backfill: Backfill, lead_external_ids: Collection[str]) -> int:
-        """How many of these leads the CRM had already when the backfill was ordered."""
-        where = (
-            LEAD.c.vendor == backfill.vendor,
-            LEAD.c.external_id.in_(lead_external_ids),
-            LEAD.c.created_at < backfill.ordered_at,
-        )
-        return await self._gate.run(lambda org: org.count(LEAD, *where))
 
 
 class SqlLeadTests:

@@ -4,9 +4,7 @@ from datetime import timedelta
 
 import attrs
 
-from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_ports.crm import CrmLead
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
 from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
@@ -71,31 +69,6 @@ async def test_orders_are_seen_by_their_own_org_alone(storage: SqlStorage) -> No
         assert await uow.backfills.running() == ()
         assert await uow.lead_tests.get("t1") is None
         assert await uow.form_checks.all() == ()
-
-
-async def test_only_leads_from_before_the_order_were_there_already(
-    storage: SqlStorage, clock: FixedClock
-) -> None:
-    """Those that the backfill itself brought are none, however often a page is read."""
-
-    def lead(number: int) -> CrmLead:
-        return CrmLead(
-            id=f"l{number}",
-            external_id=f"x{number}",
-            vendor="memory",
-            channel_external_id="1",
-            source="memory",
-            created_at=NOON + timedelta(minutes=number),
-        )
-
-    order = attrs.evolve(BACKFILL, ordered_at=NOON + timedelta(minutes=2))
-    async with storage.unit_of_work("acme") as uow:
-        for number in range(4):
-            await uow.leads.add(lead(number))
-        known = await uow.backfills.known(order, ["x0", "x1", "x2", "x3", "x4"])
-        foreign = await uow.backfills.known(attrs.evolve(order, vendor="elsewhere"), ["x0"])
-
-    assert (known, foreign) == (2, 0)
 
 
 async def test_tests_are_told_from_other_leads(storage: SqlStorage) -> None:

@@ -27,6 +27,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.inbox import HeardBy
 from moorage_ports.jobs import LookAgain
+from moorage_ports.lead_mapping import DedupePolicy, FormMapping, MappingRule
 from moorage_ports.operations import Role
 from tests.support.harbour import ADMIN, Harbour, harbour
 
@@ -204,6 +205,41 @@ async def test_a_backfill_twice_changes_nothing_more(host: Harbour) -> None:
 
     assert len(await host.leads()) == 3
     assert [(view["fetched"], view["alreadyThere"]) for view in views] == [(3, 0), (3, 3)]
+
+
+async def test_leads_that_are_no_rows_of_their_own_were_here_all_the_same(host: Harbour) -> None:
+    """One went into an older lead, one was deleted: neither is new to the org, and neither comes in again."""
+    mapping = FormMapping(
+        vendor="memory",
+        form_external_id=NEWSLETTER.id,
+        version=1,
+        rules=(MappingRule(target="email", sources=("email",)),),
+        dedupe=DedupePolicy(by=("email",), then="merge"),
+        saved_at=host.clock.now(),
+    )
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        assert await uow.lead_mappings.add(mapping)
+    gone, *twins = fill_in(host), fill_in(host), fill_in(host)
+    host.world.outbox.append(host.world.delivery_of(*gone))
+    await host.deliver_all()
+    await host.work()
+    ours = [lead.id for lead in await host.leads()]
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        assert await uow.lead_ledger.erase("memory", [gone[0].id], at=host.clock.now()) == 1
+        assert await uow.leads.delete(ours) == 1
+    host.world.outbox += [host.world.delivery_of(*slips) for slips in twins]
+    await host.deliver_all()
+    await host.work()
+    assert len(await host.leads()) == 1
+    host.clock.advance(timedelta(minutes=1))
+
+    ordered = await ask(host, "fetch-slips", form=NEWSLETTER.id)
+    await carry_out(host, ordered["id"])
+    await host.work()
+
+    done = await ask(host, "fetching", id=ordered["id"])
+    assert (done["fetched"], done["alreadyThere"]) == (3, 3)
+    assert len(await host.leads()) == 1
 
 
 async def test_only_the_stretch_that_was_ordered_is_read(host: Harbour) -> None:
