@@ -3,6 +3,7 @@
 An order is a row: whoever placed it asks for it by its id, and a process that dies leaves it where it was.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -54,8 +55,8 @@ class Backfills(Protocol):
         """One by our id."""
         ...
 
-    async def newest(self, vendor: str, form_external_id: str) -> Backfill | None:
-        """The form's newest."""
+    async def newest(self, vendor: str, form_external_ids: Collection[str]) -> Mapping[str, Backfill]:
+        """The newest of each of these forms that has one, by the form's id."""
         ...
 
     async def running(self) -> tuple[Backfill, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, not_, select, tuple_
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
 from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
@@ -13,6 +13,16 @@ from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
 
 _ID = ("org_id", "id")
 _FORM = ("org_id", "vendor", "channel_external_id", "form_external_id")
+
+_LATER = BACKFILL.alias("later")
+_IS_NEWEST = not_(
+    select(_LATER.c.id)
+    .where(
+        *(_LATER.c[name] == BACKFILL.c[name] for name in ("org_id", "vendor", "form_external_id")),
+        tuple_(_LATER.c.ordered_at, _LATER.c.id) > tuple_(BACKFILL.c.ordered_at, BACKFILL.c.id),
+    )
+    .exists()
+)
 
 
 class SqlBackfills:
@@ -30,14 +40,13 @@ class SqlBackfills:
 
         return await self._gate.run(work)
 
-    async def newest(self, vendor: str, form_external_id: str) -> Backfill | None:
-        """The form's newest."""
-        where = (BACKFILL.c.vendor == vendor, BACKFILL.c.form_external_id == form_external_id)
-        order = (BACKFILL.c.ordered_at.desc(), BACKFILL.c.id.desc())
+    async def newest(self, vendor: str, form_external_ids: Collection[str]) -> Mapping[str, Backfill]:
+        """The newest of each of these forms that has one, by the form's id."""
+        where = (BACKFILL.c.vendor == vendor, BACKFILL.c.form_external_id.in_(form_external_ids), _IS_NEWEST)
 
-        def work(org: Tenant) -> Backfill | None:
-            rows = org.rows(BACKFILL, *where, order_by=order, limit=1)
-            return value_of(Backfill, rows[0]) if rows else None
+        def work(org: Tenant) -> dict[str, Backfill]:
+            rows = org.rows(BACKFILL, *where)
+            return {row["form_external_id"]: value_of(Backfill, row) for row in rows}
 
         return await self._gate.run(work)
 

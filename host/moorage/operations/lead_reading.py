@@ -1,10 +1,12 @@
 """Reading forms and leads as they stand at the vendor, beside what is known of them here."""
 
-from moorage.form_counter import leads_heard_of
+from collections.abc import Collection
+
 from moorage.operations.lead_channels import lead_channels
 from moorage.operations.lead_views import form_view, lead_view
 from moorage.services import OperationCall
 from moorage_ports.integrations import Channel
+from moorage_ports.lead_ledger import LeadTotals
 from moorage_ports.lead_operations import (
     GetLead,
     GetLeadForm,
@@ -28,7 +30,7 @@ async def list_lead_forms(call: OperationCall, request: ListLeadForms) -> LeadFo
     (channel,) = found.channels
     forms = await found.ask(channel, lambda: found.source.forms(channel.external_id))
     async with call.services.storage.unit_of_work(call.caller.org_id, reads_only=True) as uow:
-        return LeadFormList(forms=tuple([await form_known(uow, call.vendor.slug, form) for form in forms]))
+        return LeadFormList(forms=await _forms_known(uow, call.vendor.slug, forms))
 
 
 async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormView:
@@ -41,15 +43,31 @@ async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormVi
     found = await lead_channels(call, request.channel, form_id=request.form)
     _, form = await found.form(request.form)
     async with call.services.storage.unit_of_work(call.caller.org_id, reads_only=True) as uow:
-        return await form_known(uow, call.vendor.slug, form)
+        (known,) = await _forms_known(uow, call.vendor.slug, (form,))
+    return known
 
 
-async def form_known(uow: UnitOfWork, vendor: str, form: LeadForm) -> LeadFormView:
-    """A form with what is known of it here."""
-    totals = await leads_heard_of(uow, vendor, form.external_id)
-    check = await uow.form_checks.get(vendor, form.channel_external_id, form.external_id)
-    backfill = await uow.backfills.newest(vendor, form.external_id)
-    return form_view(form, totals, backfill, check)
+async def _forms_known(uow: UnitOfWork, vendor: str, forms: Collection[LeadForm]) -> tuple[LeadFormView, ...]:
+    """Forms with what is known of each here; three questions, however many they are."""
+    if not forms:
+        return ()
+    ids = [form.external_id for form in forms]
+    totals = await uow.lead_ledger.totals(vendor=vendor, form_external_ids=ids)
+    backfills = await uow.backfills.newest(vendor, ids)
+    checks = {
+        (check.channel_external_id, check.form_external_id): check
+        for check in await uow.form_checks.all()
+        if check.vendor == vendor
+    }
+    return tuple(
+        form_view(
+            form,
+            totals.get((vendor, form.external_id), LeadTotals()),
+            backfills.get(form.external_id),
+            checks.get((form.channel_external_id, form.external_id)),
+        )
+        for form in forms
+    )
 
 
 async def get_lead(call: OperationCall, request: GetLead) -> LeadView:

@@ -53,8 +53,9 @@ async def test_the_newest_and_those_that_run_are_found(storage: SqlStorage) -> N
         for each in (BACKFILL, later, other):
             await uow.backfills.save(each)
     async with storage.unit_of_work("acme", reads_only=True) as uow:
-        assert await uow.backfills.newest("memory", "7") == later
-        assert await uow.backfills.newest("memory", "9") is None
+        assert await uow.backfills.newest("memory", ["7", "8", "9"]) == {"7": later, "8": other}
+        assert await uow.backfills.newest("memory", ["8"]) == {"8": other}
+        assert await uow.backfills.newest("elsewhere", ["7"]) == {}
         assert await uow.backfills.running() == (BACKFILL, other)
     assert sorted(await storage.backlog.backfills_under_way()) == [("acme", "b1"), ("acme", "b3")]
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 import pytest
+from sqlalchemy import Engine, event
 
 from moorage.auth import ForbiddenError
 from moorage.backfilling import GIVE_UP_AFTER, PAGES_A_LOOK, Backfiller, backfill_nudge, nudge_backfills
@@ -98,6 +99,28 @@ async def test_forms_are_listed_with_questions_consents_and_both_counts(host: Ha
     counts = form["counts"]
     assert (counts["theirs"], counts["expired"], counts["ours"]) == (3, 1, 1)
     assert "backfill" not in form
+
+
+async def test_many_forms_cost_no_more_questions_than_one(host: Harbour) -> None:
+    """What is known here of forms is asked for all of them at once."""
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await ask(host, "forms", channel=CAFE.id)
+        of_one = len(asked)
+        for number in range(9):
+            form = Form(id=f"club-{number}", board_id=CAFE.id, name="Club", asks={"email": "Mail"})
+            host.world.forms[form.id] = form
+        asked.clear()
+        assert len((await ask(host, "forms", channel=CAFE.id))["forms"]) == 10
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert 0 < len(asked) <= of_one
 
 
 async def test_a_form_is_found_without_naming_its_channel(host: Harbour) -> None:
