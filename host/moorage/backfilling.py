@@ -52,12 +52,12 @@ def backfill_nudge(org_id: str, backfill_id: str) -> Nudge:
 
 async def nudge_backfills(services: Services) -> None:
     """Have every backfill looked at that is not over and not told to wait: a lost nudge costs a minute."""
-    now = services.clock.now()
-    for org_id, backfill_id in await services.storage.backlog.backfills_under_way():
+    by_org: dict[str, list[Nudge]] = {}
+    for org_id, backfill_id in await services.storage.backlog.backfills_due(services.clock.now()):
+        by_org.setdefault(org_id, []).append(backfill_nudge(org_id, backfill_id))
+    for org_id, nudges in by_org.items():
         async with services.storage.unit_of_work(org_id) as uow:
-            backfill = await uow.backfills.get(backfill_id)
-            if backfill is not None and (backfill.retry_at is None or backfill.retry_at <= now):
-                await uow.jobs.nudge(backfill_nudge(org_id, backfill_id))
+            await uow.jobs.nudge(*nudges)
 
 
 @attrs.frozen

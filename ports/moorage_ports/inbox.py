@@ -282,8 +282,8 @@ class Backlog(Protocol):
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         ...
 
-    async def backfills_under_way(self) -> Sequence[tuple[str, str]]:
-        """Every (org, backfill) that is not over."""
+    async def backfills_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
         ...
 
     async def missing_leads(self) -> Mapping[str, int]:

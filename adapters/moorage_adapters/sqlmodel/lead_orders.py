@@ -1,8 +1,9 @@
 """What was ordered about leads, and what each form's leads add up to, for one org."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
-from sqlalchemy import Connection, func, not_, select, tuple_
+from sqlalchemy import Connection, func, not_, or_, select, tuple_
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
 from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
@@ -161,9 +162,10 @@ def missing_leads(connection: Connection) -> Mapping[str, int]:
     return {vendor: int(missing) for vendor, missing in rows}
 
 
-def backfills_under_way(connection: Connection) -> list[tuple[str, str]]:
-    """Every (org, backfill) that is not over."""
+def backfills_due(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
+    is_due = or_(BACKFILL.c.retry_at.is_(None), BACKFILL.c.retry_at <= now)
     rows = connection.execute(
-        select(BACKFILL.c.org_id, BACKFILL.c.id).where(BACKFILL.c.state == OrderState.RUNNING)
+        select(BACKFILL.c.org_id, BACKFILL.c.id).where(BACKFILL.c.state == OrderState.RUNNING, is_due)
     )
     return [(row[0], row[1]) for row in rows]

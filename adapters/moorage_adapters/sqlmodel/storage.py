@@ -29,7 +29,7 @@ from moorage_adapters.sqlmodel.lead_orders import (
     SqlBackfills,
     SqlFormChecks,
     SqlLeadTests,
-    backfills_under_way,
+    backfills_due,
     missing_leads,
 )
 from moorage_adapters.sqlmodel.leads import SqlLeads
@@ -212,9 +212,9 @@ class SqlBacklog:
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         return await self._database.read_at_once(listening_channels)
 
-    async def backfills_under_way(self) -> Sequence[tuple[str, str]]:
-        """Every (org, backfill) that is not over."""
-        return await self._database.read_at_once(backfills_under_way)
+    async def backfills_due(self, now: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
+        return await self._database.read_at_once(lambda connection: backfills_due(connection, now))
 
     async def missing_leads(self) -> Mapping[str, int]:
         """How many leads are missing, by vendor: the gaps that alarm."""

@@ -57,7 +57,22 @@ async def test_the_newest_and_those_that_run_are_found(storage: SqlStorage) -> N
         assert await uow.backfills.newest("memory", ["8"]) == {"8": other}
         assert await uow.backfills.newest("elsewhere", ["7"]) == {}
         assert await uow.backfills.running() == (BACKFILL, other)
-    assert sorted(await storage.backlog.backfills_under_way()) == [("acme", "b1"), ("acme", "b3")]
+
+
+async def test_backfills_are_due_unless_they_are_over_or_wait(storage: SqlStorage) -> None:
+    """In every org; one that waits is due from the moment on that it waits for."""
+    done = attrs.evolve(BACKFILL, id="b2", state=OrderState.DONE)
+    waits = attrs.evolve(BACKFILL, id="b3", retry_at=NOON + timedelta(minutes=7))
+    async with storage.unit_of_work("acme") as uow:
+        for each in (BACKFILL, done, waits):
+            await uow.backfills.save(each)
+    async with storage.unit_of_work("other") as uow:
+        await uow.backfills.save(BACKFILL)
+
+    due = [("acme", "b1"), ("other", "b1")]
+    assert sorted(await storage.backlog.backfills_due(NOON + timedelta(minutes=6))) == due
+    both = [("acme", "b1"), ("acme", "b3"), ("other", "b1")]
+    assert sorted(await storage.backlog.backfills_due(NOON + timedelta(minutes=7))) == both
 
 
 async def test_orders_are_seen_by_their_own_org_alone(storage: SqlStorage) -> None:

@@ -412,7 +412,7 @@ async def test_a_dry_run_orders_nothing(host: Harbour) -> None:
 
     assert rehearsed["valid"]
     assert tried["valid"]
-    assert await host.storage.backlog.backfills_under_way() == []
+    assert await host.storage.backlog.backfills_due(host.clock.now()) == []
     assert not host.world.slips
     with pytest.raises(InvalidRequestError):
         await dry_run(host, "try-form", form=NEWSLETTER.id, answers={"shoe": ["44"]})
