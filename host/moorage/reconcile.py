@@ -4,7 +4,7 @@ A vendor that could not reach us for an hour may switch a channel's news off and
 an outage do not all come again. So every quarter of an hour each channel is asked two things: whether its
 news is still sent here, and which leads its forms have. Leads go into the inbox as the changes that their
 deliveries would have been, under the same business key, so a delivery that comes after all is a duplicate.
-Then the vendor's count of each form is compared with ours (`form_counts`).
+Then the vendor's count of each form is compared with ours (`leads.form_counts`).
 """
 
 from datetime import datetime, timedelta
@@ -13,8 +13,8 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.form_counter import FormCounter
-from moorage.lead_feeding import Subject, feed, subject_of, wait_of
+from moorage.leads.feeding import Subject, feed, subject_of, wait_of
+from moorage.leads.form_counter import FormCounter
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
 from moorage.operations.grants import note_subscribed, subscribe_channels
 from moorage.operations.standing import act_on_vendor_error

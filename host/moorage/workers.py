@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import structlog
 
-from moorage import backfilling, inbox_worker, reconcile, syncing
+from moorage import inbox_worker, reconcile, syncing
 from moorage.handover import delivering
+from moorage.leads import backfilling
 from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
 from moorage.privacy import callbacks, keeping

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from moorage.auth import issue_token
-from moorage.backfilling import Backfiller, backfill_nudge
 from moorage.dispatch import address, perform, request_from_body
+from moorage.leads.backfilling import Backfiller, backfill_nudge
 from moorage.operations.handlers import HANDLERS
 from moorage_facebook.lead_source import GraphLeadSource
 from moorage_ports.errors import InvalidRequestError, MissingScopeError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moorage.form_counts import WATCHED
+from moorage.leads.form_counts import WATCHED
 from moorage.reconcile import EVERY
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import LeadOutcome

@@ -1,8 +1,8 @@
-"""Ordering a backfill, and seeing how it goes. What carries it out is `moorage.backfilling`."""
+"""Ordering a backfill, and seeing how it goes. What carries it out is `moorage.leads.backfilling`."""
 
-from moorage.backfilling import backfill_nudge
-from moorage.form_counter import leads_heard_of
 from moorage.ids import new_id
+from moorage.leads.backfilling import backfill_nudge
+from moorage.leads.form_counter import leads_heard_of
 from moorage.operations.lead_channels import lead_channels
 from moorage.operations.lead_views import backfill_view
 from moorage.services import OperationCall

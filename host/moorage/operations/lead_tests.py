@@ -6,7 +6,7 @@ import attrs
 
 from moorage.handover.announcing import announce_lead
 from moorage.ids import new_id
-from moorage.lead_testing import view_of_test
+from moorage.leads.testing import view_of_test
 from moorage.operations.lead_channels import LeadChannels, lead_channels
 from moorage.services import OperationCall
 from moorage_ports.errors import InvalidRequestError, NotFoundError, VendorError

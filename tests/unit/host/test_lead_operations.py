@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, event
 
 from moorage.auth import ForbiddenError
-from moorage.backfilling import GIVE_UP_AFTER, PAGES_A_LOOK, Backfiller, backfill_nudge, nudge_backfills
 from moorage.dispatch import Answer, address, perform, rehearse, request_from_body
-from moorage.lead_testing import PATIENCE
+from moorage.leads.backfilling import GIVE_UP_AFTER, PAGES_A_LOOK, Backfiller, backfill_nudge, nudge_backfills
+from moorage.leads.testing import PATIENCE
 from moorage.operations.handlers import HANDLERS
 from moorage_adapters.memory.lead_source import MemoryLeadSource
 from moorage_adapters.memory.things import READ_FORMS, Form, Slip

@@ -7,8 +7,8 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.form_counts import first_check, next_check, wants_rereading
-from moorage.lead_feeding import Subject
+from moorage.leads.feeding import Subject
+from moorage.leads.form_counts import first_check, next_check, wants_rereading
 from moorage.services import Services
 from moorage_ports.checkpoints import LeadCheckpoint
 from moorage_ports.form_checks import FormCheck

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from moorage.lead_testing import PATIENCE, view_of_test
+from moorage.leads.testing import PATIENCE, view_of_test
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
 from moorage_ports.lead_operations import StepOutcome

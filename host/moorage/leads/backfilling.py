@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.lead_feeding import Subject, feed, subject_of, wait_of
+from moorage.leads.feeding import Subject, feed, subject_of, wait_of
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
 from moorage_ports.errors import (

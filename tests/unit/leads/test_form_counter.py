@@ -8,7 +8,7 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 
-from moorage.form_counts import REREAD_EVERY, WATCHED
+from moorage.leads.form_counts import REREAD_EVERY, WATCHED
 from moorage.leads.ledger import totals
 from moorage.reconcile import EVERY, OVERLAP, QUEUE, Reconciler
 from moorage_adapters.memory.things import Slip

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.form_counts import REREAD_EVERY, WATCHED, first_check, next_check, wants_rereading
+from moorage.leads.form_counts import REREAD_EVERY, WATCHED, first_check, next_check, wants_rereading
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.lead_source import LeadCounts, LeadForm
 
