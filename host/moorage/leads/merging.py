@@ -71,4 +71,4 @@ def merged(older: CrmLead, newer: CrmLead, now: datetime) -> CrmLead:
 
 def _with(values: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
     """`values` and what of `more` is not among them."""
-    return tuple(dict.fromkeys((*values, *more)))
+    return (*values, *(value for value in dict.fromkeys(more) if value not in values))
