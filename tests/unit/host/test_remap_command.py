@@ -86,7 +86,11 @@ def test_a_bound_is_in_utc(seeded: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"org": "../acme"}, "org"), ({"vendor": "nobody"}, "no installed vendor answers"), ({"form": "form-2"}, "no mapping")],
+    [
+        ({"org": "../acme"}, "org"),
+        ({"vendor": "nobody"}, "no installed vendor answers"),
+        ({"form": "form-2"}, "no mapping"),
+    ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(
     seeded: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str], named: str
