@@ -66,14 +66,13 @@ async def send(services: Services, endpoint: Endpoint, parcel: Parcel) -> Told:
         deadline=DEADLINE,
     )
     try:
-        answer = await services.door.send(request)
+        return told_by(await services.door.send(request), services.clock.now())
     except HttpError as failure:
         return told_by_failure(failure)
     except Exception as broke:  # noqa: BLE001 - one message must not end the look that the others are in
         # Its kind alone: what it says may hold the URL.
         log.error("handover_broke", message=parcel.handover.message_id, kind=type(broke).__name__)
         return Told(error="internal")
-    return told_by(answer, services.clock.now())
 
 
 @attrs.frozen

@@ -117,7 +117,7 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=int(text[:9])), LONGEST_ASKED)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an hour of twenty digits overflows
         return None
     aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max(aware - now, timedelta()), LONGEST_ASKED)

@@ -74,6 +74,10 @@ def test_every_answer_means_something_and_only_2xx_is_success(status: int, asked
 @example("Mon, 01 Jan 99999 00:00:00 GMT")
 @example("Mon, 99 Jan 2030 99:99:99 +9999")
 @example("Sat, 01 Jun 2030 12:00:00 +99999999999")
+@example("Mon, 01 Jan 99999999999999 00:00:00 GMT")
+@example("Mon, 01 Jan 2030 99999999999999:00:00 GMT")
+@example("Mon, 99999999999999999999 Jan 2030 00:00:00 GMT")
+@example("Mon, 01 Jan 2030 00:00:00 +99999999999999999999")
 def test_nonsense_in_retry_after_is_no_wish(value: str) -> None:
     found = retry_after(value, NOON)
     assert found is None or timedelta() <= found <= LONGEST_ASKED
