@@ -6,7 +6,7 @@ from typing import Final, Literal
 import attrs
 from attrs.validators import deep_iterable, ge, in_, le, matches_re, max_len
 
-from moorage.replay import AT_ONCE, ReplayOrder, find, replay
+from moorage.replay import AT_ONCE, ReplayOrder, find, replay, states_asked
 from moorage.services import Caller, Services
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.inbox import ItemState, KeptItem, SettledItem, inbox_nudge
@@ -129,14 +129,10 @@ async def replay_deliveries(
             msg = "what is parked waits for the vendor's grant, whatever kind it is"
             raise InvalidRequestError(msg, fields={"state": "parked goes with a vendor only"})
         return await _unpark(services, caller.org_id, asked.vendor, dry_run=asked.dry_run)
-    if asked.state is not None:
-        states: tuple[ItemState, ...] = (ItemState(asked.state),)
-    else:
-        states = (ItemState.DEAD, ItemState.DONE) if asked.ids else (ItemState.DEAD,)
     order = ReplayOrder(
         org_id=caller.org_id,
         by=f"user:{caller.user_id}",
-        states=states,
+        states=states_asked(asked.state, asked.ids),
         ids=asked.ids,
         vendor=asked.vendor,
         kind=asked.kind,

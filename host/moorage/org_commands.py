@@ -13,7 +13,6 @@ from rich.progress import Progress
 from moorage.logging import configure_logging
 from moorage.terminal import BAD_ORG, WRONG_SETTINGS, Config, fail, run, say, settings_of
 from moorage.vendors import installed_vendors
-from moorage_ports.inbox import ItemState
 from moorage_ports.values import ORG_ID
 
 if TYPE_CHECKING:
@@ -70,14 +69,10 @@ def replay(
     """Work on kept deliveries again, as if they had just come. What had its effect has none a second time."""
     from moorage import replay as replaying  # noqa: PLC0415 - needs what serving needs
 
-    if state is not None:
-        states: tuple[ItemState, ...] = (ItemState(state),)
-    else:
-        states = (ItemState.DEAD, ItemState.DONE) if id else (ItemState.DEAD,)
     order = replaying.ReplayOrder(
         org_id=org,
         by=_by(),
-        states=states,
+        states=replaying.states_asked(state, id),
         ids=id,
         vendor=vendor,
         kind=kind,

@@ -6,7 +6,7 @@ Idempotent, because the pipeline is: what had its effect has none a second time.
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 import structlog
@@ -31,6 +31,13 @@ class ReplayOrder:
     vendor: str = ""  # of this one only, if it is given; `kind` and `error` (a code) likewise
     kind: str = ""
     error: str = ""
+
+
+def states_asked(state: Literal["dead", "done"] | None, ids: Collection[str]) -> tuple[ItemState, ...]:
+    """The states that somebody means who names one, or ids, or nothing: then it is what was given up."""
+    if state is not None:
+        return (ItemState(state),)
+    return (ItemState.DEAD, ItemState.DONE) if ids else (ItemState.DEAD,)
 
 
 async def find(services: Services, order: ReplayOrder, *, limit: int = AT_ONCE) -> tuple[SettledItem, ...]:
