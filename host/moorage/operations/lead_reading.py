@@ -1,10 +1,14 @@
 """Reading forms and leads as they stand at the vendor, beside what is known of them here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import attrs
 
 from moorage.operations.lead_channels import lead_channels
-from moorage.operations.lead_views import form_view, lead_view
+from moorage.operations.lead_views import form_view, lead_view, remembered_form, view_again
 from moorage.services import OperationCall
+from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import Channel
 from moorage_ports.lead_ledger import LeadTotals
 from moorage_ports.lead_operations import (
@@ -15,6 +19,7 @@ from moorage_ports.lead_operations import (
     LeadView,
     ListLeadForms,
 )
+from moorage_ports.lead_orders import Backfill
 from moorage_ports.lead_source import Lead, LeadForm
 from moorage_ports.storage import UnitOfWork
 
@@ -47,26 +52,63 @@ async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormVi
     return known
 
 
-async def _forms_known(uow: UnitOfWork, vendor: str, forms: Collection[LeadForm]) -> tuple[LeadFormView, ...]:
-    """Forms with what is known of each here; three questions, however many they are."""
-    if not forms:
-        return ()
-    ids = [form.external_id for form in forms]
-    totals = await uow.lead_ledger.totals(vendor=vendor, form_external_ids=ids)
-    backfills = await uow.backfills.newest(vendor, ids)
-    checks = {
-        (check.channel_external_id, check.form_external_id): check
+async def forms_again(
+    uow: UnitOfWork, vendor: str, views: Collection[LeadFormView], read_at: datetime
+) -> tuple[LeadFormView, ...]:
+    """Forms that were read at `read_at`, with what is known of them here now. The vendor is not asked."""
+    known = await _known_of(uow, vendor, [view.id for view in views])
+    return tuple(view_again(view, read_at, *known.of(view.channel_id, view.id)) for view in views)
+
+
+async def forms_remembered(
+    uow: UnitOfWork, vendor: str, channels: Collection[str]
+) -> tuple[LeadFormView, ...]:
+    """The forms that these channels had when they were last compared. The vendor is not asked."""
+    checks = [
+        check
         for check in await uow.form_checks.all()
-        if check.vendor == vendor
-    }
+        if check.vendor == vendor and check.channel_external_id in channels
+    ]
+    known = await _known_of(uow, vendor, [check.form_external_id for check in checks])
     return tuple(
-        form_view(
-            form,
-            totals.get((vendor, form.external_id), LeadTotals()),
-            backfills.get(form.external_id),
-            checks.get((form.channel_external_id, form.external_id)),
-        )
-        for form in forms
+        remembered_form(check, *known.of(check.channel_external_id, check.form_external_id)[:2])
+        for check in checks
+    )
+
+
+async def _forms_known(uow: UnitOfWork, vendor: str, forms: Collection[LeadForm]) -> tuple[LeadFormView, ...]:
+    known = await _known_of(uow, vendor, [form.external_id for form in forms])
+    return tuple(form_view(form, *known.of(form.channel_external_id, form.external_id)) for form in forms)
+
+
+@attrs.frozen
+class _Known:
+    """What is known here of some forms of a vendor."""
+
+    vendor: str
+    totals: Mapping[tuple[str, str], LeadTotals]
+    backfills: Mapping[str, Backfill]
+    checks: Mapping[tuple[str, str], FormCheck]
+
+    def of(self, channel: str, form: str) -> tuple[LeadTotals, Backfill | None, FormCheck | None]:
+        """Of one form."""
+        totals = self.totals.get((self.vendor, form), LeadTotals())
+        return totals, self.backfills.get(form), self.checks.get((channel, form))
+
+
+async def _known_of(uow: UnitOfWork, vendor: str, ids: Collection[str]) -> _Known:
+    """Three questions, however many forms."""
+    if not ids:
+        return _Known(vendor, {}, {}, {})
+    return _Known(
+        vendor,
+        totals=await uow.lead_ledger.totals(vendor=vendor, form_external_ids=ids),
+        backfills=await uow.backfills.newest(vendor, ids),
+        checks={
+            (check.channel_external_id, check.form_external_id): check
+            for check in await uow.form_checks.all()
+            if check.vendor == vendor
+        },
     )
 
 
