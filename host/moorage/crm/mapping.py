@@ -15,7 +15,7 @@ from moorage_ports.crm import NEW, CrmLead
 from moorage_ports.lead_mapping import FormMapping
 from moorage_ports.lead_source import Answer, Lead, Meaning
 
-_COLUMNS = {
+COLUMN_OF = {
     Meaning.EMAIL: "email",
     Meaning.FIRST_NAME: "firstName",
     Meaning.LAST_NAME: "lastName",
@@ -75,7 +75,7 @@ def _by_meaning(answers: Iterable[Answer]) -> tuple[dict[str, str], dict[str, tu
     for answer in answers:
         name, values = clean_text(answer.name), tuple(clean_text(value) for value in answer.values)
         given = telling(values)
-        column = _COLUMNS.get(answer.meaning) if answer.meaning else None
+        column = COLUMN_OF.get(answer.meaning) if answer.meaning else None
         if answer.meaning is Meaning.FULL_NAME and given and full_name is None:
             full_name = (name, values)
         elif column and given and column not in columns:
