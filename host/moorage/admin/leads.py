@@ -1,38 +1,129 @@
-"""Leads: who filled in a form, and one person's answers."""
+"""Leads: who filled in a form, narrowed down as people ask for it, on a page or as a file."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Final, cast
+from urllib.parse import urlencode
 
-import structlog
+import attrs
 from litestar import get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
+from litestar.response import Stream
 
 from moorage.admin.desk import VisitHere
+from moorage.admin.lead_words import form_names, status_badge
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number, search_text
 from moorage.admin.pages import Answer
+from moorage.admin.sessions import caller_of
 from moorage.admin.standing import all_standings, channel_names
 from moorage.auth import SESSION
-from moorage_ports.crm import CrmLead
-from moorage_ports.errors import NotFoundError
+from moorage.crm.leads import lead_filter
+from moorage.handover.exporting import MEDIA_TYPES, ExportFormat, ExportQuery
+from moorage.routes.export import export_answer
+from moorage_ports.crm import LEAD_STATUSES
+from moorage_ports.lead_ledger import EntryFilter, LeadOutcome
+from moorage_ports.storage import UnitOfWork
 
-log = structlog.get_logger(__name__)
+_TESTS: Final[Mapping[str, bool | None]] = {"": None, "without": False, "only": True}
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Which leads the address asks for; what it says that means nothing is left out."""
+
+    search: str = attrs.field(default="", repr=False)
+    status: str = ""
+    form: str = ""
+    tests: str = ""
+    since: str = ""  # days, both of them included
+    until: str = ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether more is asked for than a search."""
+        return bool(self.status or self.form or self.tests or self.since or self.until)
+
+    def query(self) -> dict[str, str]:
+        """The same as an address says it."""
+        return {
+            "q": self.search,
+            "status": self.status,
+            "form": self.form,
+            "tests": self.tests,
+            "since": self.since,
+            "until": self.until,
+        }
+
+    def href(self, file_type: ExportFormat) -> str:
+        """Where the same leads are a file."""
+        asked = {name: value for name, value in self.query().items() if value}
+        return "/admin/leads/export?" + urlencode({"format": file_type, **asked})
+
+    def wanted(self, file_type: ExportFormat = "csv") -> ExportQuery:
+        """The same as the API asks for it."""
+        since, until = _midnight(self.since), _midnight(self.until)
+        return ExportQuery(
+            search=self.search,
+            status=self.status,
+            form_id=self.form,
+            is_test=_TESTS[self.tests],
+            since=since,
+            until=until + timedelta(days=1) if until else None,
+            format=file_type,
+        )
+
+
+def _asked(q: str, status: str, form: str, tests: str, since: str, until: str) -> Asked:
+    return Asked(
+        search=search_text(q),
+        status=status if status in LEAD_STATUSES else "",
+        form=form.strip().replace("\0", "")[:128],
+        tests=tests if tests in _TESTS else "",
+        since=since if _midnight(since) else "",
+        until=until if _midnight(until) else "",
+    )
+
+
+def _midnight(day: str) -> datetime | None:
+    try:
+        found = date.fromisoformat(day)
+    except ValueError:
+        return None
+    is_usual = len(day) == len("2026-01-01") and 1970 <= found.year < 9999
+    return datetime.combine(found, time(), UTC) if is_usual else None
 
 
 @get("/leads", opt=SESSION)
 async def leads_page(
     visit: VisitHere,
     q: Annotated[str, QueryParameter(required=False)] = "",
+    status: Annotated[str, QueryParameter(required=False)] = "",
+    form_id: Annotated[str, QueryParameter(name="form", required=False)] = "",
+    tests: Annotated[str, QueryParameter(required=False)] = "",
+    since: Annotated[str, QueryParameter(required=False)] = "",
+    until: Annotated[str, QueryParameter(required=False)] = "",
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """The org's leads, newest first. The script asks for this page again to see what came."""
-    search = search_text(q)
+    asked = _asked(q, status, form_id, tests, since, until)
     async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
-        found = await uow.leads.page(page=page_number(p), page_size=PAGE_SIZE, search=search)
+        where = await lead_filter(uow, asked.wanted())
+        found = await uow.leads.page(page=page_number(p), page_size=PAGE_SIZE, where=where)
         standings = await all_standings(uow, visit.services.vendors)
+        forms = form_names(await uow.form_checks.all(), [("", asked.form)])
+        parked = await _count(uow, LeadOutcome.PARKED)
+        dead = await _count(uow, LeadOutcome.DEAD)
     context = {
         "title": "Leads",
         "leads": found.items,
-        "pages": leafing(found, {"q": search}),
-        "search": search,
+        "pages": leafing(found, asked.query()),
+        "asked": asked,
+        "search": asked.search,
+        "statuses": {one: status_badge(one).text for one in LEAD_STATUSES},
+        "forms": {one.id: one.name for one in reversed(forms)},
+        "status_badge": status_badge,
+        "parked": parked,
+        "dead": dead,
         "standings": standings,
         "is_listening": any(standing.heard for standing in standings),
         "is_connected": any(standing.is_live for standing in standings),
@@ -42,26 +133,24 @@ async def leads_page(
     return visit.page("leads.html", context)
 
 
-@get("/leads/{lead_id:str}", opt=SESSION)
-async def lead_page(visit: VisitHere, lead_id: FromPath[str]) -> Answer:
-    """One lead, in full: lists shorten e-mail and phone, opening a record shows them (and is logged)."""
-    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
-        lead = await uow.leads.get(lead_id)
-        standings = await all_standings(uow, visit.services.vendors)
-    if lead is None:
-        msg = "this organisation has no such lead"
-        raise NotFoundError(msg)
-    log.info("lead_opened", lead=lead.id, org=visit.org_id, account=visit.session.account_id)
-    card = visit.services.vendors.by_slug.get(lead.vendor)
-    context = {
-        "title": name_of(lead),
-        "lead": lead,
-        "vendor_title": card.title if card else lead.vendor,
-        "channel_names": channel_names(standings),
-    }
-    return visit.page("lead.html", context)
+async def _count(uow: UnitOfWork, outcome: LeadOutcome) -> int:
+    return (await uow.lead_ledger.page(EntryFilter(outcome=outcome), page=1, page_size=1)).total
 
 
-def name_of(lead: CrmLead) -> str:
-    """How to call somebody; a lead without a name still is one."""
-    return " ".join(part for part in (lead.first_name, lead.last_name) if part) or "Somebody without a name"
+@get("/leads/export", opt=SESSION)
+async def export_leads_file(
+    visit: VisitHere,
+    q: Annotated[str, QueryParameter(required=False)] = "",
+    status: Annotated[str, QueryParameter(required=False)] = "",
+    form_id: Annotated[str, QueryParameter(name="form", required=False)] = "",
+    tests: Annotated[str, QueryParameter(required=False)] = "",
+    since: Annotated[str, QueryParameter(required=False)] = "",
+    until: Annotated[str, QueryParameter(required=False)] = "",
+    file_type: Annotated[str, QueryParameter(name="format", required=False)] = "csv",
+) -> Stream:
+    """The same leads as a file, however many: the API's export."""
+    kind = cast("ExportFormat", file_type if file_type in MEDIA_TYPES else "csv")
+    query = _asked(q, status, form_id, tests, since, until).wanted(kind)
+    return await export_answer(
+        visit.services, caller_of(visit.session), query, visit.desk.renderer.headers("")
+    )

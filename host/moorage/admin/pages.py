@@ -28,6 +28,7 @@ class Place:
     path: str
     title: str
     icon: str  # the name of a drawing in icons.html
+    is_for_admins: bool = False
 
 
 NAVIGATION: Final = (
@@ -37,6 +38,7 @@ NAVIGATION: Final = (
     Place("/admin/leads", "Leads", "leads"),
     Place("/admin/posts", "Posts", "posts"),
     Place("/admin/integrations", "Integrations", "integrations"),
+    Place("/admin/operations", "Operations", "operations", is_for_admins=True),
 )
 
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
-from moorage.admin import contacts, conversation, inbox, kept, leads, overview, posts, sign_in, words
+from moorage.admin import contacts, conversation, inbox, kept, lead, leads, overview, posts, sign_in, words
 from moorage.admin import integrations as vendor_pages
 from moorage.admin.desk import (
     LIVE_HEADER,
@@ -54,7 +54,9 @@ def admin_router(services: Services) -> Router:
         contacts.contact_page,
         kept.replay_given_up,
         leads.leads_page,
-        leads.lead_page,
+        leads.export_leads_file,
+        lead.lead_page,
+        lead.change,
         posts.posts_page,
         posts.write_post,
         posts.post_page,

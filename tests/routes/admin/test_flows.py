@@ -272,8 +272,8 @@ async def test_a_lead_that_the_vendor_sends_is_on_the_page(host: Harbour, admin:
     await host.deliver_all()
     await host.work()
     page = await admin.page("/admin/leads")
-    (href,) = [each["href"] for each in page.all("a") if each.get("href", "").startswith("/admin/leads/")]
-    lead = await admin.page(href)
+    (lead_id,) = [each["data-key"] for each in page.all("tr") if "data-key" in each]
+    lead = await admin.page(f"/admin/leads/{lead_id}")
 
     assert "Ines Müller" in page.text
     assert "Ines Müller" in (await admin.page("/admin")).text

@@ -20,6 +20,7 @@ POSTS = [
     "/admin/inbox/cv_1/hide",
     "/admin/inbox/cv_1/tend",
     "/admin/deliveries/replay",
+    "/admin/leads/lead-1",
     "/admin/integrations/memory/connect",
     "/admin/integrations/memory/channels",
 ]
@@ -47,7 +48,8 @@ def test_the_list_of_posts_is_whole(host: Harbour) -> None:
         for handler in getattr(route, "route_handlers", ()):
             assert isinstance(handler, HTTPRouteHandler)
             changing = set(handler.http_methods) - {"GET", "HEAD", "OPTIONS"}
-            path = route.path.replace("{slug:str}", "memory").replace("{conversation_id:str}", "cv_1")
+            path = route.path.replace("{lead_id:str}", "lead-1")
+            path = path.replace("{slug:str}", "memory").replace("{conversation_id:str}", "cv_1")
             found |= {(method, path) for method in changing}
 
     assert found == {("POST", path) for path in [*POSTS, "/admin/sign-in"]}
