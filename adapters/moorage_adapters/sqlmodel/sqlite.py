@@ -152,20 +152,42 @@ class Lane:
         self._executor = executor
         self._connection: Connection | None = None
 
+    def connect(self) -> "asyncio.Future[Connection]":
+        """Connect, and begin nothing."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._connect)
+
     def submit(self, work: Callable[[Connection], T]) -> "asyncio.Future[T]":
-        """Do `work` on the connection, soon."""
+        """Do `work` on the connection in the lane's transaction, soon; begins one if there is none."""
         return asyncio.get_running_loop().run_in_executor(self._executor, self._do, work)
 
-    def _do(self, work: Callable[[Connection], T]) -> T:
+    def _connect(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
-        return work(self._connection)
+        return self._connection
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        connection = self._connect()
+        if not connection.in_transaction():
+            try:
+                connection.begin()
+            except BaseException:
+                # SQLAlchemy believes for ever after that this connection is just beginning: every later
+                # statement would be its own transaction, and a crash between two would leave half a truth.
+                self._throw_away()
+                raise
+        return work(connection)
 
     def commit(self) -> None:
-        """End the transaction; on this lane's thread. Rolls back and raises if that fails."""
+        """End the transaction; on this lane's thread. Rolls back and raises if that fails.
+
+        Raises:
+            UnavailableError: The database has rolled it back by itself, or never began it.
+        """
         if self._connection is None or not self._connection.in_transaction():
             return
         try:
+            if not _is_open(self._connection):
+                raise unavailable("without the transaction that was to be committed")
             self._connection.commit()
         except BaseException:
             self.rollback()
@@ -181,12 +203,18 @@ class Lane:
             if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
                 raw.rollback()
         except Exception:  # noqa: BLE001 - whatever it is, this connection is not used again
-            broken, self._connection = self._connection, None
-            try:
-                broken.invalidate()
-                broken.close()
-            except Exception as failure:  # noqa: BLE001 - it is thrown away
-                log.warning("connection_not_closed", error=type(failure).__name__)
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        """Never use this connection again; the next step makes another one."""
+        broken, self._connection = self._connection, None
+        if broken is None:
+            return
+        try:
+            broken.invalidate()
+            broken.close()
+        except Exception as failure:  # noqa: BLE001 - it is thrown away
+            log.warning("connection_not_closed", error=type(failure).__name__)
 
     def end(self, *, commit: bool) -> "asyncio.Future[None]":
         """Commit or roll back after everything that was handed in before."""
@@ -203,6 +231,12 @@ class Lane:
                 self._connection = None
 
         await asyncio.get_running_loop().run_in_executor(self._executor, close)
+
+
+def _is_open(connection: Connection) -> bool:
+    """Whether SQLite itself is in a transaction: it ends one by itself after some errors (a full disk)."""
+    raw = connection.connection.driver_connection
+    return isinstance(raw, sqlite3.Connection) and raw.in_transaction
 
 
 class SqliteTransaction:
@@ -284,7 +318,7 @@ class SqliteDatabase:
         self = cls(path, on_fatal)
         with self.mapping_errors(writes=False):
             for lane in [self._writer, *self._reader_lanes]:
-                await lane.submit(_nothing)
+                await lane.connect()
         self._readers += self._reader_lanes
         return self
 
@@ -443,10 +477,6 @@ class SqliteDatabase:
             await lane.aclose()
         for executor in self._executors:
             executor.shutdown(wait=False)
-
-
-def _nothing(_: Connection) -> None:
-    """Only connect."""
 
 
 def sqlite_path(url: str) -> Path:

@@ -26,6 +26,7 @@ from moorage_adapters.sqlmodel.sqlite import (
     sqlite_path,
 )
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_adapters.sqlmodel.tenant import Tenant
 from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
@@ -152,9 +153,17 @@ async def test_w4_a_full_disk_refuses_keeps_nothing_half_and_heals(storage: SqlS
     assert (kept.stored, kept.duplicates) == (4, 0), "nothing of the refused deliveries had stayed"
 
 
-async def test_w4_another_processes_lock_means_unavailable_then_recovery(storage: SqlStorage) -> None:
-    await connect(storage, "a", "page-1")
+@pytest.fixture
+async def impatient(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch) -> SqlStorage:
+    """A storage that waits 50 ms for another process's lock, on this connection and on every later one."""
     await storage.database.write_at_once(lambda c: c.exec_driver_sql("PRAGMA busy_timeout = 50").close())
+    monkeypatch.setitem(sqlite.PRAGMAS, "busy_timeout", ("50", 50))
+    return storage
+
+
+async def test_w4_another_processes_lock_means_unavailable_then_recovery(impatient: SqlStorage) -> None:
+    storage = impatient
+    await connect(storage, "a", "page-1")
     other = sqlite3.connect(_path(storage), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
@@ -169,6 +178,59 @@ async def test_w4_another_processes_lock_means_unavailable_then_recovery(storage
     other.execute("ROLLBACK")
     other.close()
     assert (await storage.intake.keep(arrival(change()))).stored == 1
+
+
+async def test_d1_a_transaction_that_could_not_begin_leaves_the_next_ones_whole(
+    impatient: SqlStorage,
+) -> None:
+    """Half of what a later transaction did would stay, if its statements were committed one by one."""
+    storage = impatient
+    await connect(storage, "a", "page-1")
+    other = sqlite3.connect(_path(storage), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnavailableError):
+        async with storage.unit_of_work("a") as uow:
+            await uow.leads.add(lead())
+    other.execute("ROLLBACK")
+
+    async def write_and_break() -> None:
+        async with storage.unit_of_work("a") as uow:
+            await uow.leads.add(lead())
+            seen = other.execute("SELECT count(*) FROM lead").fetchone()
+            assert seen == (0,), "what a transaction writes is nobody's before it ends"
+            msg = "in the middle"
+            raise RuntimeError(msg)
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="in the middle"):
+            await write_and_break()
+    async with storage.unit_of_work("a", reads_only=True) as uow:
+        assert await uow.leads.get("lead-1") is None
+    other.close()
+
+
+async def test_d1_what_the_database_rolled_back_by_itself_is_not_said_to_be_committed(
+    storage: SqlStorage,
+) -> None:
+    def roll_back(org: Tenant) -> None:
+        raw = org._connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.rollback()
+
+    await connect(storage, "a", "page-1")
+
+    async def add() -> None:
+        async with storage.unit_of_work("a") as uow:
+            await uow.leads.add(lead())
+            await uow._gate.run(roll_back)
+
+    with pytest.raises(UnavailableError):
+        await add()
+    async with storage.unit_of_work("a") as uow:
+        assert await uow.leads.get("lead-1") is None
+        await uow.leads.add(lead())
+    async with storage.unit_of_work("a", reads_only=True) as uow:
+        assert await uow.leads.get("lead-1") is not None
 
 
 async def test_w4_nobody_waits_for_ever_for_a_turn(
