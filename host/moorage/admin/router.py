@@ -10,7 +10,19 @@ from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 
-from moorage.admin import contacts, conversation, inbox, kept, lead, leads, overview, posts, sign_in, words
+from moorage.admin import (
+    contacts,
+    conversation,
+    inbox,
+    kept,
+    lead,
+    lead_forms,
+    leads,
+    overview,
+    posts,
+    sign_in,
+    words,
+)
 from moorage.admin import integrations as vendor_pages
 from moorage.admin.desk import (
     LIVE_HEADER,
@@ -55,6 +67,9 @@ def admin_router(services: Services) -> Router:
         kept.replay_given_up,
         leads.leads_page,
         leads.export_leads_file,
+        lead_forms.forms_page,
+        lead_forms.form_page,
+        lead_forms.backfill,
         lead.lead_page,
         lead.change,
         posts.posts_page,

@@ -21,6 +21,7 @@ POSTS = [
     "/admin/inbox/cv_1/tend",
     "/admin/deliveries/replay",
     "/admin/leads/lead-1",
+    "/admin/leads/forms/memory/form-1/backfill",
     "/admin/integrations/memory/connect",
     "/admin/integrations/memory/channels",
 ]
@@ -48,7 +49,7 @@ def test_the_list_of_posts_is_whole(host: Harbour) -> None:
         for handler in getattr(route, "route_handlers", ()):
             assert isinstance(handler, HTTPRouteHandler)
             changing = set(handler.http_methods) - {"GET", "HEAD", "OPTIONS"}
-            path = route.path.replace("{lead_id:str}", "lead-1")
+            path = route.path.replace("{lead_id:str}", "lead-1").replace("{form_id:str}", "form-1")
             path = path.replace("{slug:str}", "memory").replace("{conversation_id:str}", "cv_1")
             found |= {(method, path) for method in changing}
 
