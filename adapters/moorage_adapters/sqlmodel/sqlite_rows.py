@@ -50,8 +50,6 @@ class SqliteRows:
         if not isinstance(raw, sqlite3.Connection):
             msg = "these rows are SQLite's"
             raise TypeError(msg)
-        if not connection.in_transaction():
-            connection.begin()
         self._cursor = raw.cursor()
 
     def owners(self, vendor: str, external_ids: Sequence[str]) -> Iterable[tuple[str, str, str]]:
