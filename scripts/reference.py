@@ -48,6 +48,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "LeadLedger",
         "LeadMappings",
         "LeadCheckpoints",
+        "LeadForms",
         "FormChecks",
         "Backfills",
         "LeadTests",

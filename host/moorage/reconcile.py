@@ -7,6 +7,7 @@ deliveries would have been, under the same business key, so a delivery that come
 Then the vendor's count of each form is compared with ours (`leads.form_counts`).
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +16,7 @@ import structlog
 
 from moorage.leads.feeding import Subject, feed, subject_of, wait_of
 from moorage.leads.form_counter import FormCounter
+from moorage.leads.forms import remember_forms
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
 from moorage.operations.grants import note_subscribed, subscribe_channels
 from moorage.operations.standing import act_on_vendor_error
@@ -32,7 +34,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.inbox import HeardBy
 from moorage_ports.jobs import LookAgain, Nudge
-from moorage_ports.lead_source import Lead, LeadSource
+from moorage_ports.lead_source import Lead, LeadForm, LeadSource
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +129,7 @@ class Reconciler:
         first = checkpoints.get("")
         pages = PAGES_A_LOOK
         forms = await source.forms(subject.external_id)
-        await self.counts.forget_others(subject, forms)
+        await self._remember(subject, forms)
         for form in forms:
             checkpoint = _begun(subject, form.external_id, checkpoints, started_at)
             if checkpoint is None:
@@ -143,6 +145,13 @@ class Reconciler:
             if pages <= 0:
                 return False
         return True
+
+    async def _remember(self, subject: Subject, forms: Collection[LeadForm]) -> None:
+        """Keep what the forms ask; of those that are gone at the vendor, nothing is missing any more."""
+        slug, now = subject.vendor.slug, self.services.clock.now()
+        async with self.services.storage.unit_of_work(subject.org_id) as uow:
+            await remember_forms(uow, slug, subject.external_id, forms, now)
+            await uow.form_checks.keep_only(slug, subject.external_id, [form.external_id for form in forms])
 
     async def _read_form(
         self, subject: Subject, source: LeadSource, checkpoint: LeadCheckpoint, pages: int

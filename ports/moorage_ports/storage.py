@@ -21,6 +21,7 @@ from moorage_ports.form_checks import FormChecks
 from moorage_ports.inbox import Backlog, Inbox, Intake
 from moorage_ports.integrations import ConnectAttempts, Integrations
 from moorage_ports.jobs import Nudges
+from moorage_ports.lead_forms import LeadForms
 from moorage_ports.lead_ledger import LeadLedger
 from moorage_ports.lead_mapping import LeadMappings
 from moorage_ports.lead_orders import Backfills, LeadTests
@@ -67,6 +68,8 @@ class UnitOfWork(Protocol):
     def backfills(self) -> Backfills: ...
     @property
     def lead_tests(self) -> LeadTests: ...
+    @property
+    def lead_forms(self) -> LeadForms: ...
     @property
     def form_checks(self) -> FormChecks: ...
     @property

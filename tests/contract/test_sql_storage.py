@@ -12,9 +12,11 @@ from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.jobs import Jobs
 from moorage_ports.storage import Storage
+from moorage_ports.testing.checkpoints import LeadCheckpointsContract
 from moorage_ports.testing.inbox import InboxContract
 from moorage_ports.testing.intake import IntakeContract
 from moorage_ports.testing.jobs import JobsContract
+from moorage_ports.testing.lead_forms import LeadFormsContract
 from moorage_ports.testing.secret_store import OpenStore, SecretStoreContract
 
 
@@ -48,6 +50,12 @@ class TestSqlIntake(IntakeContract): ...
 
 
 class TestSqlInbox(InboxContract): ...
+
+
+class TestSqlLeadCheckpoints(LeadCheckpointsContract): ...
+
+
+class TestSqlLeadForms(LeadFormsContract): ...
 
 
 class TestEmbeddedJobs(JobsContract):

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import MetaData
 
 from moorage_adapters.sqlmodel import crm_tables as crm_tables
+from moorage_adapters.sqlmodel import lead_form_tables as lead_form_tables
 from moorage_adapters.sqlmodel import lead_ledger_tables as lead_ledger_tables
 from moorage_adapters.sqlmodel import lead_mapping_tables as lead_mapping_tables
 from moorage_adapters.sqlmodel import lead_order_tables as lead_order_tables

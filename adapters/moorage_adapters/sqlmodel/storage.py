@@ -23,6 +23,7 @@ from moorage_adapters.sqlmodel.intake import SqlIntake
 from moorage_adapters.sqlmodel.integrations import SqlIntegrations, channel_holders, grants_of, orgs_of_app
 from moorage_adapters.sqlmodel.kept_copies import SqlAsideCopies, SqlKeptCopies
 from moorage_adapters.sqlmodel.keys import TransactionKeys
+from moorage_adapters.sqlmodel.lead_forms import SqlLeadForms
 from moorage_adapters.sqlmodel.lead_ledger import SqlLeadLedger
 from moorage_adapters.sqlmodel.lead_mappings import SqlLeadMappings
 from moorage_adapters.sqlmodel.lead_orders import (
@@ -129,6 +130,11 @@ class SqlUnitOfWork:
     def lead_tests(self) -> SqlLeadTests:
         """Leads that the org made to try things out."""
         return SqlLeadTests(self._gate)
+
+    @cached_property
+    def lead_forms(self) -> SqlLeadForms:
+        """The org's forms as they were last read."""
+        return SqlLeadForms(self._gate)
 
     @cached_property
     def form_checks(self) -> SqlFormChecks:

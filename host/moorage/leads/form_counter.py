@@ -66,12 +66,6 @@ class FormCounter:
                 await uow.lead_checkpoints.save(_from_the_beginning(check, first))
         self._tell(subject, before, check)
 
-    async def forget_others(self, subject: Subject, forms: Collection[LeadForm]) -> None:
-        """Forms that are gone at the vendor miss nothing any more."""
-        known = [form.external_id for form in forms]
-        async with self.services.storage.unit_of_work(subject.org_id) as uow:
-            await uow.form_checks.keep_only(subject.vendor.slug, subject.external_id, known)
-
     def _tell(self, subject: Subject, before: FormCheck | None, check: FormCheck) -> None:
         """Say once that leads are missing, and once that they are not any more."""
         was_alarming = before is not None and before.is_alarming

@@ -24,7 +24,7 @@ from moorage_ports.errors import (
     VendorError,
 )
 from moorage_ports.lead_mapping import MOST_RULES, MOST_WORDS, DedupePolicy, FormMapping, MappingRule
-from moorage_ports.lead_source import Question
+from moorage_ports.lead_source import LeadForm
 from moorage_ports.plugin import Vendor
 from moorage_ports.values import is_aware
 
@@ -38,7 +38,12 @@ BY_RULES: Final = "Answers fill what the rules say; every other answer is kept u
 UNCHECKED: Final = (
     "The form could not be read at the vendor just now, so nobody checked that it asks these questions."
 )
+READ_BEFORE: Final = (
+    "The form could not be read at the vendor just now: this was checked against what it asked when it was"
+    " last read, {at:%Y-%m-%d %H:%M} UTC."
+)
 NO_ANSWERS: Final = "Its answers were not kept, so nothing can be mapped from them."
+FRESH: Final = timedelta(hours=1)  # forms are read every quarter of an hour
 _ASK_DEADLINE: Final = timedelta(seconds=10)
 _LONGEST_ID: Final = 128
 _COLUMNS: Final = {
@@ -318,20 +323,30 @@ async def _check(
     Raises:
         InvalidRequestError: Something is wrong with it.
     """
-    problems = problems_of(mapping, None)
-    questions = None if problems else await _questions(services, caller, vendor, mapping.form_external_id)
-    if questions is not None:
-        problems = problems_of(mapping, questions)
+    _refuse(problems_of(mapping, None), below)
+    now, form_id = services.clock.now(), mapping.form_external_id
+    async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
+        known = await uow.lead_forms.get(vendor.slug, form_id)
+    if known and now - known.read_at < FRESH and not problems_of(mapping, known.form.questions):
+        return ()  # what is wrong by this copy may be right by now: then the vendor is asked
+    read = await _read(services, caller, vendor, form_id)
+    if read is not None:
+        _refuse(problems_of(mapping, read.questions), below)
+        return ()
+    if known is None:
+        return (UNCHECKED,)
+    _refuse(problems_of(mapping, known.form.questions), below)
+    return (READ_BEFORE.format(at=known.read_at),)
+
+
+def _refuse(problems: Mapping[str, str], below: str) -> None:
     if problems:
         msg = "the mapping does not fit"
         raise InvalidRequestError(msg, fields={f"{below}{path}": text for path, text in problems.items()})
-    return (UNCHECKED,) if questions is None else ()
 
 
-async def _questions(
-    services: Services, caller: Caller, vendor: Vendor, form_id: str
-) -> tuple[Question, ...] | None:
-    """What the form asks; `None` if that cannot be found out now.
+async def _read(services: Services, caller: Caller, vendor: Vendor, form_id: str) -> LeadForm | None:
+    """The form as it is at the vendor; `None` if that cannot be found out now.
 
     A form that the vendor has no more, or that nobody is connected for yet, may have a mapping all the same.
     """
@@ -343,7 +358,7 @@ async def _questions(
     except (VendorError, NotConnectedError, NotFoundError, UnsupportedError, TimeoutError) as failure:
         log.info("lead_form_not_read", org=caller.org_id, reason=type(failure).__name__)
         return None
-    return form.questions
+    return form
 
 
 def _view(mapping: FormMapping) -> MappingView:

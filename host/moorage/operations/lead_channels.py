@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import attrs
 
+from moorage.leads.forms import remember_form
 from moorage.operations.standing import act_on_vendor_error, check_selectable, usable_integration
 from moorage.services import OperationCall, port
 from moorage_ports.capabilities import Capability
@@ -51,7 +52,7 @@ class LeadChannels:
             raise
 
     async def form(self, form_id: str) -> tuple[Channel, LeadForm]:
-        """The form, on whichever of the channels it is.
+        """The form, on whichever of the channels it is; what it asks is kept.
 
         Raises:
             VendorNotFoundError: On none of them, or none of their grants may see it.
@@ -61,7 +62,12 @@ class LeadChannels:
         async def read(channel: Channel) -> LeadForm:
             return await self.source.form(channel.external_id, form_id)
 
-        return await self.first(read)
+        channel, form = await self.first(read)
+        if not self.call.dry_run:
+            services, slug = self.call.services, self.call.vendor.slug
+            async with services.storage.unit_of_work(self.call.caller.org_id) as uow:
+                await remember_form(uow, slug, form, services.clock.now())
+        return channel, form
 
     async def first(self, read: Callable[[Channel], Awaitable[A]]) -> tuple[Channel, A]:
         """What the first channel answers that knows the thing at all.

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import attrs
 
+from moorage.leads.forms import remember_forms
 from moorage.operations.lead_channels import lead_channels
 from moorage.operations.lead_views import form_view, lead_view, remembered_form, view_again
 from moorage.services import OperationCall
@@ -25,7 +26,7 @@ from moorage_ports.storage import UnitOfWork
 
 
 async def list_lead_forms(call: OperationCall, request: ListLeadForms) -> LeadFormList:
-    """The forms of one channel.
+    """The forms of one channel; what they ask is kept.
 
     Raises:
         UnsupportedError, NotConnectedError, NotFoundError, InvalidRequestError: See `lead_channels`.
@@ -34,7 +35,10 @@ async def list_lead_forms(call: OperationCall, request: ListLeadForms) -> LeadFo
     found = await lead_channels(call, request.channel)
     (channel,) = found.channels
     forms = await found.ask(channel, lambda: found.source.forms(channel.external_id))
-    async with call.services.storage.unit_of_work(call.caller.org_id, reads_only=True) as uow:
+    now = call.services.clock.now()
+    async with call.services.storage.unit_of_work(call.caller.org_id, reads_only=call.dry_run) as uow:
+        if not call.dry_run:
+            await remember_forms(uow, call.vendor.slug, channel.external_id, forms, now)
         return LeadFormList(forms=await _forms_known(uow, call.vendor.slug, forms))
 
 
