@@ -16,7 +16,7 @@ from moorage_ports.errors import InvalidRequestError
 
 MAX_FORM_BYTES: Final = 1_000_000  # the longest post there is, percent-encoded
 TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the field's name
-_FIELDS: Final = 2_000
+MOST_FIELDS: Final = 4_500
 
 
 class ForeignFormError(ForbiddenError):
@@ -55,7 +55,7 @@ async def read_form(request: Request[Any, Any, Any]) -> Form:
         if kind != "application/x-www-form-urlencoded":
             raise ValueError
         body = (await request.body()).decode("ascii")
-        fields = parse_qs(body, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
+        fields = parse_qs(body, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError:
         msg = "this is not a form of ours"
         raise InvalidRequestError(msg) from None

@@ -124,7 +124,7 @@ class EntryRow:
     can_replay: bool
 
 
-_REPLAYED: Final = frozenset({LeadOutcome.DEAD.value, LeadOutcome.EXPIRED.value})
+REPLAYED: Final = frozenset({LeadOutcome.DEAD.value, LeadOutcome.EXPIRED.value})
 _CONNECTION: Final = frozenset({"reconnect_required", "missing_scope"})
 
 
@@ -147,7 +147,7 @@ def entry_row(
         steps=tuple(_step_row(step, entry.outcome) for step in entry.steps),
         trouble=_trouble(entry),
         needs_connection=entry.error in _CONNECTION,
-        can_replay=bool(entry.delivery_id) and entry.outcome in _REPLAYED,
+        can_replay=bool(entry.delivery_id) and entry.outcome in REPLAYED,
     )
 
 

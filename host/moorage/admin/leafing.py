@@ -1,14 +1,11 @@
 """Long lists that people leaf through: which page, and the addresses of the others."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sized
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 import attrs
-
-from moorage_ports.crm import LeadPage
-from moorage_ports.listing import Listing
 
 PAGE_SIZE: Final = 25
 LONGEST_SEARCH: Final = 200
@@ -36,7 +33,20 @@ class Leafing:
         return "?" + urlencode(asked)
 
 
-def leafing(found: Listing[Any] | LeadPage, asked: Mapping[str, str]) -> Leafing:
+class Paged(Protocol):
+    """One page of anything, as ports and the API answer it."""
+
+    @property
+    def items(self) -> Sized: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def page(self) -> int: ...
+    @property
+    def page_size(self) -> int: ...
+
+
+def leafing(found: Paged, asked: Mapping[str, str]) -> Leafing:
     """How to leaf through what was found."""
     first = (found.page - 1) * found.page_size
     return Leafing(

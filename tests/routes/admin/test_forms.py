@@ -21,6 +21,7 @@ POSTS = [
     "/admin/inbox/cv_1/tend",
     "/admin/deliveries/replay",
     "/admin/leads/lead-1",
+    "/admin/operations/replay",
     "/admin/leads/forms/memory/form-1/backfill",
     "/admin/integrations/memory/connect",
     "/admin/integrations/memory/channels",
