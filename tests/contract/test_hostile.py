@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.contract.hostile import FLAWS
+from tests.contract.hostile.flaws import FLAWS
 
-HOSTILE = Path(__file__).with_name("hostile.py")
-ROOT = HOSTILE.parents[2]
+HOSTILE = Path(__file__).parent / "hostile" / "flaws.py"
+ROOT = HOSTILE.parents[3]
 
 
 def _outcome(case: ET.Element) -> str:
