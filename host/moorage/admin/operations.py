@@ -27,13 +27,13 @@ STATES: Final[Mapping[str, str]] = {
 @get("/operations", opt=SESSION)
 async def operations_page(
     visit: VisitHere,
-    state: Annotated[str, QueryParameter(required=False)] = "",
+    which: Annotated[str, QueryParameter(name="state", required=False)] = "",
     replayed: Annotated[str, QueryParameter(required=False)] = "",
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """Kept deliveries of one state, the newest first."""
     require_role(caller_of(visit.session), Role.ADMIN)
-    chosen = state if state in STATES else ItemState.DEAD.value
+    chosen = which if which in STATES else ItemState.DEAD.value
     query = DeliveryQuery(p=page_number(p), ps=PAGE_SIZE, state=chosen)
     found = await list_deliveries(visit.services, visit.org_id, query)
     async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
