@@ -53,6 +53,15 @@ THEN: Final[Mapping[str, str]] = {
     "merge": "Put it into the one before",
 }
 
+SEPARATORS: Final[Mapping[str, str]] = {
+    " ": "a blank",
+    ", ": "a comma",
+    " / ": "a slash",
+    " - ": "a dash",
+    "\n": "a line break",
+    "": "nothing",
+}
+
 ORDERS: Final[Mapping[OrderState, Badge]] = {
     OrderState.RUNNING: Badge("Running", "wait"),
     OrderState.DONE: Badge("Done", "good"),
@@ -150,8 +159,7 @@ def rule_line(rule: MappingRule, labels: Mapping[str, str], required: tuple[str,
 
 def separator_words(separator: str) -> str:
     """What stands between joined answers."""
-    known = {" ": "a blank", "": "nothing", ", ": "a comma", "\n": "a line break"}
-    return known.get(separator) or f"“{separator}”"
+    return SEPARATORS.get(separator) or f"“{separator}”"
 
 
 def dedupe_words(policy: DedupePolicy) -> str:

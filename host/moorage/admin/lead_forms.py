@@ -205,7 +205,7 @@ async def form_page(
     """One form: what it asks, how its leads are counted and mapped."""
     here = await form_here(visit, slug, form_id, is_look=LIVE_HEADER in request.headers)
     said = {"saved": saved, "unchecked": UNCHECKED if unchecked else "", "ordered": bool(ordered)}
-    return await _page(visit, here, version=version, said=said)
+    return await form_page_of(visit, here, version=version, said=said)
 
 
 @post(
@@ -222,7 +222,7 @@ async def backfill(visit: VisitHere, form: FormHere, slug: FromPath[str], form_i
         await visit.ask(vendor, BACKFILL_LEADS, _order(form_id, form, stretch))
     except MoorageError as error:
         here = await form_here(visit, slug, form_id, is_look=True)
-        return await _page(
+        return await form_page_of(
             visit, here, stretch=stretch, failure=words.trouble(error), status=status_of(error)
         )
     return visit.redirect(f"{form_path(slug, form_id)}?ordered=1#fetch")
@@ -257,7 +257,7 @@ def _day(text: str) -> datetime | None:
     return datetime.combine(day, time(), UTC) if _FIRST <= day.year <= _LAST else None
 
 
-async def _page(
+async def form_page_of(
     visit: Visit,
     here: LeadFormHere,
     *,
@@ -267,6 +267,7 @@ async def _page(
     failure: Trouble | None = None,
     status: int = 200,
 ) -> Answer:
+    """A form's page, with what came of a button on it."""
     services, query = visit.services, FormQuery(vendor=here.standing.slug)
     current = await current_mapping(services, visit.org_id, here.form_id, query)
     mapping = current

@@ -19,16 +19,16 @@ FIRST: Final = NamePart.FIRST.value
 LAST: Final = NamePart.LAST.value
 CONSTANT: Final = "constant"
 HOW: Final[Mapping[str, str]] = {
-    ANSWERS: "As answered; several are joined",
-    FIRST: "First name, of a full name",
-    LAST: "Last name, of a full name",
+    ANSWERS: "As it was answered",
+    FIRST: "First name out of it",
+    LAST: "Last name out of it",
     CONSTANT: "Always the same",
 }
 
 
 @attrs.frozen(kw_only=True)
 class RuleDraft:
-    """The fields of one rule. Of a choice, pairs: what is answered, and what to write for it."""
+    """The fields of one rule. Of a choice, pairs: what is answered, and what to write for it, if anything."""
 
     target: str = "email"
     name: str = ""  # of the property, where the target is one
@@ -40,6 +40,12 @@ class RuleDraft:
     type: str = ValueType.TEXT.value
     choices: tuple[tuple[str, str], ...] = ()
     is_required: bool = False
+
+    @property
+    def doubled(self) -> frozenset[int]:
+        """The places of choices that stand there before, and would be lost."""
+        answers = [answer for answer, _ in self.choices]
+        return frozenset(place for place, answer in enumerate(answers) if answer in answers[:place])
 
     @property
     def full_target(self) -> str:
@@ -56,7 +62,7 @@ class RuleDraft:
             "default": self.default,
             "separator": self.separator,
             "type": self.type,
-            "choices": dict(self.choices),
+            "choices": {answer: written for answer, written in self.choices if written.strip()},
         }
         return found | ({"part": self.how} if self.how in (FIRST, LAST) else {})
 

@@ -23,6 +23,8 @@ POSTS = [
     "/admin/leads/lead-1",
     "/admin/operations/replay",
     "/admin/leads/forms/memory/form-1/backfill",
+    "/admin/leads/forms/memory/form-1/mapping",
+    "/admin/leads/forms/memory/form-1/tests",
     "/admin/integrations/memory/connect",
     "/admin/integrations/memory/channels",
 ]
