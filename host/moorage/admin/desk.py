@@ -1,6 +1,6 @@
 """What every admin page has at hand: the host's services, who is signed in, a way to ask for operations."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeAlias, TypeVar, cast
@@ -141,11 +141,29 @@ class Visit:
             IdempotencyMismatchError: That form was sent before, with something else in it.
             MoorageError: Whatever the operation raises; then the same form may be sent again.
         """
-        storage, subject_id = self.services.storage, new_id()
         plain = attrs.astuple(
             cast("attrs.AttrsInstance", request)
         )  # as `repr` some fields keep to themselves
-        mark = sha256(repr(plain).encode(errors="surrogatepass")).hexdigest()
+
+        async def send(subject_id: str) -> A:
+            return await self.ask(vendor, operation, request, subject_id=subject_id)
+
+        subject_id, _ = await self.once(scope, key, repr(plain), send)
+        return subject_id
+
+    async def once(
+        self, scope: str, key: str, said: str, act: Callable[[str], Awaitable[A]]
+    ) -> tuple[str, A | None]:
+        """Do what a form (its `key`) is for once, under an id of ours; answers that, and what came of it.
+
+        `None`: the form was sent before, with the same in it (`said`). Then nothing is done.
+
+        Raises:
+            IdempotencyMismatchError: It was sent before, with something else in it.
+            MoorageError: Whatever `act` raises; then the same form may be sent again.
+        """
+        storage, subject_id = self.services.storage, new_id()
+        mark = sha256(said.encode(errors="surrogatepass")).hexdigest()
         async with storage.unit_of_work(self.org_id) as uow:
             call = RememberedCall(body_hash=mark, subject_id=subject_id)
             earlier = await uow.remembered_calls.begin(scope, key, call, now=self.desk.now())
@@ -155,16 +173,16 @@ class Visit:
                 msg, remedy="See what was sent, then send this if it is still meant."
             )
         if earlier is not None:
-            return earlier.subject_id
+            return earlier.subject_id, None
         try:
-            await self.ask(vendor, operation, request, subject_id=subject_id)
+            answer = await act(subject_id)
         except MoorageError:
             async with storage.unit_of_work(self.org_id) as uow:
                 await uow.remembered_calls.forget(scope, key)
             raise
         async with storage.unit_of_work(self.org_id) as uow:
             await uow.remembered_calls.finish(scope, key, status=200, response=b"")
-        return subject_id
+        return subject_id, answer
 
 
 # Litestar checks injected values with isinstance, which none of these needs.
