@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import httpx
 import pytest
+from sqlalchemy import text
 
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.activity_sync import MemoryActivitySync
@@ -314,7 +315,37 @@ async def test_an_expired_integration_says_so(host: Harbour) -> None:
     answer = await ask(host, "POST", "/sync/trigger/memory")
     assert (answer.status_code, answer.json()["code"]) == (412, "reconnect_required")
     status = (await ask(host, "GET", "/sync/status")).json()
-    assert status["failing"] == 1
+    assert (status["running"], status["failing"]) == (0, 1)
     failing = next(line for line in status["channels"] if "lastError" in line)
     assert failing["lastError"] == "reconnect_required"
     assert failing["remedy"]
+
+
+async def test_a_run_that_a_lost_grant_stopped_goes_on_as_soon_as_somebody_connects(host: Harbour) -> None:
+    """Not at the next turn: who connects again looks for what came meanwhile now."""
+    host.world.revoke_grant()
+    await ask(host, "POST", "/sync/trigger/memory")
+    await work(host)
+    await forget_nudges(host)
+
+    await host.connect()
+    assert await nudged(host) == [
+        sync_nudge(ADMIN.org_id, "memory", board.id).group for board in (CAFE, BOOKS)
+    ]
+    assert (await ask(host, "GET", "/sync/status")).json()["running"] == 2
+    for board in (CAFE, BOOKS):
+        await work(host, board.id)
+    status = (await ask(host, "GET", "/sync/status")).json()
+    assert (status["running"], status["failing"]) == (0, 0)
+
+
+async def nudged(host: Harbour) -> list[str]:
+    """The groups that the workers of the sync were told to look at."""
+    asked = text("SELECT group_key FROM job WHERE queue = 'sync' ORDER BY group_key")
+    async with host.storage.database.read() as transaction:
+        return await transaction.run(lambda connection: [*connection.execute(asked).scalars()])
+
+
+async def forget_nudges(host: Harbour) -> None:
+    async with host.storage.database.write() as transaction:
+        await transaction.run(lambda connection: connection.execute(text("DELETE FROM job")))

@@ -14,6 +14,7 @@ from moorage.ids import new_id
 from moorage.operations.standing import BROKEN, act_on_vendor_error
 from moorage.operations.views import integration_view
 from moorage.services import Services, port
+from moorage.syncing import sync_nudge
 from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
 from moorage_ports.errors import InvalidStateError, MoorageError, VendorError
 from moorage_ports.inbox import inbox_nudge
@@ -154,6 +155,7 @@ async def _keep(
     await uow.integrations.save_channels(merge.channels)
     await _keep_tokens(vault, grant.id, redeemed, merge)
     await unpark(uow, vendor, now)
+    await _sync_on(uow, vendor, merge.channels)
     return integration, merge
 
 
@@ -161,6 +163,13 @@ async def unpark(uow: UnitOfWork, vendor: Vendor, now: datetime) -> None:
     """Have everything worked on that has waited for a person to connect or to allow something."""
     buckets = await uow.inbox.unpark(vendor.slug, now=now)
     await uow.jobs.nudge(*(inbox_nudge(uow.org_id, bucket) for bucket in buckets))
+
+
+async def _sync_on(uow: UnitOfWork, vendor: Vendor, channels: Iterable[Channel]) -> None:
+    """Have runs go on that the lost grant stopped: the next turn may be a quarter of an hour away."""
+    if vendor.activity_sync is not None:
+        usable = (row.external_id for row in channels if row.selected and row.selectable)
+        await uow.jobs.nudge(*(sync_nudge(uow.org_id, vendor.slug, external_id) for external_id in usable))
 
 
 async def _forget_grants(uow: UnitOfWork, vault: TokenVault, grants: Iterable[GrantRecord]) -> None:

@@ -19,10 +19,11 @@ from moorage_ports.storage import UnitOfWork
 
 @attrs.frozen(kw_only=True)
 class _Line:
-    """A channel and the state of its sync."""
+    """A channel and the state of its sync. `is_read`: the integration lets it be read now."""
 
     channel: Channel
     state: SyncState
+    is_read: bool
 
 
 async def sync_activity(call: OperationCall, request: SyncActivity) -> SyncReport:
@@ -119,11 +120,12 @@ async def _lines(uow: UnitOfWork, vendors: Iterable[Vendor]) -> list[_Line]:
     lines: list[_Line] = []
     for vendor in vendors:
         integration = await uow.integrations.of_vendor(vendor.slug)
+        is_read = may_sync(vendor, integration)
         for channel in await uow.integrations.channels(integration.id) if integration else ():
             if channel.selected and vendor.suits(channel.type, Capability.SYNC_ACTIVITY):
                 known = states.get((vendor.slug, channel.external_id))
                 fresh = SyncState(vendor=vendor.slug, channel_external_id=channel.external_id)
-                lines.append(_Line(channel=channel, state=known or fresh))
+                lines.append(_Line(channel=channel, state=known or fresh, is_read=is_read))
     return lines
 
 
@@ -156,7 +158,8 @@ def _view(line: _Line, *, is_held: bool) -> SyncView:
     state = line.state
     return SyncView(
         channel=channel_view(line.channel),
-        running=state.is_running and line.channel.selectable,  # else it goes on once it is mended
+        # What cannot be read now goes on once it is mended.
+        running=state.is_running and line.is_read and line.channel.selectable,
         paused=is_held or state.is_paused,
         items=state.items,
         calls=state.calls,
