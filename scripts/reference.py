@@ -51,6 +51,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "LeadForms",
         "FormChecks",
         "Backfills",
+        "Remaps",
         "LeadTests",
         "CrmRecords",
         "Conversations",

@@ -7,7 +7,7 @@ import structlog
 
 from moorage import inbox_worker, reconcile, syncing
 from moorage.handover import delivering
-from moorage.leads import backfilling
+from moorage.leads import backfilling, remap_orders
 from moorage.operations import connecting, outgoing, publishing
 from moorage.operations.saving import forget_old_secrets
 from moorage.privacy import callbacks, keeping
@@ -41,6 +41,7 @@ def register_workers(services: Services) -> None:
     jobs.handle(reconcile.QUEUE, reconcile.Reconciler(services).look, concurrency=reconcile.CHANNELS_AT_ONCE)
     jobs.handle(OUTGOING_QUEUE, delivering.Deliverer(services).look, concurrency=delivering.ENDPOINTS_AT_ONCE)
     jobs.handle(backfilling.QUEUE, backfilling.Backfiller(services).look, concurrency=backfilling.AT_ONCE)
+    jobs.handle(remap_orders.QUEUE, remap_orders.Remapper(services).look, concurrency=remap_orders.AT_ONCE)
     jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
     jobs.every("inbox sweep", inbox_worker.SWEEP_EVERY, _bound(inbox_worker.sweep, services))
     jobs.every("outgoing sweep", delivering.SWEEP_EVERY, _bound(delivering.sweep, services))
@@ -56,6 +57,7 @@ def register_workers(services: Services) -> None:
     jobs.every("retention", keeping.EVERY, _bound(keeping.keep_to_retention, services))
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
     jobs.every("backfills", backfilling.SWEEP_EVERY, _bound(backfilling.nudge_backfills, services))
+    jobs.every("remaps", remap_orders.SWEEP_EVERY, _bound(remap_orders.nudge_remaps, services))
     jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
 
 

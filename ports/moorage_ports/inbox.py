@@ -286,6 +286,10 @@ class Backlog(Protocol):
         """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
         ...
 
+    async def running_remaps(self) -> Sequence[tuple[str, str]]:
+        """Every (org, re-mapping of a form's past leads) that is not over."""
+        ...
+
     async def missing_leads(self) -> Mapping[str, int]:
         """How many leads are missing, by vendor: the gaps between its counts and ours that alarm."""
         ...

@@ -1,4 +1,4 @@
-"""What was ordered about leads, and how it goes: backfills, and leads that are tests.
+"""What was ordered about leads, and how it goes: backfills, mapping past leads anew, leads that are tests.
 
 An order is a row: whoever placed it asks for it by its id, and a process that dies leaves it where it was.
 """
@@ -64,6 +64,50 @@ class Backfills(Protocol):
         ...
 
     async def save(self, backfill: Backfill) -> None:
+        """Insert or replace."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Remap:
+    """Map a form's past leads anew: all, or those that came at `since` or later. A dry run changes none.
+
+    `version` of the form's mapping is what they are mapped by; one that is saved meanwhile has all of it
+    begin anew. `last_lead_id` is where it goes on. Of `total` leads `seen` were gone through: `changed` of
+    them are mapped otherwise now (or would be), of `without_answers` there is nothing to map.
+    """
+
+    id: str = attrs.field(validator=min_len(1))
+    vendor: str = attrs.field(validator=min_len(1))
+    form_external_id: str = attrs.field(validator=min_len(1))
+    since: datetime | None = attrs.field(default=None, validator=is_aware)
+    dry_run: bool = False
+    version: int
+    state: OrderState = OrderState.RUNNING
+    last_lead_id: str = ""
+    total: int = 0
+    seen: int = 0
+    changed: int = 0
+    without_answers: int = 0
+    error: str = ""
+    remedy: str = ""
+    ordered_by: str = ""
+    ordered_at: datetime = attrs.field(validator=is_aware)
+    finished_at: datetime | None = attrs.field(default=None, validator=is_aware)
+
+
+class Remaps(Protocol):
+    """The org's re-mappings, in a unit of work."""
+
+    async def get(self, remap_id: str) -> Remap | None:
+        """One by our id."""
+        ...
+
+    async def newest(self, vendor: str, form_external_id: str) -> Remap | None:
+        """The one of this form that was ordered last."""
+        ...
+
+    async def save(self, remap: Remap) -> None:
         """Insert or replace."""
         ...
 

@@ -24,7 +24,7 @@ from moorage_ports.jobs import Nudges
 from moorage_ports.lead_forms import LeadForms
 from moorage_ports.lead_ledger import LeadLedger
 from moorage_ports.lead_mapping import LeadMappings
-from moorage_ports.lead_orders import Backfills, LeadTests
+from moorage_ports.lead_orders import Backfills, LeadTests, Remaps
 from moorage_ports.outgoing import Handovers, Outgoing
 from moorage_ports.publications import Publications, RememberedCalls
 from moorage_ports.retention import RetentionRules
@@ -66,6 +66,8 @@ class UnitOfWork(Protocol):
     def lead_checkpoints(self) -> LeadCheckpoints: ...
     @property
     def backfills(self) -> Backfills: ...
+    @property
+    def remaps(self) -> Remaps: ...
     @property
     def lead_tests(self) -> LeadTests: ...
     @property

@@ -37,6 +37,35 @@ class BackfillRow(Base, table=True):
     finished_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
+class RemapRow(Base, table=True):
+    """A form's past leads, to be mapped anew, and how far that is."""
+
+    __tablename__ = "lead_remap"
+    __table_args__ = (
+        Index("ix_lead_remap_form", "org_id", "vendor", "form_external_id", "ordered_at"),
+        partial("ix_lead_remap_running", text("state = 'running'"), "org_id", "id"),
+    )
+
+    org_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    vendor: str = Field(sa_type=Text)
+    form_external_id: str = Field(sa_type=Text)
+    since: datetime | None = Field(sa_type=UtcDateTime)
+    dry_run: bool
+    version: int
+    state: OrderState = Field(sa_type=EnumValue(OrderState))
+    last_lead_id: str = Field(sa_type=Text)
+    total: int = Field(sa_type=BigInteger)
+    seen: int = Field(sa_type=BigInteger)
+    changed: int = Field(sa_type=BigInteger)
+    without_answers: int = Field(sa_type=BigInteger)
+    error: str = Field(sa_type=CleanText)
+    remedy: str = Field(sa_type=CleanText)
+    ordered_by: str = Field(sa_type=CleanText)
+    ordered_at: datetime = Field(sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
 class LeadTestRow(Base, table=True):
     """A test lead that was ordered."""
 
@@ -80,5 +109,6 @@ class FormCheckRow(Base, table=True):
 
 
 BACKFILL = core(BackfillRow)
+REMAP = core(RemapRow)
 LEAD_TEST = core(LeadTestRow)
 FORM_CHECK = core(FormCheckRow)

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, not_, or_, select, tuple_
 
-from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST
+from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST, REMAP
 from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import IntegrationStatus
-from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
+from moorage_ports.lead_orders import Backfill, LeadTest, OrderState, Remap
 
 _ID = ("org_id", "id")
 _FORM = ("org_id", "vendor", "channel_external_id", "form_external_id")
@@ -62,6 +62,37 @@ class SqlBackfills:
     async def save(self, backfill: Backfill) -> None:
         """Insert or replace."""
         await self._gate.run(lambda org: org.upsert(BACKFILL, fields_of(backfill), _ID))
+
+
+class SqlRemaps:
+    """`moorage_ports.lead_orders.Remaps` over one unit of work."""
+
+    def __init__(self, gate: OrgGate) -> None:
+        self._gate = gate
+
+    async def get(self, remap_id: str) -> Remap | None:
+        """One by our id."""
+
+        def work(org: Tenant) -> Remap | None:
+            row = org.one(REMAP, REMAP.c.id == remap_id)
+            return None if row is None else value_of(Remap, row)
+
+        return await self._gate.run(work)
+
+    async def newest(self, vendor: str, form_external_id: str) -> Remap | None:
+        """The one of this form that was ordered last."""
+        where = (REMAP.c.vendor == vendor, REMAP.c.form_external_id == form_external_id)
+        order = (REMAP.c.ordered_at.desc(), REMAP.c.id.desc())
+
+        def work(org: Tenant) -> Remap | None:
+            rows = org.rows(REMAP, *where, order_by=order, limit=1)
+            return value_of(Remap, rows[0]) if rows else None
+
+        return await self._gate.run(work)
+
+    async def save(self, remap: Remap) -> None:
+        """Insert or replace."""
+        await self._gate.run(lambda org: org.upsert(REMAP, fields_of(remap), _ID))
 
 
 class SqlLeadTests:
@@ -168,4 +199,11 @@ def backfills_due(connection: Connection, now: datetime) -> list[tuple[str, str]
     rows = connection.execute(
         select(BACKFILL.c.org_id, BACKFILL.c.id).where(BACKFILL.c.state == OrderState.RUNNING, is_due)
     )
+    return [(row[0], row[1]) for row in rows]
+
+
+def running_remaps(connection: Connection) -> list[tuple[str, str]]:
+    """Every (org, re-mapping) that is not over."""
+    is_running = REMAP.c.state == OrderState.RUNNING
+    rows = connection.execute(select(REMAP.c.org_id, REMAP.c.id).where(is_running))
     return [(row[0], row[1]) for row in rows]

@@ -30,8 +30,10 @@ from moorage_adapters.sqlmodel.lead_orders import (
     SqlBackfills,
     SqlFormChecks,
     SqlLeadTests,
+    SqlRemaps,
     backfills_due,
     missing_leads,
+    running_remaps,
 )
 from moorage_adapters.sqlmodel.leads import SqlLeads
 from moorage_adapters.sqlmodel.nudges import Bell, SqlNudges
@@ -125,6 +127,11 @@ class SqlUnitOfWork:
     def backfills(self) -> SqlBackfills:
         """Leads that the org ordered to be read."""
         return SqlBackfills(self._gate)
+
+    @cached_property
+    def remaps(self) -> SqlRemaps:
+        """Past leads that the org ordered to be mapped anew."""
+        return SqlRemaps(self._gate)
 
     @cached_property
     def lead_tests(self) -> SqlLeadTests:
@@ -221,6 +228,10 @@ class SqlBacklog:
     async def backfills_due(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
         return await self._database.read_at_once(lambda connection: backfills_due(connection, now))
+
+    async def running_remaps(self) -> Sequence[tuple[str, str]]:
+        """Every (org, re-mapping of a form's past leads) that is not over."""
+        return await self._database.read_at_once(running_remaps)
 
     async def missing_leads(self) -> Mapping[str, int]:
         """How many leads are missing, by vendor: the gaps that alarm."""

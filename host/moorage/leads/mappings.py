@@ -168,7 +168,7 @@ async def current_mapping(services: Services, org_id: str, form_id: str, query: 
         InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), form_of(form_id)
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         mapping = await uow.lead_mappings.current(vendor.slug, form_id)
     return _view(mapping) if mapping else _default(vendor, form_id)
@@ -181,7 +181,7 @@ async def list_versions(services: Services, org_id: str, form_id: str, query: Fo
         InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), form_of(form_id)
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         versions = await uow.lead_mappings.versions(vendor.slug, form_id)
     return VersionList(
@@ -206,7 +206,7 @@ async def one_version(
         InvalidRequestError, UnknownVendorError, UnsupportedError: See `vendor_of_form`.
         NotFoundError: There is no such version.
     """
-    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), form_of(form_id)
     if number == "0":
         return _default(vendor, form_id)
     found = None
@@ -229,7 +229,7 @@ async def save_mapping(
         ConflictError: It is based on a version that is not the current one.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), form_of(form_id)
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
         current = await uow.lead_mappings.current(vendor.slug, form_id)
     if asked.based_on != (current.version if current else 0):
@@ -252,7 +252,7 @@ async def preview_mapping(
         InvalidRequestError: The mapping does not fit; `fields` names every mistake. Or see `vendor_of_form`.
         NotFoundError: No form can have this id.
     """
-    vendor, form_id = vendor_of_form(services, query.vendor), _form(form_id)
+    vendor, form_id = vendor_of_form(services, query.vendor), form_of(form_id)
     mapping = _mapping(services, caller, vendor, form_id, asked.mapping, 1)
     notes = await _check(services, caller, vendor, mapping, below="mapping.")
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
@@ -284,8 +284,12 @@ def vendor_of_form(services: Services, slug: str) -> Vendor:
     return having[0]
 
 
-def _form(form_id: str) -> str:
-    """Raises NotFoundError for what no form is called."""
+def form_of(form_id: str) -> str:
+    """The id, if a form can have it.
+
+    Raises:
+        NotFoundError: None can.
+    """
     if not 0 < len(form_id) <= _LONGEST_ID or clean_text(form_id) != form_id:
         msg = "no form has this id"
         raise NotFoundError(msg)

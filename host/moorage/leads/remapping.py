@@ -130,31 +130,69 @@ async def remap(services: Services, order: RemapOrder) -> AsyncIterator[Remapped
         NotFoundError: The form has no mapping.
         UnavailableError: The database is out of reach; what was done stays done.
     """
-    where = LeadFilter(form_id=order.form_id, source=order.vendor, since=order.since)
     async with services.storage.unit_of_work(order.org_id, reads_only=True) as uow:
-        saved = await uow.lead_mappings.versions(order.vendor, order.form_id)
-        total = (await uow.leads.page(page=1, page_size=1, where=where)).total
+        versions = await versions_of(uow, order)
+        total = await count_leads(uow, order)
+    progress, after = Remapped(version=max(versions), total=total), ""
+    yield progress
+    is_over = False
+    while not is_over:
+        async with services.storage.unit_of_work(order.org_id, reads_only=order.dry_run) as uow:
+            piece = await remap_some(uow, order, versions, after, services.clock.now())
+        progress.seen += piece.seen
+        progress.changed += piece.changed
+        progress.without_answers += piece.without_answers
+        yield progress
+        after, is_over = piece.last_lead_id, piece.is_last
+    log.info("leads_remapped", org=order.org_id, by=order.by, version=progress.version, **_told(progress))
+
+
+async def versions_of(uow: UnitOfWork, order: RemapOrder) -> Versions:
+    """Every version of the form's mapping.
+
+    Raises:
+        NotFoundError: It has none.
+    """
+    saved = await uow.lead_mappings.versions(order.vendor, order.form_id)
     if not saved:
         msg = "this form has no mapping"
         raise NotFoundError(msg)
-    versions = {mapping.version: mapping for mapping in saved}
-    progress, after = Remapped(version=max(versions), total=total), ""
-    yield progress
-    while True:
-        async with services.storage.unit_of_work(order.org_id, reads_only=order.dry_run) as uow:
-            leads = await uow.leads.of_form(order.vendor, order.form_id, after, AT_ONCE)
-            wanted = [lead for lead in leads if order.since is None or lead.created_at >= order.since]
-            changed = _changed(wanted, versions, services.clock.now())
-            if not order.dry_run:
-                await _write(uow, changed)
-        progress.seen += len(wanted)
-        progress.changed += len(changed)
-        progress.without_answers += sum(not _has_answers(lead) for lead in wanted)
-        yield progress
-        if len(leads) < AT_ONCE:
-            break
-        after = leads[-1].id
-    log.info("leads_remapped", org=order.org_id, by=order.by, version=progress.version, **_told(progress))
+    return {mapping.version: mapping for mapping in saved}
+
+
+async def count_leads(uow: UnitOfWork, order: RemapOrder) -> int:
+    """How many leads the order means."""
+    where = LeadFilter(form_id=order.form_id, source=order.vendor, since=order.since)
+    return (await uow.leads.page(page=1, page_size=1, where=where)).total
+
+
+@attrs.frozen(kw_only=True)
+class Piece:
+    """What one step came to; behind `last_lead_id` goes on whoever goes on."""
+
+    seen: int
+    changed: int
+    without_answers: int
+    last_lead_id: str
+    is_last: bool
+
+
+async def remap_some(
+    uow: UnitOfWork, order: RemapOrder, versions: Versions, after: str, now: datetime
+) -> Piece:
+    """Map the next leads behind this one, a transaction's worth; a dry run writes none of them."""
+    leads = await uow.leads.of_form(order.vendor, order.form_id, after, AT_ONCE)
+    wanted = [lead for lead in leads if order.since is None or lead.created_at >= order.since]
+    changed = _changed(wanted, versions, now)
+    if not order.dry_run:
+        await _write(uow, changed)
+    return Piece(
+        seen=len(wanted),
+        changed=len(changed),
+        without_answers=sum(not _has_answers(lead) for lead in wanted),
+        last_lead_id=leads[-1].id if leads else after,
+        is_last=len(leads) < AT_ONCE,
+    )
 
 
 def _has_answers(lead: CrmLead) -> bool:
@@ -162,7 +200,13 @@ def _has_answers(lead: CrmLead) -> bool:
 
 
 def _changed(leads: list[CrmLead], versions: Versions, now: datetime) -> list[CrmLead]:
-    made = [(lead, remapped(lead, versions, now)) for lead in leads if _has_answers(lead)]
+    """Those that become others; one that a version mapped which was saved since stays as it is."""
+    newest = max(versions)
+    made = [
+        (lead, remapped(lead, versions, now))
+        for lead in leads
+        if _has_answers(lead) and lead.mapping_version <= newest
+    ]
     return [after for before, after in made if after is not before]
 
 

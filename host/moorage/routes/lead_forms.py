@@ -1,4 +1,4 @@
-"""Mappings of lead forms over HTTP: to read, to save and to try out."""
+"""Mappings of lead forms over HTTP: to read, to save, to try out, and to map past leads by."""
 
 from typing import Any
 
@@ -18,15 +18,17 @@ from moorage.leads.mappings import (
     preview_mapping,
     save_mapping,
 )
+from moorage.leads.remap_orders import OrderRemap, newest_remap, one_remap, order_remap
 from moorage.services import Services
 from moorage_ports.operations import Role
 
 _MAPPING = "/crm/lead-forms/{form_id:str}/mapping"
+_REMAP = "/crm/lead-forms/{form_id:str}/remap"
 
 
 def lead_form_handlers(services: Services) -> list[BaseRouteHandler]:
     """The routes below `/crm/lead-forms`."""
-    return [*_reading(services), *_writing(services)]
+    return [*_reading(services), *_writing(services), *_remapping(services)]
 
 
 def _reading(services: Services) -> list[BaseRouteHandler]:
@@ -71,10 +73,34 @@ def _writing(services: Services) -> list[BaseRouteHandler]:
     return [save, preview]
 
 
+def _remapping(services: Services) -> list[BaseRouteHandler]:
+    @post(_REMAP, name="remap_leads", status_code=202, request_max_body_size=None)
+    async def remap(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Map the form's past leads by its current mapping; answers at once, and goes on by itself."""
+        caller, query = caller_of(request), query_of(request, FormQuery)
+        require_role(caller, Role.ADMIN)
+        asked = codec.decode(await read_body(request, limit=dispatch.MAX_BODY) or b"{}", OrderRemap)
+        return _json(await order_remap(services, caller, _form(request), query, asked), 202)
+
+    @get(_REMAP, name="get_newest_remap")
+    async def newest(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Read how far the form's last re-mapping is."""
+        query = query_of(request, FormQuery)
+        return _json(await newest_remap(services, caller_of(request).org_id, _form(request), query))
+
+    @get(f"{_REMAP}/{{remap_id:str}}", name="get_remap")
+    async def one(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Read how far one re-mapping is."""
+        query, remap_id = query_of(request, FormQuery), request.path_params["remap_id"]
+        return _json(await one_remap(services, caller_of(request).org_id, _form(request), remap_id, query))
+
+    return [remap, newest, one]
+
+
 def _form(request: Request[Any, Any, Any]) -> str:
     form_id: str = request.path_params["form_id"]
     return form_id
 
 
-def _json(value: object) -> Response[bytes]:
-    return Response(codec.encode(value), media_type=MediaType.JSON)
+def _json(value: object, status: int = 200) -> Response[bytes]:
+    return Response(codec.encode(value), status_code=status, media_type=MediaType.JSON)

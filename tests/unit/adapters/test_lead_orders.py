@@ -7,7 +7,7 @@ import attrs
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
-from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
+from moorage_ports.lead_orders import Backfill, LeadTest, OrderState, Remap
 from tests.unit.adapters.conftest import NOON
 
 BACKFILL = Backfill(id="b1", vendor="memory", channel_external_id="1", form_external_id="7", ordered_at=NOON)
@@ -85,6 +85,37 @@ async def test_orders_are_seen_by_their_own_org_alone(storage: SqlStorage) -> No
         assert await uow.backfills.running() == ()
         assert await uow.lead_tests.get("t1") is None
         assert await uow.form_checks.all() == ()
+
+
+async def test_a_re_mapping_is_what_was_saved_last_and_the_newest_is_found(storage: SqlStorage) -> None:
+    begun = Remap(id="r1", vendor="memory", form_external_id="7", version=3, ordered_at=NOON)
+    whole = attrs.evolve(
+        begun,
+        since=NOON - timedelta(days=3),
+        dry_run=True,
+        state=OrderState.FAILED,
+        last_lead_id="lead-9",
+        total=9,
+        seen=8,
+        changed=7,
+        without_answers=1,
+        error="internal",
+        remedy="Wait.",
+        ordered_by="user-1",
+        finished_at=NOON,
+    )
+    later = attrs.evolve(begun, id="r2", ordered_at=NOON + timedelta(hours=1))
+    async with storage.unit_of_work("acme") as uow:
+        for each in (begun, later, whole):
+            await uow.remaps.save(each)
+    async with storage.unit_of_work("acme", reads_only=True) as uow:
+        assert await uow.remaps.get("r1") == whole
+        assert await uow.remaps.newest("memory", "7") == later
+        assert await uow.remaps.newest("memory", "8") is None
+    async with storage.unit_of_work("other", reads_only=True) as uow:
+        assert await uow.remaps.get("r1") is None
+        assert await uow.remaps.newest("memory", "7") is None
+    assert list(await storage.backlog.running_remaps()) == [("acme", "r2")]
 
 
 async def test_tests_are_told_from_other_leads(storage: SqlStorage) -> None:

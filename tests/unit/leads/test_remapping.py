@@ -34,8 +34,14 @@ async def dock(tmp_path: Path, storage_url: str) -> AsyncIterator[Harbour]:
         yield made
 
 
-def came(number: int, *, form: str = FORM, answers: tuple[str, ...] = ("correo", "ciudad")) -> CrmLead:
-    """A lead as it was mapped by meaning."""
+def came(
+    number: int,
+    *,
+    form: str = FORM,
+    answers: tuple[str, ...] = ("correo", "ciudad"),
+    mapping_version: int = 0,
+) -> CrmLead:
+    """A lead as it was mapped by meaning, whichever version it says."""
     meaning = {"correo": Meaning.EMAIL}
     read = Lead(
         external_id=f"{number}",
@@ -47,7 +53,8 @@ def came(number: int, *, form: str = FORM, answers: tuple[str, ...] = ("correo",
         ),
     )
     at = NOON + timedelta(days=number)
-    return crm_lead(read, lead_id=f"lead-{number:03}", vendor="memory", now=at)
+    lead = crm_lead(read, lead_id=f"lead-{number:03}", vendor="memory", now=at)
+    return attrs.evolve(lead, mapping_version=mapping_version)
 
 
 def order(**changes: object) -> RemapOrder:

@@ -52,7 +52,7 @@ STAYS: Final = {
     "usage_meter": "numbers",
 }
 # Forms and orders about them: no person's.
-OF_FORMS: Final = {"lead_backfill", "form_check", "lead_test", "lead_form", "lead_mapping"}
+OF_FORMS: Final = {"lead_backfill", "form_check", "lead_test", "lead_form", "lead_mapping", "lead_remap"}
 
 
 def test_every_table_says_what_becomes_of_it() -> None:
