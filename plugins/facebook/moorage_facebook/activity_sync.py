@@ -94,7 +94,9 @@ class GraphActivitySync:
             return Checkpoint(channel=channel_id, phase=phase, began=now, floor=floor)
         stands = unpacked(checkpoint, channel_id)
         if stands.phase is Phase.IDLE:
-            stands.phase, stands.began = Phase.CHANGES, now
+            # Where the last run found no post, there is nothing to compare with: this one is like a first.
+            is_first = is_page and not (stands.floor or stands.watched)
+            stands.phase, stands.began = Phase.EVERYTHING if is_first else Phase.CHANGES, now
         return stands
 
 

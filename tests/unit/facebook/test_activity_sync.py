@@ -148,6 +148,21 @@ async def test_the_first_run_finds_everything_with_few_calls() -> None:
     assert pieces[-1].progress == 1.0
 
 
+async def test_what_is_posted_on_an_empty_page_is_read_with_as_few_calls() -> None:
+    """A run that found no post has nothing that the next could compare counts with."""
+    sizes = [(4, 3)] * 60
+    fresh, reader = await reader_of(wall_of(sizes)), await reader_of(Wall(most=10_000))
+    await fresh.run()
+    await reader.run()
+    assert (reader.posts, reader.comments) == (set(), set())
+
+    reader.wall.posts, reader.wall.now = fresh.wall.posts, fresh.wall.now
+    before = calls_of(reader.wall)
+    await reader.run()
+    assert (reader.posts, reader.comments) == (fresh.posts, fresh.comments)
+    assert calls_of(reader.wall) - before <= calls_of(fresh.wall) < len(sizes)
+
+
 async def test_answers_name_what_they_answer() -> None:
     wall = Wall()
     post = wall.post()
