@@ -13,7 +13,6 @@ from litestar.params import SkipValidation
 
 from moorage.admin.accounts import Passwords
 from moorage.admin.attempts import Attempts
-from moorage.admin.form_shelf import FormShelf
 from moorage.admin.forms import Form, check_token, read_form
 from moorage.admin.pages import Renderer, templates
 from moorage.admin.sessions import caller_of, session_from_request, touch
@@ -53,7 +52,6 @@ class Desk:
     renderer: Renderer
     attempts: Attempts
     passwords: Passwords
-    forms: FormShelf = attrs.field(factory=FormShelf)
 
     def now(self) -> datetime:
         """The present moment, on the host's clock."""

@@ -1,22 +1,21 @@
-"""The lead forms of an org for pages: read at the vendor, and remembered for pages that look by themselves.
+"""The lead forms of an org for pages: read at the vendor when somebody comes, remembered for all else.
 
-A page that is left open asks every two seconds. What the vendor said stays as it is for those looks; what is
-known here is told anew each time.
+A page that is left open asks every two seconds, and a form that is posted needs an answer at once: neither
+waits for the vendor. What it asks was kept when it was last read.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
 from moorage.admin import words
 from moorage.admin.desk import Visit
-from moorage.admin.form_shelf import Key, Reading
 from moorage.admin.standing import VendorStanding
 from moorage.admin.words import Trouble
-from moorage.operations.lead_reading import forms_again, forms_remembered
+from moorage.operations.lead_reading import form_remembered, forms_remembered
 from moorage.vendors import binding_of
 from moorage_ports.capabilities import Capability
 from moorage_ports.errors import MoorageError, UnavailableError
@@ -28,7 +27,8 @@ from moorage_ports.lead_operations import (
     LeadFormView,
     ListLeadForms,
 )
-from moorage_ports.storage import UnitOfWork
+
+T = TypeVar("T")
 
 _AT_ONCE: Final = 4
 _DEADLINE: Final = timedelta(seconds=10)
@@ -41,10 +41,44 @@ class ChannelForms:
     standing: VendorStanding
     channel: Channel
     forms: tuple[LeadFormView, ...]
-    failure: Trouble | None
+    failure: Trouble | None = None
 
 
-def channels_with_forms(
+async def forms_of_channels(
+    visit: Visit, standings: Iterable[VendorStanding], *, is_look: bool
+) -> tuple[ChannelForms, ...]:
+    """Every channel's forms: read now, or for a mere look as they were; so, too, if they cannot be read."""
+    having, gate = _channels_with_forms(standings), asyncio.Semaphore(_AT_ONCE)
+
+    async def of_channel(standing: VendorStanding, channel: Channel) -> ChannelForms:
+        failure: Trouble | None = None
+        if standing.is_live and channel.selectable and not is_look:
+            asked = visit.ask(standing.vendor, LIST_LEAD_FORMS, ListLeadForms(channel=channel.id))
+            async with gate:
+                listed, failure = await _in_time(asked, standing)
+            if listed is not None:
+                return ChannelForms(standing=standing, channel=channel, forms=listed.forms)
+        async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
+            forms = await forms_remembered(uow, standing.slug, (channel.external_id,))
+        return ChannelForms(standing=standing, channel=channel, forms=forms, failure=failure)
+
+    return tuple(await asyncio.gather(*(of_channel(*each) for each in having)))
+
+
+async def form_of(
+    visit: Visit, standing: VendorStanding, form_id: str, *, is_look: bool
+) -> tuple[LeadFormView | None, Trouble | None]:
+    """One form, and why it could not be read now; `None` if nothing is known of it at all."""
+    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
+        known = await form_remembered(uow, standing.slug, form_id)
+    if not standing.is_live or (is_look and known is not None):
+        return known, None
+    asked = visit.ask(standing.vendor, GET_LEAD_FORM, GetLeadForm(form=form_id))
+    form, failure = await _in_time(asked, standing)
+    return form or known, failure
+
+
+def _channels_with_forms(
     standings: Iterable[VendorStanding],
 ) -> tuple[tuple[VendorStanding, Channel], ...]:
     """The channels of the org that forms may hang on."""
@@ -57,84 +91,13 @@ def channels_with_forms(
     )
 
 
-async def forms_of_channels(
-    visit: Visit, standings: Iterable[VendorStanding], *, is_look: bool
-) -> tuple[ChannelForms, ...]:
-    """Every channel's forms. Of one that cannot be read now, those that it had when last compared."""
-    having, gate = channels_with_forms(standings), asyncio.Semaphore(_AT_ONCE)
-
-    async def reading(standing: VendorStanding, channel: Channel) -> Reading | None:
-        if not (standing.is_live and channel.selectable):
-            return None
-        key = (visit.org_id, standing.slug, "channel", channel.id)
-        async with gate:
-            return await _reading(visit, standing, key, ListLeadForms(channel=channel.id), is_look=is_look)
-
-    readings = await asyncio.gather(*(reading(*each) for each in having))
-    found = []
-    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
-        for (standing, channel), read in zip(having, readings, strict=True):
-            found.append(
-                ChannelForms(
-                    standing=standing,
-                    channel=channel,
-                    forms=await _known(uow, standing.slug, channel.external_id, read),
-                    failure=read.failure if read else None,
-                )
-            )
-    return tuple(found)
-
-
-async def form_of(
-    visit: Visit, standing: VendorStanding, form_id: str, *, is_look: bool
-) -> tuple[LeadFormView | None, Trouble | None]:
-    """One form, and why it could not be read now; `None` if nothing is known of it at all."""
-    key, read = (visit.org_id, standing.slug, "form", form_id), None
-    if standing.is_live:
-        read = await _reading(visit, standing, key, GetLeadForm(form=form_id), is_look=is_look)
-    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
-        if read is not None and read.failure is None:
-            forms = await forms_again(uow, standing.slug, read.forms, read.at)
-        else:
-            channels = [channel.external_id for channel in standing.channels]
-            remembered = await forms_remembered(uow, standing.slug, channels)
-            forms = tuple(form for form in remembered if form.id == form_id)
-    return (forms[0] if forms else None), (read.failure if read else None)
-
-
-async def _known(
-    uow: UnitOfWork, vendor: str, channel: str, read: Reading | None
-) -> tuple[LeadFormView, ...]:
-    if read is None or read.failure is not None:
-        return await forms_remembered(uow, vendor, (channel,))
-    return await forms_again(uow, vendor, read.forms, read.at)
-
-
-async def _reading(
-    visit: Visit,
-    standing: VendorStanding,
-    key: Key,
-    request: ListLeadForms | GetLeadForm,
-    *,
-    is_look: bool,
-) -> Reading:
-    """What the vendor says; for a mere look, what it said last if that is known."""
-    shelf = visit.desk.forms
-    kept = shelf.get(key) if is_look else None
-    if kept is not None:
-        return kept
-    at = visit.desk.now()
+async def _in_time(asked: Awaitable[T], standing: VendorStanding) -> tuple[T | None, Trouble | None]:
+    """What the vendor answers, or why there is no answer."""
     try:
         async with asyncio.timeout(_DEADLINE.total_seconds()):
-            if isinstance(request, ListLeadForms):
-                forms = (await visit.ask(standing.vendor, LIST_LEAD_FORMS, request)).forms
-            else:
-                forms = (await visit.ask(standing.vendor, GET_LEAD_FORM, request),)
-        reading = Reading(at=at, forms=forms)
+            return await asked, None
     except MoorageError as failure:
-        reading = Reading(at=at, failure=words.trouble(failure))
+        return None, words.trouble(failure)
     except TimeoutError:
         msg = f"{standing.title} takes too long to answer"
-        reading = Reading(at=at, failure=words.trouble(UnavailableError(msg)))
-    shelf.put(key, reading)
-    return reading
+        return None, words.trouble(UnavailableError(msg))

@@ -36,6 +36,7 @@ from moorage.leads.mappings import (
     one_version,
     vendor_of_form,
 )
+from moorage.leads.remap_orders import RemapView, newest_remap
 from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
 from moorage_ports.lead_operations import (
     BACKFILL_LEADS,
@@ -44,12 +45,11 @@ from moorage_ports.lead_operations import (
     FormCountsView,
     LeadFormView,
 )
-from moorage_ports.lead_orders import OrderState
 
 FORMS: Final = "/admin/leads/forms"
 _DAY: Final = timedelta(days=1)
 _FIRST, _LAST = 1970, 9998  # years of which every day has a next one, in whatever unit vendors count
-_NOT_A_DAY: Final = "Choose a day, or leave it empty."
+NOT_A_DAY: Final = "Choose a day, or leave it empty."
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,6 @@ class FormRow:
     channel: str
     view: LeadFormView
     version: int  # of its mapping; 0: by meaning
-    is_read: bool  # false: as it was when it was last compared
 
     @property
     def path(self) -> str:
@@ -130,7 +129,6 @@ async def _rows(visit: Visit, found: tuple[ChannelForms, ...]) -> list[FormRow]:
             channel=each.channel.name,
             view=form,
             version=versions.get((each.standing.slug, form.id), 0),
-            is_read=each.failure is None and each.standing.is_live and each.channel.selectable,
         )
         for each in found
         for form in each.forms
@@ -234,8 +232,8 @@ def _order(form_id: str, form: Form, stretch: Stretch) -> BackfillLeads:
     Raises:
         InvalidRequestError: Something is no day, or the days do not follow each other.
     """
-    days = {name: _day(form.text(name)) for name in ("since", "until")}
-    wrong = {name: _NOT_A_DAY for name, day in days.items() if day is None and getattr(stretch, name)}
+    days = {name: day_of(form.text(name)) for name in ("since", "until")}
+    wrong = {name: NOT_A_DAY for name, day in days.items() if day is None and getattr(stretch, name)}
     if wrong:
         msg = "this is no stretch of time"
         raise InvalidRequestError(msg, fields=wrong)
@@ -249,7 +247,8 @@ def _order(form_id: str, form: Form, stretch: Stretch) -> BackfillLeads:
         ) from None
 
 
-def _day(text: str) -> datetime | None:
+def day_of(text: str) -> datetime | None:
+    """The beginning of a day in UTC; `None` for what is none."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -264,6 +263,7 @@ async def form_page_of(
     version: str = "",
     said: Mapping[str, object] | None = None,
     stretch: Stretch | None = None,
+    came_since: str = "",
     failure: Trouble | None = None,
     status: int = 200,
 ) -> Answer:
@@ -288,7 +288,8 @@ async def form_page_of(
         "versions": versions,
         "emails": await services.storage.accounts.emails(visit.org_id),
         "backfill": backfill,
-        "is_fetching": backfill is not None and backfill.state is OrderState.RUNNING,
+        "remap": await _newest_remap(visit, here.form_id, query),
+        "came_since": came_since,
         "orders": ORDERS,
         "stretch": stretch or Stretch(),
         "failure": failure,
@@ -300,6 +301,13 @@ async def form_page_of(
     }
     context["is_saved"] = context["saved"] == str(current.version)
     return visit.page("lead_form.html", context, status=status)
+
+
+async def _newest_remap(visit: Visit, form_id: str, query: FormQuery) -> RemapView | None:
+    try:
+        return await newest_remap(visit.services, visit.org_id, form_id, query)
+    except NotFoundError:
+        return None
 
 
 def _lines(mapping: MappingView, form: LeadFormView | None) -> list[RuleLine]:

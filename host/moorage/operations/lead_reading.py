@@ -1,13 +1,12 @@
 """Reading forms and leads as they stand at the vendor, beside what is known of them here."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 import attrs
 
 from moorage.leads.forms import remember_forms
 from moorage.operations.lead_channels import lead_channels
-from moorage.operations.lead_views import form_view, lead_view, remembered_form, view_again
+from moorage.operations.lead_views import form_view, lead_view
 from moorage.services import OperationCall
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import Channel
@@ -56,28 +55,22 @@ async def get_lead_form(call: OperationCall, request: GetLeadForm) -> LeadFormVi
     return known
 
 
-async def forms_again(
-    uow: UnitOfWork, vendor: str, views: Collection[LeadFormView], read_at: datetime
-) -> tuple[LeadFormView, ...]:
-    """Forms that were read at `read_at`, with what is known of them here now. The vendor is not asked."""
-    known = await _known_of(uow, vendor, [view.id for view in views])
-    return tuple(view_again(view, read_at, *known.of(view.channel_id, view.id)) for view in views)
-
-
 async def forms_remembered(
     uow: UnitOfWork, vendor: str, channels: Collection[str]
 ) -> tuple[LeadFormView, ...]:
-    """The forms that these channels had when they were last compared. The vendor is not asked."""
-    checks = [
-        check
-        for check in await uow.form_checks.all()
-        if check.vendor == vendor and check.channel_external_id in channels
+    """The forms that these channels had when they were last read. The vendor is not asked."""
+    known = [
+        each.form
+        for each in await uow.lead_forms.all()
+        if each.vendor == vendor and each.form.channel_external_id in channels
     ]
-    known = await _known_of(uow, vendor, [check.form_external_id for check in checks])
-    return tuple(
-        remembered_form(check, *known.of(check.channel_external_id, check.form_external_id)[:2])
-        for check in checks
-    )
+    return await _forms_known(uow, vendor, known)
+
+
+async def form_remembered(uow: UnitOfWork, vendor: str, form_id: str) -> LeadFormView | None:
+    """One form as it was last read, if it ever was. The vendor is not asked."""
+    known = await uow.lead_forms.get(vendor, form_id)
+    return (await _forms_known(uow, vendor, (known.form,)))[0] if known else None
 
 
 async def _forms_known(uow: UnitOfWork, vendor: str, forms: Collection[LeadForm]) -> tuple[LeadFormView, ...]:

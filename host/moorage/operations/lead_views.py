@@ -1,9 +1,6 @@
 """What an org sees of lead forms, leads and what was ordered about them."""
 
 from collections.abc import Iterable
-from datetime import datetime
-
-import attrs
 
 from moorage_ports.crm import CrmLead
 from moorage_ports.form_checks import FormCheck
@@ -35,39 +32,6 @@ def form_view(
         questions=tuple(map(_question_view, form.questions)),
         consents=consent_views(form.consents),
         counts=_counts_view(totals, check, form.counts),
-        backfill=backfill_view(backfill, totals, check) if backfill else None,
-    )
-
-
-def view_again(
-    view: LeadFormView,
-    read_at: datetime,
-    totals: LeadTotals,
-    backfill: Backfill | None,
-    check: FormCheck | None,
-) -> LeadFormView:
-    """A form that was read at `read_at`, with what is known of it here now; the vendor is not asked again."""
-    known, then = _counts_view(totals, check, None), view.counts
-    if check is None or check.theirs is None or check.checked_at < read_at:
-        known = attrs.evolve(known, theirs=then.theirs, expired=then.expired)
-    return attrs.evolve(
-        view,
-        counts=attrs.evolve(known, organic=then.organic),
-        backfill=backfill_view(backfill, totals, check) if backfill else None,
-    )
-
-
-def remembered_form(check: FormCheck, totals: LeadTotals, backfill: Backfill | None) -> LeadFormView:
-    """A form that cannot be read at the vendor now, as far as it is known here: not what it asks."""
-    return LeadFormView(
-        id=check.form_external_id,
-        channel_id=check.channel_external_id,
-        name=check.name,
-        status="",
-        locale="",
-        questions=(),
-        consents=(),
-        counts=_counts_view(totals, check, None),
         backfill=backfill_view(backfill, totals, check) if backfill else None,
     )
 

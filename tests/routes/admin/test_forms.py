@@ -24,6 +24,7 @@ POSTS = [
     "/admin/operations/replay",
     "/admin/leads/forms/memory/form-1/backfill",
     "/admin/leads/forms/memory/form-1/mapping",
+    "/admin/leads/forms/memory/form-1/remap",
     "/admin/leads/forms/memory/form-1/tests",
     "/admin/integrations/memory/connect",
     "/admin/integrations/memory/channels",
