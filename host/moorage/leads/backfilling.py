@@ -95,7 +95,7 @@ class Backfiller:
             )
             await feed(self.services, subject, _within(page, backfill), heard_by=HeardBy.BACKFILL)
             fail_point("B1")
-            if page.next_cursor in seen:
+            if page.next_cursor is not None and page.next_cursor in seen:
                 log.error("pages_of_leads_go_round", vendor=subject.vendor.slug, org=subject.org_id)
                 page = Page(items=page.items)
             seen.add(page.next_cursor)
