@@ -10,7 +10,14 @@ import attrs
 
 from moorage.crm.merge import Merge, direct_id_of, is_later, latest
 from moorage_ports.crm_records import ConversationRecord, IdentityRecord
-from moorage_ports.events import DeliveryMark, MessageSeen, Person, ThreadHandedOver
+from moorage_ports.events import (
+    DeliveryMark,
+    DeliveryState,
+    MessageKind,
+    MessageSeen,
+    Person,
+    ThreadHandedOver,
+)
 
 
 def talk_with(
@@ -18,7 +25,7 @@ def talk_with(
 ) -> tuple[ConversationRecord, str]:
     """The conversation of the event's person and channel, and the person's identity."""
     person, channel = event.person, event.channel_external_id
-    identity_id = merge.person(vendor, person, event.at)
+    identity_id = merge.person(vendor, person, event.at, is_exact=_is_theirs(event))
     own = direct_id_of(vendor, channel, person)
     first = merge.first_identity(merge.ledger.identities[identity_id].contact_id)
     key = own if first is None else _key(first, channel)
@@ -28,6 +35,13 @@ def talk_with(
     if elsewhere is not None and own != key:
         move(merge, elsewhere, talk)
     return talk, identity_id
+
+
+def _is_theirs(event: MessageSeen | DeliveryMark | ThreadHandedOver) -> bool:
+    """Whether the person was there. That we wrote, or a machine of theirs took it, shows nobody."""
+    if isinstance(event, MessageSeen):
+        return not event.is_ours and event.kind is not MessageKind.NOTICE
+    return isinstance(event, DeliveryMark) and event.state is DeliveryState.READ
 
 
 def gather(merge: Merge, identities: Collection[IdentityRecord]) -> None:

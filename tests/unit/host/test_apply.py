@@ -135,6 +135,20 @@ async def test_our_own_words_are_read_and_date_no_contact() -> None:
     assert [one.unread_count for one in records.kept.conversations.values()] == [0, 0]
     assert all(contact.heat == 0 for contact in records.kept.contacts.values())
 
+    await merged(message(1, 9), into=records)
+    await merged(message(4, 20, is_ours=True), delivered(30, DeliveryState.DELIVERED), into=records)
+    [contact] = records.kept.contacts.values()
+    assert (contact.first_seen_at, contact.last_seen_at) == (at(9), at(9))
+    await merged(delivered(40, DeliveryState.READ), into=records)
+    [contact] = records.kept.contacts.values()
+    assert contact.last_seen_at == at(40)
+
+
+def delivered(second: int, state: DeliveryState) -> DeliveryMark:
+    return DeliveryMark(
+        channel_external_id=BOARD, person=person(1), surface="letters", state=state, up_to=at(second)
+    )
+
 
 async def test_a_new_message_opens_what_was_closed_and_an_old_one_does_not() -> None:
     records = await merged(message(1, 1))
