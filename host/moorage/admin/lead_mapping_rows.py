@@ -134,9 +134,14 @@ class PreviewRow:
     problems: tuple[tuple[str, str], ...]
 
     @property
-    def changes(self) -> int:
-        """How many of its values would be others."""
-        return sum(line.is_changed for line in self.lines)
+    def changed(self) -> tuple[PreviewLine, ...]:
+        """What would be another."""
+        return tuple(line for line in self.lines if line.is_changed)
+
+    @property
+    def unchanged(self) -> tuple[PreviewLine, ...]:
+        """What stays as it is."""
+        return tuple(line for line in self.lines if not line.is_changed)
 
 
 def preview_row(lead: PreviewedLead) -> PreviewRow:
