@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+@lru_cache(maxsize=4096)  # what is merged together has its moments in common
 def sqlite_moment(moment: datetime) -> str:
     """`moment` as `UtcDateTime` writes it on SQLite, for statements that bypass SQLAlchemy."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
