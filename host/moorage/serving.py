@@ -141,8 +141,7 @@ def _tune_the_interpreter() -> None:
     (https://docs.python.org/3/library/gc.html#gc.freeze). And the thread that commits gives the interpreter
     lock away at each step of a statement: it gets it back after this interval, not after five milliseconds.
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # uncollected: looking through all of it takes longer than any delivery may wait
     gc.set_threshold(_GARBAGE, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
 
