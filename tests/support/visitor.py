@@ -7,7 +7,10 @@ from html.parser import HTMLParser
 import attrs
 import httpx
 
-from tests.support.harbour import ORIGIN, Harbour
+from moorage.admin.sessions import open_session
+from moorage_ports.accounts import Account
+from moorage_ports.operations import Role
+from tests.support.harbour import ADMIN, ORIGIN, Harbour
 
 PASSWORD = "a quiet harbour at dawn"
 
@@ -40,6 +43,29 @@ class Page(HTMLParser):
     def field(self, name: str) -> str:
         """The value of the first input of that name."""
         return next(each["value"] for each in self.all("input") if each.get("name") == name)
+
+    def form(self, action: str) -> dict[str, list[str]]:
+        """What a browser would send of the form with this action, if no button had a name."""
+        fields: dict[str, list[str]] = {}
+        is_in, select, is_fresh = False, "", False
+        for tag, attributes in self.tags:
+            if tag == "form":
+                is_in = attributes.get("action", "").partition("#")[0] == action
+            name, value = attributes.get("name", ""), attributes.get("value", "")
+            if not is_in:
+                continue
+            if tag == "input" and name and (attributes.get("type") != "checkbox" or "checked" in attributes):
+                fields.setdefault(name, []).append(value)
+            elif tag == "select":
+                select, is_fresh = name, True
+            elif tag == "option" and select:  # the first one, unless another is chosen
+                chosen = fields.setdefault(select, [])
+                if is_fresh:
+                    chosen.append(value)
+                elif "selected" in attributes:
+                    chosen[-1] = value
+                is_fresh = False
+        return fields
 
 
 @attrs.define
@@ -86,6 +112,22 @@ def browser_of(host: Harbour) -> Browser:
     """A fresh browser."""
     transport = httpx.ASGITransport(app=host.app, raise_app_exceptions=False)  # type: ignore[arg-type]
     return Browser(httpx.AsyncClient(transport=transport, base_url=ORIGIN))
+
+
+async def browser_as(host: Harbour, role: Role) -> Browser:
+    """A fresh browser in which a colleague with that role is signed in."""
+    account = Account(
+        id=f"account-{role.value}",
+        org_id=ADMIN.org_id,
+        email=f"{role.value}@a.example",
+        password_hash="none fits",
+        role=role,
+    )
+    await host.storage.accounts.save(account)
+    browser = browser_of(host)
+    _, token = await open_session(host.services, account)
+    browser.http.cookies.set("moorage_session", token, domain="127.0.0.1", path="/")
+    return browser
 
 
 async def connect(host: Harbour, browser: Browser) -> httpx.Response:

@@ -10,20 +10,25 @@ from litestar.params import FromPath, QueryParameter
 
 from moorage.admin.desk import VisitHere
 from moorage.admin.inbox import NAMELESS, talk_row
+from moorage.admin.lead_words import status_badge
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number, search_text
 from moorage.admin.pages import Answer
 from moorage.admin.standing import all_standings, channel_names
 from moorage.auth import SESSION
 from moorage.crm.contacts import SIGNALS, SORTS, name_of
+from moorage.crm.leads import contact_ids_of
 from moorage.crm.merge import message_id_of
 from moorage.crm.scoring import HALF_LIFE, heat_of, score
+from moorage.leads.people import OWN
 from moorage.vendors import Vendors
 from moorage_ports.contacts import Activity, ActivityFilter, Contact
 from moorage_ports.conversations import ConversationFilter
+from moorage_ports.crm import LeadFilter
 from moorage_ports.errors import NotFoundError
 from moorage_ports.storage import UnitOfWork
 
 TALKS: Final = 10
+LEADS: Final = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +38,7 @@ class Known:
     vendor_title: str
     name: str
     handle: str
-    external_id: str
+    external_id: str  # empty of what leads say: there it is a hash
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +108,8 @@ async def contact_page(visit: VisitHere, contact_id: FromPath[str]) -> Answer:
         signals = [await _signal(uow, one, names, now) for one in done.items]
         wanted = ConversationFilter(contact_id=found.record.id)
         talks = await uow.conversations.page(wanted, page=1, page_size=TALKS, now=now)
+        where = LeadFilter(contact_ids=await contact_ids_of(uow, found.record.id))
+        leads = await uow.leads.page(page=1, page_size=LEADS, where=where)
     emails = await visit.services.storage.accounts.emails(visit.org_id)
     context = {
         "title": name_of(found) or NAMELESS,
@@ -114,6 +121,10 @@ async def contact_page(visit: VisitHere, contact_id: FromPath[str]) -> Answer:
         "signal_total": done.total,
         "talks": [talk_row(one, visit, names, emails) for one in talks.items],
         "talk_total": talks.total,
+        "leads": leads.items,
+        "lead_total": leads.total,
+        "status_badge": status_badge,
+        "channel_names": names,
     }
     return visit.page("contact.html", context)
 
@@ -136,11 +147,18 @@ def _rows(contacts: tuple[Contact, ...], vendors: Vendors, now: datetime) -> lis
 
 def _known(contact: Contact, vendors: Vendors) -> tuple[Known, ...]:
     def title(slug: str) -> str:
+        if slug == OWN:
+            return "Leads"
         card = vendors.by_slug.get(slug)
         return card.title if card else slug
 
     return tuple(
-        Known(vendor_title=title(one.vendor), name=one.name, handle=one.handle, external_id=one.external_id)
+        Known(
+            vendor_title=title(one.vendor),
+            name=one.name,
+            handle=one.handle,
+            external_id="" if one.vendor == OWN else one.external_id,
+        )
         for one in contact.identities
     )
 
