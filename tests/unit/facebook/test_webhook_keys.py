@@ -17,6 +17,7 @@ DATED_BY_ITS_ENTRY: Final = {
     # What is changed again and again, and bears the moment at which it was made each time.
     *("feed__comment_edited", "feed__comment_edited_odd_text", "feed__comment_hidden", "feed__comment_shown"),
     *("feed__post_edited_by_a_visitor", "feed__post_hidden", "feed__post_shown", "feed__share_hidden"),
+    "feed__share_hidden_of_somebody",
     *("feed__album_edited_without_a_post", "feed__reaction_changed", "mention__edited"),
     "ratings__recommendation_edited",
     # What says neither when nor by which id.

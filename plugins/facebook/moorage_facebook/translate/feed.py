@@ -161,6 +161,16 @@ def post_shared(happening: Happening) -> Events:
     )
 
 
+def share_hidden(happening: Happening) -> Events:
+    """A share was hidden from the wall, or is shown again."""
+    return () if _names_what_was_shared(happening) else post_seen(happening)
+
+
+def share_removed(happening: Happening) -> Events:
+    """A share is gone; what was shared stays. That somebody did share it is still true."""
+    return () if _names_what_was_shared(happening) else post_removed(happening)
+
+
 def reaction_set(happening: Happening) -> Events:
     """A like or a reaction was given, or exchanged for another: dated by when that was done."""
     (target, target_id), person = _target(happening), _author(happening)
@@ -299,6 +309,15 @@ def _post_id(happening: Happening) -> str:
     """The post, or where none is named the thing that was posted."""
     names = ("post_id", "album_id", "photo_id", "video_id", "event_id", "share_id")
     return first_id(happening.value, *names)
+
+
+def _names_what_was_shared(happening: Happening) -> bool:
+    """Whether `post_id` is the post that a stranger shared, rather than the one that their share made."""
+    author, post_id = _author(happening), _post_id(happening)
+    share_id = loose_id(happening.value.get("share_id"))
+    is_ours = author is not None and author.external_id == happening.channel
+    is_the_share = bool(share_id) and post_id.rpartition("_")[2] == share_id
+    return bool(post_id) and not (is_ours or is_the_share)
 
 
 def _permalink(happening: Happening) -> str:

@@ -264,6 +264,12 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
             is_hidden=True,
         ),
     ),
+    "feed__share_hidden_of_somebody": (),  # `post_id` is our post, which everybody still sees
+    "feed__share_removed_by_somebody": (),
+    "feed__share_removed_from_the_wall": (
+        PostRemoved(channel_external_id=PAGE, post_external_id="6103920011774455_91003", at=at(50)),
+        MentionRemoved(channel_external_id=PAGE, mention_external_id="6103920011774455_91003", at=at(50)),
+    ),
     "feed__share_removed": (
         PostRemoved(channel_external_id=PAGE, post_external_id="6103920011774455_91002", at=at(50)),
     ),
