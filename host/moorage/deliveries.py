@@ -1,20 +1,25 @@
 """Kept changes as the API shows them: what was given up, what waits; and having them worked on again."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
 import attrs
 from attrs.validators import deep_iterable, ge, in_, le, matches_re, max_len
 
+from moorage.leads.rehearsing import ALREADY_THERE, WouldBecome, rehearse
 from moorage.replay import AT_ONCE, ReplayOrder, find, replay, states_asked
 from moorage.services import Caller, Services
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.inbox import ItemState, KeptItem, SettledItem, inbox_nudge
+from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.storage import UnitOfWork
 from moorage_ports.values import is_aware
 
 SHOWN: Final = (ItemState.DEAD.value, ItemState.PARKED.value, ItemState.PENDING.value)
 MOST_IDS: Final = 500
+_NOTHING: Final = frozenset({ALREADY_THERE, LeadOutcome.ERASED.value})  # comes of these
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +70,9 @@ class ReplayRequest:
     vendor: str = attrs.field(default="", validator=max_len(64))
     kind: str = attrs.field(default="", validator=max_len(128))
     error: str = attrs.field(default="", validator=max_len(64))  # the code of what went wrong last
+    form_id: str = attrs.field(default="", validator=max_len(128))  # only leads of this form
+    since: datetime | None = attrs.field(default=None, validator=is_aware)  # when they were received
+    until: datetime | None = attrs.field(default=None, validator=is_aware)
     state: Literal["dead", "done", "parked"] | None = None
     dry_run: bool = False
 
@@ -73,7 +81,8 @@ class ReplayRequest:
 class WouldReplay:
     """A change that would be worked on again. `has_effect`: something may come of it.
 
-    What is done had its effect and has none again, whatever is replayed.
+    What is done had its effect and has none again, whatever is replayed. `lead`: what would become of the
+    lead that it tells of, if it tells of one.
     """
 
     id: str
@@ -83,6 +92,7 @@ class WouldReplay:
     error: str
     received_at: datetime = attrs.field(validator=is_aware)
     has_effect: bool
+    lead: WouldBecome | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +109,7 @@ class ReplayPlan:
     would_replay: int
     items: tuple[WouldReplay, ...] = ()
     has_more: bool = False  # than `would_replay`, which is as many as are listed
+    leads: Mapping[str, int] = attrs.field(factory=dict)  # how many of each outcome
 
 
 async def list_deliveries(services: Services, org_id: str, query: DeliveryQuery) -> DeliveryList:
@@ -125,7 +136,7 @@ async def replay_deliveries(
         if asked.ids:
             msg = "what is parked is tried together"
             raise InvalidRequestError(msg, fields={"ids": "go with the states dead and done"})
-        if asked.kind or asked.error:
+        if asked.kind or asked.error or asked.form_id or asked.since or asked.until:
             msg = "what is parked waits for the vendor's grant, whatever kind it is"
             raise InvalidRequestError(msg, fields={"state": "parked goes with a vendor only"})
         return await _unpark(services, caller.org_id, asked.vendor, dry_run=asked.dry_run)
@@ -137,6 +148,9 @@ async def replay_deliveries(
         vendor=asked.vendor,
         kind=asked.kind,
         error=asked.error,
+        form_id=asked.form_id,
+        since=asked.since,
+        until=asked.until,
     )
     return (
         await _would(services, order) if asked.dry_run else Replayed(replayed=await replay(services, order))
@@ -146,11 +160,17 @@ async def replay_deliveries(
 async def _would(services: Services, order: ReplayOrder) -> ReplayPlan:
     """What the order names, untouched."""
     found = await find(services, order, limit=AT_ONCE + 1)
-    items = tuple(map(_would_be, found[:AT_ONCE]))
-    return ReplayPlan(would_replay=len(items), items=items, has_more=len(found) > AT_ONCE)
+    leads = await rehearse(services, order.org_id, [(item.vendor, item.id) for item in found[:AT_ONCE]])
+    items = tuple(_would_be(item, leads.get((item.vendor, item.id))) for item in found[:AT_ONCE])
+    return ReplayPlan(
+        would_replay=len(items),
+        items=items,
+        has_more=len(found) > AT_ONCE,
+        leads=Counter(lead.outcome for lead in leads.values()),
+    )
 
 
-def _would_be(item: SettledItem) -> WouldReplay:
+def _would_be(item: SettledItem, lead: WouldBecome | None) -> WouldReplay:
     return WouldReplay(
         id=item.id,
         vendor=item.vendor,
@@ -158,7 +178,8 @@ def _would_be(item: SettledItem) -> WouldReplay:
         state=item.state.value,
         error=item.error,
         received_at=item.received_at,
-        has_effect=item.state is ItemState.DEAD,
+        has_effect=item.state is ItemState.DEAD and (lead is None or lead.outcome not in _NOTHING),
+        lead=lead,
     )
 
 

@@ -16,6 +16,7 @@ from moorage.vendors import installed_vendors
 from moorage_ports.values import ORG_ID
 
 if TYPE_CHECKING:
+    from moorage.leads.rehearsing import WouldBecome
     from moorage.replay import ReplayOrder
     from moorage.services import Services
 
@@ -61,8 +62,14 @@ def replay(
     vendor: Annotated[str, Parameter(help="Only this vendor's.")] = "",
     kind: Annotated[str, Parameter(help="Only of this kind, as the vendor names it.")] = "",
     error: Annotated[str, Parameter(help="Only what failed with this code.")] = "",
+    form: Annotated[str, Parameter(help="Only leads of this form, by the vendor's id.")] = "",
+    since: Annotated[datetime | None, Parameter(help="Only what came then or later; UTC.")] = None,
+    until: Annotated[datetime | None, Parameter(help="Only what came before then; UTC.")] = None,
     dry_run: Annotated[
-        bool, Parameter(help="List what would be replayed, change nothing.", negative="")
+        bool,
+        Parameter(
+            help="List what would be replayed, and what would become of leads; change nothing.", negative=""
+        ),
     ] = False,
     config: Config = None,
 ) -> int:
@@ -77,25 +84,46 @@ def replay(
         vendor=vendor,
         kind=kind,
         error=error,
+        form_id=form,
+        since=_in_utc(since),
+        until=_in_utc(until),
     )
     return _for_org(org, config, lambda services: _replay(services, order, dry_run=dry_run))
 
 
 async def _replay(services: "Services", order: "ReplayOrder", *, dry_run: bool) -> None:
     from moorage import replay as replaying  # noqa: PLC0415 - needs what serving needs
+    from moorage.leads.rehearsing import rehearse  # noqa: PLC0415 - as above
 
     if not dry_run:
         say(f"Replayed: {await replaying.replay(services, order)}.")
         return
     items = await replaying.find(services, order)
+    leads = await rehearse(services, order.org_id, [(item.vendor, item.id) for item in items])
     for item in items:
         received = f"{item.received_at:%Y-%m-%d %H:%M:%S}Z"
         say(
             f"{item.id}  {item.state.value}  {received}  {item.vendor}  {item.kind}"
             f"  tries {item.tries}  {item.error}".rstrip()
         )
+        if lead := leads.get((item.vendor, item.id)):
+            say(f"    lead {lead.external_id}: {_fate(lead)}")
     more = " or more" if len(items) == replaying.AT_ONCE else ""
     say(f"Would be replayed: {len(items)}{more}.")
+
+
+def _fate(lead: "WouldBecome") -> str:
+    """What would become of it, in words."""
+    into = lead.into or f"that of the vendor's lead {lead.into_external_id}"
+    texts = {
+        "stored": "would be a lead of its own",
+        "linked": f"would be a lead of its own, linked to {into}",
+        "merged": f"would be merged into {into}",
+        "erased": "was erased, and would stay so",
+        "already_there": f"is here already as {lead.lead_id}" if lead.lead_id else "is here already",
+        "not_read": f"could not be read now: {lead.error}. {lead.remedy}".rstrip(),
+    }
+    return texts[lead.outcome]
 
 
 def remap(

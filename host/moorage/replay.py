@@ -31,6 +31,9 @@ class ReplayOrder:
     vendor: str = ""  # of this one only, if it is given; `kind` and `error` (a code) likewise
     kind: str = ""
     error: str = ""
+    form_id: str = ""  # only what tells of a lead of this form
+    since: datetime | None = None  # when they were received
+    until: datetime | None = None
 
 
 def states_asked(state: Literal["dead", "done"] | None, ids: Collection[str]) -> tuple[ItemState, ...]:
@@ -76,5 +79,8 @@ async def _oldest(
         vendor=order.vendor,
         kind=order.kind,
         error=order.error,
+        form_external_id=order.form_id,
+        since=order.since,
+        until=order.until,
         limit=limit,
     )

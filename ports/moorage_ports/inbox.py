@@ -231,11 +231,16 @@ class Inbox(Protocol):
         vendor: str = "",
         kind: str = "",
         error: str = "",
+        form_external_id: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given.
 
         `vendor`, `kind` and `error` (the code of what went wrong last), where given, have to be the item's.
+        With a form only those that tell of a lead of it, as far as the ledger knows. `since` and `until`
+        bound when they were received.
         Those whose body is forgotten are not among them.
         """
         ...

@@ -130,6 +130,10 @@ class LeadLedger(Protocol):
         """What is known of these leads, by the vendor's id."""
         ...
 
+    async def of_items(self, items: Collection[tuple[str, str]]) -> tuple[LeadEntry, ...]:
+        """The leads that these kept changes tell of, as (vendor, the change's id); in no order."""
+        ...
+
     async def of_lead(self, lead_id: str) -> tuple[LeadEntry, ...]:
         """How a lead of the CRM came about, the oldest first: its own entry, and what was merged into it."""
         ...

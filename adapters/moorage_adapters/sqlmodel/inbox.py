@@ -14,6 +14,7 @@ from sqlalchemy import (
     Update,
     and_,
     delete,
+    exists,
     false,
     func,
     literal_column,
@@ -23,8 +24,10 @@ from sqlalchemy import (
 )
 
 from moorage_adapters.sqlmodel.crm_people import Page
+from moorage_adapters.sqlmodel.lead_ledger_tables import LEAD_ENTRY
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
+from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.inbox import (
     BODY_KEPT,
     DEAD_KEPT,
@@ -145,6 +148,9 @@ class SqlInbox:
         vendor: str = "",
         kind: str = "",
         error: str = "",
+        form_external_id: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 500,
     ) -> tuple[SettledItem, ...]:
         """The oldest items that are `done` or `dead` since before `before`; of `ids`, if any are given."""
@@ -157,10 +163,15 @@ class SqlInbox:
             where.append(INBOX.c.key_digest.in_(_digests(ids)))
         asked = ((INBOX.c.vendor, vendor), (INBOX.c.kind, kind), (INBOX.c.last_error, error))
         where += [column == word for column, word in asked if word]
-        order = (INBOX.c.seq,)
-        return await self._gate.run(
-            lambda org: tuple(_settled(row) for row in org.rows(INBOX, *where, order_by=order, limit=limit))
-        )
+        where += [] if since is None else [INBOX.c.received_at >= since]
+        where += [] if until is None else [INBOX.c.received_at < until]
+
+        def work(org: Tenant) -> tuple[SettledItem, ...]:
+            of_form = [_tells_of(org, form_external_id)] if form_external_id else []
+            rows = org.rows(INBOX, *where, *of_form, order_by=(INBOX.c.seq,), limit=limit)
+            return tuple(map(_settled, rows))
+
+        return await self._gate.run(work)
 
     async def kept(
         self, state: ItemState, *, page: int, page_size: int, vendor: str = ""
@@ -296,6 +307,19 @@ def _is(state: ItemState) -> Condition:
 def _digests(ids: Iterable[str]) -> list[bytes]:
     """The ids as they are stored; what is no id of ours is nobody's."""
     return [bytes.fromhex(one) for one in ids if _ID.fullmatch(one)]
+
+
+def _tells_of(org: Tenant, form_external_id: str) -> Condition:
+    """Whether an item tells of a lead of that form: in the ledger stands its key in hexadecimal digits."""
+    key = INBOX.c.key_digest
+    digits = func.encode(key, "hex") if org.dialect_name == "postgresql" else func.lower(func.hex(key))
+    return exists().where(
+        LEAD_ENTRY.c.org_id == org.org_id,
+        LEAD_ENTRY.c.item_id == digits,
+        LEAD_ENTRY.c.item_id != literal_column("''"),
+        LEAD_ENTRY.c.vendor == INBOX.c.vendor,
+        LEAD_ENTRY.c.form_external_id == clean(form_external_id),
+    )
 
 
 def _settled(row: RowMapping) -> SettledItem:

@@ -86,6 +86,18 @@ class SqlLeadLedger:
 
         return await self._gate.run(work)
 
+    async def of_items(self, items: Collection[tuple[str, str]]) -> tuple[LeadEntry, ...]:
+        """The leads that these kept changes tell of, as (vendor, the change's id); in no order."""
+        wanted = sorted({one for one in items if one[1]})
+        by = tuple_(LEAD_ENTRY.c.vendor, LEAD_ENTRY.c.item_id)
+        has_one = LEAD_ENTRY.c.item_id != literal_column("''")  # what the index is on
+
+        def work(org: Tenant) -> tuple[LeadEntry, ...]:
+            some = (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
+            return _told(org, [row for keys in some for row in org.rows(LEAD_ENTRY, by.in_(keys), has_one)])
+
+        return await self._gate.run(work)
+
     async def of_lead(self, lead_id: str) -> tuple[LeadEntry, ...]:
         """How a lead of the CRM came about, the oldest first."""
         if not lead_id:

@@ -20,6 +20,7 @@ class LeadEntryRow(Base, table=True):
         Index("ix_lead_entry_newest", "org_id", "arrived_at", "vendor", "external_id"),
         Index("ix_lead_entry_form", "org_id", "vendor", "form_external_id", "outcome", "is_test"),
         partial("ix_lead_entry_lead", text("lead_id <> ''"), "org_id", "lead_id"),
+        partial("ix_lead_entry_item", text("item_id <> ''"), "org_id", "item_id"),
     )
 
     org_id: str = Field(primary_key=True, sa_type=Text)

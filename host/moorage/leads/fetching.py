@@ -63,10 +63,14 @@ class Announced:
 
 @attrs.define
 class Fetching:
-    """The leads of one look on their way here. Whoever leaves it leaves nothing running behind."""
+    """The leads of one look on their way here. Whoever leaves it leaves nothing running behind.
+
+    A rehearsal draws no conclusions from the vendor's errors.
+    """
 
     services: Services
     org_id: str
+    is_rehearsal: bool = False
     _found: dict[Key, "asyncio.Future[_Fetched]"] = attrs.field(factory=dict, init=False)
     _calls: list["asyncio.Task[None]"] = attrs.field(factory=list, init=False)
     _tests: set[Key] = attrs.field(factory=set, init=False)  # made here to try things out
@@ -155,7 +159,8 @@ class Fetching:
             try:
                 async with asyncio.timeout(CALL_DEADLINE.total_seconds()):
                     found = await self._ask(vendor, channel, some)
-                await self._act_on(vendor, channel, found.values(), asked_at)
+                if not self.is_rehearsal:
+                    await self._act_on(vendor, channel, found.values(), asked_at)
                 heard = await self._mapped(vendor, some, found)
             except Exception as failure:  # noqa: BLE001 - whatever it is, each of them is told
                 heard = dict.fromkeys((one.key for one in some), failure)

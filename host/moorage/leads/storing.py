@@ -62,9 +62,28 @@ async def store_leads(uow: UnitOfWork, heard: Sequence[HeardLead], now: datetime
 
     What was erased does not come in again.
     """
+    desk = await _placed(uow, heard, now)
+    if desk.placed:
+        await _write(uow, desk)
+    return desk.placed
+
+
+async def where_they_would_go(
+    uow: UnitOfWork, heard: Sequence[HeardLead], now: datetime
+) -> tuple[Mapping[Key, Placed], Mapping[str, str]]:
+    """What `store_leads` would do, without doing it; and which of the leads that it names would be new ones.
+
+    Those by our id, which is none before they are there, with the vendor's.
+    """
+    desk = await _placed(uow, heard, now)
+    return desk.placed, {lead.id: lead.external_id for lead in desk.new.values()}
+
+
+async def _placed(uow: UnitOfWork, heard: Sequence[HeardLead], now: datetime) -> _Desk:
+    """The leads, each where it belongs; nothing is written."""
     fresh = await _fresh(uow, heard)
     if not fresh:
-        return {}
+        return _Desk(there=[], now=now)
     marks = {lead_mark(*one.key): one.key for one in fresh}
     erased = {marks[mark] for mark in await uow.erasures.marked(list(marks))}
     late = await forgotten(uow, [one.lead for one in fresh if one.lead is not None])
@@ -74,8 +93,7 @@ async def store_leads(uow: UnitOfWork, heard: Sequence[HeardLead], now: datetime
     for one in fresh:
         if one.lead is not None and one.key not in erased:
             desk.place(one, one.lead)
-    await _write(uow, desk)
-    return desk.placed
+    return desk
 
 
 async def _fresh(uow: UnitOfWork, heard: Sequence[HeardLead]) -> list[HeardLead]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from moorage_ports.inbox import (
     SettledItem,
     Settlement,
 )
+from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
 from moorage_ports.storage import Storage
 from moorage_ports.testing.contract import Contract
 from moorage_ports.testing.holding import SOON, VENDOR, arrival, change, hold, later
@@ -53,6 +55,19 @@ async def settle(
         settlement = Settlement(item=item, state=state, error=error, retry_at=retry_at, is_lasting=is_lasting)
         (is_settled,) = await work.inbox.settle([settlement], now=NOW)
         return is_settled
+
+
+def _told_by(item: SettledItem, form_id: str) -> LeadEntry:
+    """What the ledger has of the lead that this item tells of."""
+    return LeadEntry(
+        vendor=item.vendor,
+        external_id=f"lead-{item.id}",
+        form_external_id=form_id,
+        outcome=LeadOutcome.DEAD,
+        arrived_at=item.received_at,
+        updated_at=NOW,
+        item_id=item.id,
+    )
 
 
 async def _revive(storage: Storage, *keys: str) -> tuple[int, ...]:
@@ -328,6 +343,27 @@ class InboxContract(Contract):
         assert await self._settled(storage, limit=2) == (done, first)
         assert await self._settled(storage, before=NOW - SOON) == ()
         assert await self._settled(storage, org_id="globex") == ()
+
+    async def test_a_replay_is_narrowed_by_form_and_by_when_it_came(self, storage: Storage) -> None:
+        """The ledger knows whose form it is; one that it does not know of is of no form."""
+        bucket = await bring(storage, "a", "b", "c")
+        for item in await claim(storage, bucket):
+            await settle(storage, item, ItemState.DEAD)
+        first, second, third = await self._settled(storage)
+        async with storage.unit_of_work("acme") as work:
+            await work.lead_ledger.write([_told_by(first, "form-1"), _told_by(third, "form-2")])
+        at = second.received_at
+        async with storage.unit_of_work("acme", reads_only=True) as work:
+
+            async def settled(**narrowed: Any) -> tuple[SettledItem, ...]:
+                return await work.inbox.settled(states=(ItemState.DEAD,), before=NOW, **narrowed)
+
+            assert await settled(form_external_id="form-1") == (first,)
+            assert await settled(form_external_id="form-1", vendor="elsewhere") == ()
+            assert await settled(form_external_id="form-9") == ()
+            assert await settled(since=at) == (second, third)
+            assert await settled(until=at) == (first,)
+            assert await settled(since=at, form_external_id="form-2", error="") == (third,)
 
     async def test_a_replay_leaves_what_is_under_way_alone(self, storage: Storage) -> None:
         """Replayed twice, or by an org whose it is not: nothing changes."""

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from moorage import commands, org_commands
+from moorage.leads.rehearsing import WouldBecome
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from moorage_ports.inbox import ItemState, Settlement
+from moorage_ports.inbox import InboxItem, ItemState, Settlement
+from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
 from moorage_ports.testing.holding import arrival, change, hold
 
 BEFORE = datetime.now(UTC) - timedelta(hours=1)
@@ -48,7 +50,23 @@ async def _seed(folder: Path) -> None:
             (item,) = await work.inbox.claim(bucket, limit=1, now=BEFORE)
             settlement = Settlement(item=item, state=state, error="not_found")
             assert await work.inbox.settle([settlement], now=BEFORE) == (True,)
+            await work.lead_ledger.write([_entry(item, state)])
     await storage.aclose()
+
+
+def _entry(item: InboxItem, state: ItemState) -> LeadEntry:
+    """The lead of a change, which is in the CRM if the change is done."""
+    is_there = state is ItemState.DONE
+    return LeadEntry(
+        vendor=item.vendor,
+        external_id=f"external-{state.value}",
+        form_external_id=f"form-{state.value}",
+        outcome=LeadOutcome.STORED if is_there else LeadOutcome.DEAD,
+        arrived_at=BEFORE,
+        updated_at=BEFORE,
+        lead_id="lead-1" if is_there else "",
+        item_id=item.id,
+    )
 
 
 async def _pending(folder: Path) -> int:
@@ -89,11 +107,46 @@ def test_what_is_dead_is_replayed_and_audited_w16(
 
 def test_ids_and_states_say_which_w16(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     org_commands.replay(org="acme", state="done", dry_run=True, config=config)
-    done = capsys.readouterr().out.splitlines()[-2].split()[0]
+    told = capsys.readouterr().out.splitlines()
+    done = next(line for line in told if "  done  " in line).split()[0]
     assert org_commands.replay(org="acme", id=(done,), dry_run=True, config=config) == 0
     assert "Would be replayed: 1." in capsys.readouterr().out
     assert org_commands.replay(org="acme", id=(done,), state="dead", dry_run=True, config=config) == 0
     assert "Would be replayed: 0." in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_would_become_of_leads_w16(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each below its change; narrowed by form and by time."""
+    assert org_commands.replay(org="acme", dry_run=True, config=config) == 0
+    assert "    lead external-dead: could not be read now: internal" in capsys.readouterr().out, (
+        "no such vendor"
+    )
+    assert org_commands.replay(org="acme", state="done", dry_run=True, form="form-done", config=config) == 0
+    assert "    lead external-done: is here already as lead-1\n" in capsys.readouterr().out
+    for narrowed in ({"form": "form-done"}, {"until": BEFORE - timedelta(hours=1)}):
+        assert org_commands.replay(org="acme", dry_run=True, config=config, **narrowed) == 0
+        assert capsys.readouterr().out.endswith("Would be replayed: 0.\n")
+
+
+@pytest.mark.parametrize(
+    ("become", "said"),
+    [
+        ({"outcome": "stored"}, "would be a lead of its own"),
+        ({"outcome": "linked", "into": "l1"}, "would be a lead of its own, linked to l1"),
+        ({"outcome": "merged", "into_external_id": "7"}, "would be merged into that of the vendor's lead 7"),
+        ({"outcome": "erased"}, "was erased, and would stay so"),
+        ({"outcome": "already_there"}, "is here already"),
+        (
+            {"outcome": "not_read", "error": "not_found", "remedy": "Look."},
+            "could not be read now: not_found. Look.",
+        ),
+    ],
+)
+def test_every_fate_has_its_words(become: dict[str, str], said: str) -> None:
+    would = WouldBecome(external_id="1", form_id="f", **become)
+    assert org_commands._fate(would) == said
 
 
 def test_an_org_that_cannot_be_one_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
