@@ -20,6 +20,11 @@ STAYS_MISSING: Final = (
     " whoever connected may not see all of this form’s leads: have somebody connect who may."
 )
 
+CHECKED_BEFORE: Final = (
+    "The form could not be read at the vendor just now: this was checked against what it asked when it was"
+    " last read."
+)
+
 COLUMNS: Final[Mapping[str, str]] = {
     "email": "E-mail",
     "firstName": "First name",

@@ -14,6 +14,7 @@ from moorage.admin.desk import LIVE_HEADER, FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, Form
 from moorage.admin.lead_form_reading import ChannelForms, form_of, forms_of_channels
 from moorage.admin.lead_form_words import (
+    CHECKED_BEFORE,
     ORDERS,
     RuleLine,
     Standing,
@@ -197,12 +198,16 @@ async def form_page(
     form_id: FromPath[str],
     version: Annotated[str, QueryParameter(required=False)] = "",
     saved: Annotated[str, QueryParameter(required=False)] = "",
-    unchecked: Annotated[str, QueryParameter(required=False)] = "",
+    checked: Annotated[str, QueryParameter(required=False)] = "",
     ordered: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """One form: what it asks, how its leads are counted and mapped."""
     here = await form_here(visit, slug, form_id, is_look=LIVE_HEADER in request.headers)
-    said = {"saved": saved, "unchecked": UNCHECKED if unchecked else "", "ordered": bool(ordered)}
+    said = {
+        "saved": saved,
+        "doubt": {"not": UNCHECKED, "before": CHECKED_BEFORE}.get(checked, ""),
+        "ordered": bool(ordered),
+    }
     return await form_page_of(visit, here, version=version, said=said)
 
 
@@ -295,7 +300,7 @@ async def form_page_of(
         "failure": failure,
         "fields": failure.fields if failure else {},
         "saved": "",
-        "unchecked": "",
+        "doubt": "",
         "ordered": False,
         **(said or {}),
     }

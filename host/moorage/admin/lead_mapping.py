@@ -42,6 +42,7 @@ from moorage.auth import SESSION, require_role
 from moorage.errors import status_of
 from moorage.leads.mapping_suggestions import suggested_rules
 from moorage.leads.mappings import (
+    UNCHECKED,
     FormQuery,
     MappingView,
     PreviewMapping,
@@ -127,8 +128,8 @@ async def _save(visit: Visit, here: LeadFormHere, fields: MappingFields) -> Answ
             return await _too_late(visit, here, fields, asked)
     except MoorageError as error:
         return await _page(visit, here, fields, attrs.evolve(_failed(error), is_saving=True))
-    unchecked = "&unchecked=1" if saved.notes else ""
-    return visit.redirect(f"{here.path}?saved={saved.version}{unchecked}")
+    checked = "&checked=not" if UNCHECKED in saved.notes else "&checked=before" if saved.notes else ""
+    return visit.redirect(f"{here.path}?saved={saved.version}{checked}")
 
 
 async def _too_late(visit: Visit, here: LeadFormHere, fields: MappingFields, asked: SaveMapping) -> Answer:
