@@ -87,7 +87,7 @@ async def _page(
             raise NotFoundError(msg)
         standings = await all_standings(uow, visit.services.vendors)
         entries = await uow.lead_ledger.of_lead(lead_id)
-        forms = by_key(form_names(await uow.form_checks.all()))
+        forms = by_key(await form_names(uow))
         contact = await uow.contacts.get(lead.contact_id) if lead.contact_id else None
         older = await _older(uow, lead)
     log.info("lead_opened", lead=lead.id, org=visit.org_id, account=visit.session.account_id)

@@ -9,9 +9,9 @@ from moorage.admin import words
 from moorage.admin.words import Badge, Trouble
 from moorage.leads.ledger import DONE, EntryView, StepView
 from moorage_ports.crm import CrmLead
-from moorage_ports.form_checks import FormCheck
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import LeadOutcome
+from moorage_ports.storage import UnitOfWork
 
 NAMELESS: Final = "Somebody without a name"
 
@@ -73,10 +73,12 @@ class FormName:
     name: str
 
 
-def form_names(checks: Iterable[FormCheck], more: Iterable[tuple[str, str]] = ()) -> tuple[FormName, ...]:
-    """The forms that were ever compared, with those of `more` (vendor, id), by name."""
-    named = {(check.vendor, check.form_external_id): check.name for check in checks}
-    every = named | {key: named.get(key, "") for key in more if key[1]}
+async def form_names(uow: UnitOfWork, more: Iterable[tuple[str, str]] = ()) -> tuple[FormName, ...]:
+    """The forms that were ever read or compared, with those of `more` (vendor, id), by name."""
+    named = {(check.vendor, check.form_external_id): check.name for check in await uow.form_checks.all()}
+    named |= {(one.vendor, one.form.external_id): one.form.name for one in await uow.lead_forms.all()}
+    known = {form_id for _, form_id in named}
+    every = named | {key: "" for key in more if key[1] and key[1] not in known}
     found = [
         FormName(vendor=vendor, id=id_, name=name or f"Form {id_}") for (vendor, id_), name in every.items()
     ]

@@ -110,7 +110,7 @@ async def leads_page(
         where = await lead_filter(uow, asked.wanted())
         found = await uow.leads.page(page=page_number(p), page_size=PAGE_SIZE, where=where)
         standings = await all_standings(uow, visit.services.vendors)
-        forms = form_names(await uow.form_checks.all(), [("", asked.form)])
+        forms = await form_names(uow, [("", asked.form)])
         parked = await _count(uow, LeadOutcome.PARKED)
         dead = await _count(uow, LeadOutcome.DEAD)
     context = {

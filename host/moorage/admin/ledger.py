@@ -19,12 +19,12 @@ from moorage.admin.lead_words import (
 )
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
-from moorage.admin.replaying import plan_page
+from moorage.admin.replaying import nothing_page, plan_page
 from moorage.admin.sessions import caller_of
 from moorage.admin.standing import all_standings, channel_names
 from moorage.auth import SESSION, require_role
-from moorage.deliveries import MOST_IDS, ReplayRequest
 from moorage.leads.ledger import FormTotals, LedgerQuery, list_entries, totals
+from moorage.replay import AT_ONCE
 from moorage_ports.operations import Role
 
 _TESTS: Final[Mapping[str, bool | None]] = {"": None, "without": False, "only": True}
@@ -85,23 +85,23 @@ async def ledger_page(
     sums = (await totals(services, visit.org_id)).items
     async with services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
         standings = await all_standings(uow, services.vendors)
-        checks = await uow.form_checks.all()
-    heard_of = [(one.vendor, one.form_id) for one in sums]
-    forms = form_names(checks, heard_of)
+        forms = await form_names(uow, [(one.vendor, one.form_id) for one in sums])
+    named = by_key(forms)
     channels, titles = channel_names(standings), {vendor.slug: vendor.title for vendor in services.vendors}
     context = {
         "title": "Ledger of leads",
         "asked": asked,
-        "rows": [entry_row(one, by_key(forms), channels, titles) for one in found.items],
+        "rows": [entry_row(one, named, channels, titles) for one in found.items],
         "pages": leafing(found, asked.query()),
         "outcomes": OUTCOMES,
         "meanings": MEANINGS,
         "ways": WAYS,
         "counts": {name: sum(getattr(one, name) for one in sums) for name in OUTCOMES},
         "forms": {one.id: one.name for one in reversed(forms)},
-        "sums": [(by_key(forms).get((one.vendor, one.form_id), ""), one) for one in sums if _says(one)],
+        "sums": [
+            (named.get((one.vendor, one.form_id)) or f"Form {one.form_id}", one) for one in sums if _says(one)
+        ],
         "can_replay": visit.may(Role.ADMIN) and asked.outcome in REPLAYED and bool(found.items),
-        "most": MOST_IDS,
         "replayed": page_number(replayed) if replayed and replayed != "0" else 0,
         "expired": [standing for standing in standings if standing.is_expired],
         "is_listening": any(standing.heard for standing in standings),
@@ -125,15 +125,14 @@ async def replay_entries_page(
     require_role(caller_of(visit.session), Role.ADMIN)
     asked = _asked(outcome if outcome in REPLAYED else "dead", form_id, way, tests)
     ids, total = await _deliveries_of(visit, asked)
+    if not ids:
+        return nothing_page(visit, back="ledger")
     return await plan_page(
-        visit,
-        ReplayRequest(ids=ids) if ids else None,
-        back="ledger",
-        left_out=max(total - MOST_IDS, 0),
+        visit, [("ids", id_) for id_ in ids], back="ledger", left_out=max(total - AT_ONCE, 0)
     )
 
 
 async def _deliveries_of(visit: Visit, asked: Asked) -> tuple[tuple[str, ...], int]:
     """The deliveries of the entries that fit, as many as are replayed at once, and how many fit in all."""
-    found = await list_entries(visit.services, visit.org_id, asked.wanted(page_size=MOST_IDS))
+    found = await list_entries(visit.services, visit.org_id, asked.wanted(page_size=AT_ONCE))
     return tuple(one.delivery_id for one in found.items if one.delivery_id), found.total

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import attrs
 from litestar import Request, get, post
 
 from moorage import codec
@@ -13,15 +12,27 @@ from moorage.admin.forms import MAX_FORM_BYTES
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.auth import SESSION, require_role
-from moorage.deliveries import MOST_IDS, Replayed, ReplayPlan, ReplayRequest, replay_deliveries
+from moorage.deliveries import Replayed, ReplayPlan, ReplayRequest, replay_deliveries
+from moorage.leads.rehearsing import ALREADY_THERE, NOT_READ
 from moorage_ports.errors import InvalidRequestError
+from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.operations import Role
 
 BACK: Final[Mapping[str, tuple[str, str]]] = {
     "ledger": ("/admin/leads/ledger", "Ledger"),
     "deliveries": ("/admin/operations", "Deliveries"),
 }
-_ASKED: Final = frozenset({"ids", "vendor", "kind", "error", "state"})
+_ASKED: Final = frozenset(field.json for field in codec.fields_of(ReplayRequest)) - {"dryRun"}
+
+# What would become of a lead: (how many of them, what is said of each).
+FATES: Final[Mapping[str, tuple[str, str]]] = {
+    LeadOutcome.STORED.value: ("{} would be stored", "A lead of its own"),
+    LeadOutcome.LINKED.value: ("{} would be stored and linked", "A lead of its own, linked to"),
+    LeadOutcome.MERGED.value: ("{} would go into older ones", "It goes into"),
+    LeadOutcome.ERASED.value: ("{} were erased here", "Nothing: it was erased here"),
+    ALREADY_THERE: ("{} are in the CRM already", "Nothing: it is in the CRM already"),
+    NOT_READ: ("{} can still not be read", "It can still not be read"),
+}
 
 
 @get("/operations/replay", opt=SESSION)
@@ -30,7 +41,7 @@ async def replay_page(request: Request[Any, Any, Any], visit: VisitHere) -> Answ
     require_role(caller_of(visit.session), Role.ADMIN)
     pairs = list(request.query_params.multi_items())
     back = next((text for name, text in pairs if name == "back"), "")
-    return await plan_page(visit, _asked(pairs), back=back)
+    return await plan_page(visit, pairs, back=back)
 
 
 @post("/operations/replay", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
@@ -39,44 +50,57 @@ async def do_replay(visit: VisitHere, form: FormHere) -> Answer:
     caller = caller_of(visit.session)
     require_role(caller, Role.ADMIN)
     pairs = [(name, text) for name in form.fields for text in form.all(name)]
-    done = await replay_deliveries(visit.services, caller, _asked(pairs))
+    asked = codec.structure_query(_said(pairs), ReplayRequest)
+    done = await replay_deliveries(visit.services, caller, asked)
     path, _ = BACK.get(form.text("back"), BACK["deliveries"])
     return visit.redirect(f"{path}?replayed={done.replayed if isinstance(done, Replayed) else 0}")
 
 
-def _asked(pairs: Iterable[tuple[str, str]]) -> ReplayRequest:
-    """The same as the API takes it.
+def _said(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What of it says what to replay.
 
     Raises:
-        InvalidRequestError: It does not fit, or names nothing at all: everything is never meant by that.
+        InvalidRequestError: Nothing does: everything is never meant by that.
     """
     said = [(name, text) for name, text in pairs if name in _ASKED and text]
     if not said:
         msg = "nothing was chosen to be replayed"
         raise InvalidRequestError(msg)
-    return codec.structure_query(said, ReplayRequest)
+    return said
 
 
-async def plan_page(visit: Visit, asked: ReplayRequest | None, *, back: str, left_out: int = 0) -> Answer:
-    """What would be worked on again, each by itself, and the button; `None`: there is nothing.
+async def plan_page(
+    visit: Visit, pairs: Iterable[tuple[str, str]], *, back: str, left_out: int = 0
+) -> Answer:
+    """What would be worked on again, each by itself with what would come of it, and the button.
 
     `left_out` of what fits are more than are replayed at once.
     """
-    plan: Replayed | ReplayPlan = ReplayPlan(would_replay=0)
-    if asked is not None:
-        caller = caller_of(visit.session)
-        plan = await replay_deliveries(visit.services, caller, attrs.evolve(asked, dry_run=True))
+    said, caller = _said(pairs), caller_of(visit.session)
+    asked = codec.structure_query([*said, ("dryRun", "true")], ReplayRequest)
+    return _plan_page(visit, await replay_deliveries(visit.services, caller, asked), said, back, left_out)
+
+
+def nothing_page(visit: Visit, *, back: str) -> Answer:
+    """That there is nothing to replay."""
+    return _plan_page(visit, ReplayPlan(would_replay=0), [], back, 0)
+
+
+def _plan_page(
+    visit: Visit, plan: Replayed | ReplayPlan, said: list[tuple[str, str]], back: str, left_out: int
+) -> Answer:
     path, place = BACK.get(back, BACK["deliveries"])
     context = {
         "title": "Replay",
         "plan": plan,
-        "asked": asked,
+        "said": said,
+        "is_parked": ("state", "parked") in said,
+        "fates": FATES,
         "back": back if back in BACK else "deliveries",
         "back_path": path,
         "back_title": place,
         "left_out": left_out,
-        "most": MOST_IDS,
         "titles": {vendor.slug: vendor.title for vendor in visit.services.vendors},
-        "why": lambda code: words.trouble_from_code(code).title,
+        "trouble": words.trouble_from_code,
     }
     return visit.page("replay.html", context)

@@ -125,11 +125,12 @@ async def test_a_replay_says_what_it_would_do_then_does_that(host: Harbour, admi
     admin_again = await browser_as(host, Role.ADMIN)  # half an hour and more went by
     ledger = await admin_again.page("/admin/leads/ledger?outcome=dead")
     assert len(shown(ledger)) == 3
-    (one, *_) = [each["href"] for each in ledger.all("a") if "replay?ids=" in each.get("href", "")]
+    (one, *_) = [each["value"] for each in ledger.all("input") if each.get("name") == "ids"]
 
-    plan = await admin_again.page(one)
+    plan = await admin_again.page(f"/admin/operations/replay?ids={one}&back=ledger")
     assert "Nothing was done yet" in plan.text
     assert "1 delivery" in plan.text
+    assert "A lead of its own" in plan.text
     await host.work()
     assert await host.leads() == ()
     answer = await admin_again.submit("/admin/operations/replay", fields(plan))
@@ -139,6 +140,7 @@ async def test_a_replay_says_what_it_would_do_then_does_that(host: Harbour, admi
 
     plan = await admin_again.page("/admin/leads/ledger/replay?outcome=dead")
     assert "2 deliveries" in plan.text
+    assert "2 would be stored" in plan.text
     answer = await admin_again.submit("/admin/operations/replay", fields(plan))
     assert answer.headers["location"] == "/admin/leads/ledger?replayed=2"
     await host.work()
@@ -171,6 +173,7 @@ async def test_others_look_at_the_ledger_and_replay_nothing(host: Harbour) -> No
         page = await browser.page("/admin/leads/ledger?outcome=dead")
         assert shown(page) == {"x-5"}
         hrefs = {each.get("href", "") for each in page.all("a")}
+        hrefs |= {each.get("action", "") for each in page.all("form")}
         assert not [href for href in hrefs if "replay" in href or "/admin/operations" in href]
         for path in (
             "/admin/operations",
