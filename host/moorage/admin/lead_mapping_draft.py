@@ -66,7 +66,13 @@ class RuleDraft:
         }
         return found | ({"part": self.how} if self.how in (FIRST, LAST) else {})
 
-    def fields(self, prefix: str) -> list[tuple[str, str]]:
+    @property
+    def has_line_breaks(self) -> bool:
+        """Whether there are any where a browser takes them away."""
+        lines = (self.name, self.constant, self.default, *(text for pair in self.choices for text in pair))
+        return any("\n" in line or "\r" in line for line in lines)
+
+    def posted(self, prefix: str) -> list[tuple[str, str]]:
         """As the page posts it."""
         return [
             *((f"{prefix}source", source) for source in self.sources),
@@ -102,13 +108,21 @@ class MappingFields:
             "region": self.region,
         }
 
+    def posted(self) -> list[tuple[str, str]]:
+        """As the page posts it."""
+        pairs = [("based_on", str(self.based_on)), ("then", self.then), ("region", self.region)]
+        pairs += [("by", each) for each in self.by]
+        for number, rule in enumerate(self.rules):
+            pairs += [("r.number", str(number)), *rule.posted(f"r{number}.")]
+        return pairs
+
     @property
-    def is_too_long(self) -> bool:
-        """Whether a browser could not send it back: there is more than a form may hold."""
-        fields = [pair for number, rule in enumerate(self.rules) for pair in rule.fields(f"r{number}.")]
-        fields += [("r.number", str(number)) for number in range(len(self.rules))]
+    def is_unfit(self) -> bool:
+        """Whether a browser would not send it back as it is: too much, or line breaks in one-line fields."""
+        pairs = self.posted()
         spare = 20 + 5 * len(self.rules)  # the blank inputs that each rule ends with, and the page's own
-        return len(fields) + spare > MOST_FIELDS or len(urlencode(fields)) > MAX_FORM_BYTES * 3 // 4
+        is_much = len(pairs) + spare > MOST_FIELDS or len(urlencode(pairs)) > MAX_FORM_BYTES * 3 // 4
+        return is_much or any(rule.has_line_breaks for rule in self.rules)
 
 
 def fields_of(view: MappingView, based_on: int) -> MappingFields:
