@@ -1,10 +1,8 @@
 """A Page's comments and reactions, read with few calls; and later only what has changed."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-import attrs
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,19 +19,11 @@ from moorage_facebook.activity.checkpoint import (
     unpacked,
 )
 from moorage_facebook.activity.run import Run
-from moorage_facebook.activity_sync import GraphActivitySync
-from moorage_facebook.graph.client import GraphClient
-from moorage_facebook.settings import VENDOR, GraphSettings
-from moorage_facebook.token_vault import GraphTokenVault
-from moorage_ports.activity_sync import MAX_CHECKPOINT_CHARACTERS, ActivityPiece
-from moorage_ports.authorizer import ChannelGrant, RedeemedGrant
-from moorage_ports.directory import ChannelOffer
+from moorage_ports.activity_sync import MAX_CHECKPOINT_CHARACTERS
 from moorage_ports.errors import RateLimitError, RejectedError, VendorUnavailableError
-from moorage_ports.events import CommentSeen, PostSeen, ReactionSet
+from moorage_ports.events import CommentSeen
 from moorage_ports.http import HttpAnswer, HttpRequest
-from moorage_ports.secret import Secret
-from moorage_ports.testing.lent import FakeClock, FakeGovernor, FakeSecretStore
-from moorage_ports.webhooks import VendorApp
+from tests.unit.facebook.reader import Reader, calls_of, reader_of, wall_of
 from tests.unit.facebook.wall import PAGE, Post, RefusalError, Wall
 
 # What Graph's answers are made of, so that some of what is invented looks like one.
@@ -45,88 +35,6 @@ _KEYS: Final = st.sampled_from(
     ]
 ) | st.text(max_size=5)
 NOBODY_ANSWERS: Final = RefusalError(0, 0)
-
-
-@attrs.define(slots=False)
-class Reader:
-    """Who reads a wall, and what they have found so far."""
-
-    wall: Wall
-    clock: FakeClock
-    sync: GraphActivitySync
-    checkpoint: str = ""
-    comments: set[str] = attrs.field(factory=set)
-    reactions: set[tuple[str, str, str]] = attrs.field(factory=set)
-    posts: set[str] = attrs.field(factory=set)
-
-    async def piece(self) -> ActivityPiece:
-        """Read a piece and note what it says."""
-        self.clock.moment = max(self.clock.moment, self.wall.now)
-        piece = await self.sync.activity(PAGE, checkpoint=self.checkpoint)
-        self.checkpoint = piece.checkpoint
-        for event in piece.events:
-            if isinstance(event, CommentSeen):
-                self.comments.add(event.comment_external_id)
-            elif isinstance(event, ReactionSet):
-                target = event.target_external_id
-                self.reactions.add((target, event.person.external_id, event.reaction))
-            elif isinstance(event, PostSeen):
-                self.posts.add(event.post_external_id)
-        return piece
-
-    async def run(self) -> list[ActivityPiece]:
-        """Read until nothing is left."""
-        pieces = [await self.piece()]
-        while not pieces[-1].is_complete:
-            pieces.append(await self.piece())
-        return pieces
-
-    def forget(self) -> None:
-        """Begin to note anew; the checkpoint stays."""
-        self.comments, self.reactions, self.posts = set(), set(), set()
-
-
-async def reader_of(wall: Wall) -> Reader:
-    """Somebody who may read this wall."""
-    clock, secrets = FakeClock(wall.now), FakeSecretStore()
-    kind = "instagram" if wall.is_instagram else "page"
-    offer = ChannelOffer(external_id=PAGE, type=kind, name="The Page")
-    grant = RedeemedGrant(
-        subject=Secret("1"),
-        profile={},
-        token=Secret("person"),
-        granted_scopes=("pages_read_engagement",),
-        channels=(ChannelGrant(offer=offer, token=Secret("page")),),
-    )
-    await GraphTokenVault(secrets).keep("grant", grant)
-    client = GraphClient(
-        http=wall,
-        clock=clock,
-        app=VendorApp(
-            vendor=VENDOR, app_id="123", secrets=(Secret("s" * 32),), verify_token=Secret("v" * 32)
-        ),
-        settings=GraphSettings(),
-        governor=FakeGovernor(clock, VENDOR),
-    )
-    return Reader(wall, clock, GraphActivitySync(client=client, vault=GraphTokenVault(secrets)))
-
-
-def wall_of(sizes: Sequence[tuple[int, int]], *, most: int = 10_000) -> Wall:
-    """Posts with so many comments and reactions, the first the oldest."""
-    wall = Wall(most=most)
-    for comments, reactions in sizes:
-        post = wall.post()
-        for number in range(max(comments, reactions)):
-            if number < comments:
-                above = post.comments[0].id if number % 7 == 6 else ""
-                wall.comment(post, above)
-            if number < reactions:
-                wall.react(post, kind="LOVE" if number % 3 else "LIKE")
-    return wall
-
-
-def calls_of(wall: Wall) -> int:
-    return sum(wall.calls.values())
 
 
 # Everything ----------------------------------------------------------------------------------------
@@ -236,6 +144,27 @@ async def test_without_news_only_counts_are_read() -> None:
 
     assert wall.calls == {"GET feed": 3}
     assert sum(piece.items for piece in pieces) == 0
+
+
+async def test_many_new_posts_are_read_as_by_a_first_run() -> None:
+    """Two lists of each would be asked for otherwise."""
+    reader = await reader_of(wall_of([(3, 2)] * 30))
+    await reader.run()
+    wall, before = reader.wall, calls_of(reader.wall)
+    for _ in range(70):
+        post = wall.post()
+        wall.react(post)
+        wall.comment(post)
+    wall.comment(wall.posts[min(wall.posts)])
+    await reader.run()
+    assert len(reader.posts) == 100
+    assert len(reader.comments) == 30 * 3 + 70 + 1
+    assert len(reader.reactions) == 30 * 2 + 70
+    assert calls_of(wall) - before <= 8  # pages of posts, counts before them, and the one list that changed
+
+    before = calls_of(wall)
+    await reader.run()
+    assert calls_of(wall) - before == 1  # nothing is new
 
 
 async def test_only_what_changed_is_read() -> None:
@@ -366,18 +295,21 @@ async def test_what_a_batch_left_out_is_asked_for_again() -> None:
         ),
         max_size=25,
     ),
+    many=st.sampled_from([2, runs.MANY_NEW]),
 )
 async def test_whatever_happens_meanwhile_all_of_it_is_found_in_the_end(
-    sizes: list[tuple[int, int]], most: int, later: list[tuple[str, int]]
+    sizes: list[tuple[int, int]], most: int, later: list[tuple[str, int]], many: int
 ) -> None:
     """People go on while we read; after a last quiet run nothing is missing."""
     wall = wall_of(sizes, most=most)
     reader = await reader_of(wall)
-    for what, number in later:
-        await _happen(wall, reader, what, number)
-    for _ in range(2):
-        wall.now += timedelta(minutes=20)
-        await reader.run()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runs, "MANY_NEW", many)
+        for what, number in later:
+            await _happen(wall, reader, what, number)
+        for _ in range(2):
+            wall.now += timedelta(minutes=20)
+            await reader.run()
 
     assert (reader.comments, reader.reactions) == wall.everything()
 

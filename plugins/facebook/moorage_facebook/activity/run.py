@@ -2,13 +2,14 @@
 
 The first run of a Page reads posts with their comments and reactions inside (field expansion); Graph refuses
 what it finds too large, and then fewer are asked for at once. Later runs count, and read only the lists whose
-counts, or whose post's `updated_time`, are not what they were. What does not fit inside a post is read on in
-batches.
+counts, or whose post's `updated_time`, are not what they were; many new posts in a row they read as a first
+run does. What does not fit inside a post is read on in batches.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 import attrs
@@ -56,6 +57,7 @@ FEW: Final = 1_500  # items of a call: the next may ask for more posts
 MOST_PENDING: Final = 200  # lists to read on: then those first
 PAGES_AT_ONCE: Final = 10  # of counts, in one piece
 BATCHES_AT_ONCE: Final = 3
+MANY_NEW: Final = 10  # posts, from which on they are read like a first run's
 MARGIN: Final = 10  # how many more are read than the counts say have come
 MOST_THREADS: Final = 200  # of an Instagram media's comments: how many are looked through for new replies
 _SMALL_NESTED: Final = 10
@@ -154,12 +156,12 @@ class Run:
 
     # Posts with all that is in them ----------------------------------------------------------
 
-    async def _read_expanded(self) -> None:
+    async def _read_expanded(self, most: int = MOST_POSTS) -> None:
         checkpoint = self.checkpoint
         if not checkpoint.posts:
             checkpoint.posts, checkpoint.nested = FIRST_POSTS, calls.MOST_NESTED
         began = self.items
-        at, body = await self._expanded_page()
+        at, body = await self._expanded_page(most)
         page = page_from_graph(body)
         for node in page.items:
             post_id = node_id(node.get("id"))
@@ -169,15 +171,15 @@ class Run:
         if self.items - began < FEW and not checkpoint.is_capped:
             checkpoint.posts = min(checkpoint.posts * 2, MOST_POSTS)
 
-    async def _expanded_page(self) -> tuple[datetime, Node]:
-        """A page as large as Graph hands out; how large that is stays noted."""
+    async def _expanded_page(self, most: int) -> tuple[datetime, Node]:
+        """A page as large as Graph hands out (that stays noted), of at most so many posts."""
         checkpoint = self.checkpoint
         while True:
             call = calls.posts_expanded(
                 self.channel_id,
                 self.token,
                 after=checkpoint.after,
-                limit=checkpoint.posts,
+                limit=min(checkpoint.posts, most),
                 nested=checkpoint.nested,
             )
             at = self.client.clock.now()
@@ -220,11 +222,22 @@ class Run:
         page = page_from_graph(
             await self.client.send(make(self.channel_id, self.token, after=checkpoint.after))
         )
+        ahead = self._new_ahead(page.items) if self.is_page and not checkpoint.floor else 0
+        if ahead >= MANY_NEW:
+            # What has changed would be all of it, two lists for each post: a call with expansion is cheaper.
+            await self._read_expanded(ahead)
+            return
         for node in page.items:
             post_id = node_id(node.get("id"))
             if post_id:
                 self._compare(node, post_id, at)
         self._listed(page.next_cursor)
+
+    def _new_ahead(self, nodes: Sequence[Node]) -> int:
+        """How many posts stand here, one after the other, of which nothing is known."""
+        ids = filter(None, (node_id(node.get("id")) for node in nodes))
+        is_known = (short in self.before or short in self.listed for short in map(self._short, ids))
+        return sum(1 for _ in takewhile(lambda known: not known, is_known))
 
     def _compare(self, node: Node, post_id: str, at: datetime) -> None:
         short = self._short(post_id)
