@@ -116,7 +116,10 @@ class LeadCounts:
 
 @attrs.frozen(kw_only=True)
 class LeadForm:
-    """A form as it stands at the vendor; `counts` is `None` where it does not count."""
+    """A form as it stands at the vendor; `counts` is `None` where it does not count.
+
+    Without `knows_consents` the vendor did not say what the form asks consent for.
+    """
 
     external_id: str
     channel_external_id: str
@@ -126,6 +129,7 @@ class LeadForm:
     questions: tuple[Question, ...] = ()
     consents: tuple[Consent, ...] = ()  # what it asks consent for
     counts: LeadCounts | None = None
+    knows_consents: bool = True
 
 
 class LeadSource(Protocol):

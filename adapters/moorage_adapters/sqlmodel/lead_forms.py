@@ -16,7 +16,7 @@ from moorage_ports.lead_source import Consent, LeadCounts, LeadForm, Option, Que
 _KEY: Final = ("org_id", "vendor", "channel_external_id", "form_external_id")
 _BY_KEY: Final = tuple(LEAD_FORM.c[name] for name in _KEY[1:])
 _questions: Final = msgspec.json.Decoder(tuple[Question, ...])
-_consents: Final = msgspec.json.Decoder(tuple[Consent, ...])
+_consents: Final = msgspec.json.Decoder(tuple[Consent, ...] | None)
 _counts: Final = msgspec.json.Decoder(LeadCounts)
 
 
@@ -76,7 +76,7 @@ def _row(known: KnownForm) -> dict[str, Any]:
         "status": form.status,
         "locale": form.locale,
         "questions_json": to_json(tuple(map(_clean_question, form.questions))),
-        "consents_json": to_json(tuple(map(_clean_consent, form.consents))),
+        "consents_json": to_json(tuple(map(_clean_consent, form.consents)) if form.knows_consents else None),
         "counts_json": None if form.counts is None else to_json(form.counts),
         "read_at": known.read_at,
     }
@@ -96,7 +96,7 @@ def _clean_consent(consent: Consent) -> Consent:
 
 
 def _known(row: RowMapping) -> KnownForm:
-    counts = row["counts_json"]
+    counts, consents = row["counts_json"], _consents.decode(row["consents_json"])
     form = LeadForm(
         external_id=row["form_external_id"],
         channel_external_id=row["channel_external_id"],
@@ -104,8 +104,9 @@ def _known(row: RowMapping) -> KnownForm:
         status=row["status"],
         locale=row["locale"],
         questions=_questions.decode(row["questions_json"]),
-        consents=_consents.decode(row["consents_json"]),
+        consents=consents or (),
         counts=None if counts is None else _counts.decode(counts),
+        knows_consents=consents is not None,
     )
     return KnownForm(vendor=row["vendor"], form=form, read_at=row["read_at"])
 

@@ -11,7 +11,7 @@ from attrs.validators import deep_iterable, ge, instance_of, le, max_len
 
 from moorage.codec import clean_text
 from moorage.crm.form_mapping import map_answers
-from moorage.leads.mapping_checks import problems_of
+from moorage.leads.mapping_checks import problems_by, problems_of
 from moorage.operations.lead_channels import lead_channels
 from moorage.services import Caller, OperationCall, Services
 from moorage_ports.crm import NEW, CrmLead, LeadFilter
@@ -331,15 +331,15 @@ async def _check(
     now, form_id = services.clock.now(), mapping.form_external_id
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
         known = await uow.lead_forms.get(vendor.slug, form_id)
-    if known and now - known.read_at < FRESH and not problems_of(mapping, known.form.questions):
+    if known and now - known.read_at < FRESH and not problems_by(mapping, known.form):
         return ()  # what is wrong by this copy may be right by now: then the vendor is asked
     read = await _read(services, caller, vendor, form_id)
     if read is not None:
-        _refuse(problems_of(mapping, read.questions), below)
+        _refuse(problems_by(mapping, read), below)
         return ()
     if known is None:
         return (UNCHECKED,)
-    _refuse(problems_of(mapping, known.form.questions), below)
+    _refuse(problems_by(mapping, known.form), below)
     return (READ_BEFORE.format(at=known.read_at),)
 
 

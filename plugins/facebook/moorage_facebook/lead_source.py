@@ -63,30 +63,30 @@ class GraphLeadSource:
         """Every form of the Page, archived ones too; nothing else has forms."""
         if await self.vault.channel_type(channel_external_id) not in {"", PAGE}:
             return ()
-        token = await self.vault.channel_token(channel_external_id)
+        token, is_bare = await self.vault.channel_token(channel_external_id), False
         async with self._explained(channel_external_id, token):
             try:
                 nodes = await fetch_all(self.client, page_forms(channel_external_id, token))
             except MissingScopeError:  # for what it counts, perhaps: the questions are worth more
                 call = page_forms(channel_external_id, token, BARE_FORM_FIELDS)
-                nodes = await fetch_all(self.client, call)
+                nodes, is_bare = await fetch_all(self.client, call), True
         found = (form_from_graph(node, page_id=channel_external_id) for node in nodes)
-        return tuple(form for form in found if form)
+        return tuple(attrs.evolve(form, knows_consents=not is_bare) for form in found if form)
 
     async def form(self, channel_external_id: str, form_external_id: str) -> LeadForm:
         """One form, in whatever state; without counts where they may not be seen."""
         token = await self.vault.channel_token(channel_external_id)
-        read = partial(read_form, channel_external_id, form_external_id, token)
+        read, is_bare = partial(read_form, channel_external_id, form_external_id, token), False
         async with self._explained(channel_external_id, token):
             try:
                 node = await self.client.send(read(FORM_FIELDS))
             except MissingScopeError:
-                node = await self.client.send(read(BARE_FORM_FIELDS))
+                node, is_bare = await self.client.send(read(BARE_FORM_FIELDS)), True
         form = form_from_graph(node, page_id=channel_external_id)
         if form is None:
             msg = "Facebook sent a form without an id"
             raise VendorNotFoundError(msg, vendor=VENDOR)
-        return form
+        return attrs.evolve(form, knows_consents=not is_bare)
 
     async def lead(self, channel_external_id: str, lead_external_id: str) -> Lead:
         """One lead. Where its questions are in no language we know, the form is asked what they mean."""

@@ -49,7 +49,9 @@ class LeadFormsContract(Contract):
     async def test_what_was_read_last_is_what_is_known(self, storage: Storage) -> None:
         """Whole, with questions, consents and counts; a reading that comes late takes nothing back."""
         empty = attrs.evolve(KNOWN, form=attrs.evolve(KNOWN.form, external_id="form-0", counts=None))
-        empty = attrs.evolve(empty, form=attrs.evolve(empty.form, questions=(), consents=()))
+        empty = attrs.evolve(
+            empty, form=attrs.evolve(empty.form, questions=(), consents=(), knows_consents=False)
+        )
         newer = _known("form-1", later=timedelta(minutes=1), name="News")
         for forms in ([KNOWN, empty], [newer], [KNOWN], []):
             async with storage.unit_of_work("acme") as work:

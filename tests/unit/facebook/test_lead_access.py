@@ -209,6 +209,9 @@ async def test_counts_that_may_not_be_seen_cost_no_form(org: Org) -> None:
     assert form.counts is alone.counts is None
     assert form.questions
     assert alone.questions
+    assert not form.knows_consents
+    assert not alone.knows_consents
+    assert (await org.leads.form(PAGE, FORM)).knows_consents
 
 
 # Test leads ------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from moorage.codec import clean_text
 from moorage.crm.form_mapping import Mapped, map_answers
 from moorage.crm.mapping import crm_lead
 from moorage.crm.reading import read
-from moorage.leads.mapping_checks import problems_of
+from moorage.leads.mapping_checks import problems_by, problems_of
 from moorage_ports.crm import LEAD_STATUSES
 from moorage_ports.lead_mapping import COLUMNS, DedupePolicy, FormMapping, MappingRule, NamePart, ValueType
-from moorage_ports.lead_source import Answer, Consent, Lead, Question
+from moorage_ports.lead_source import Answer, Consent, Lead, LeadForm, Question
 
 NOW = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -401,6 +401,33 @@ def test_a_sound_mapping_has_no_problems() -> None:
 )
 def test_a_mistake_is_named_by_its_path(wrong: MappingRule, path: str) -> None:
     assert list(problems_of(mapping_of(wrong), (Question(key="mail", label="Mail"),))) == [path]
+
+
+@pytest.mark.parametrize(
+    ("source", "consents", "is_wrong"),
+    [
+        ("consent:news", ("news",), False),
+        ("consent:news", ("terms",), True),
+        ("consent:news", (), True),
+        ("consent:news", None, False),  # nobody knows what it asks consent for
+        ("consent:mail", (), False),  # a question may be called so
+        ("news", ("news",), True),  # a consent goes by its prefix
+    ],
+)
+def test_consents_are_checked_against_what_the_form_asks_consent_for(
+    source: str, consents: tuple[str, ...] | None, is_wrong: bool
+) -> None:
+    form = LeadForm(
+        external_id="f",
+        channel_external_id="c",
+        name="",
+        status="",
+        questions=(Question(key="mail", label=""), Question(key="consent:mail", label="")),
+        consents=tuple(Consent(key=key) for key in consents or ()),
+        knows_consents=consents is not None,
+    )
+    found = problems_by(mapping_of(rule("email", "mail", source)), form)
+    assert list(found) == (["rules[0].sources[1]"] if is_wrong else [])
 
 
 def test_mistakes_of_the_whole_are_named_too() -> None:

@@ -89,6 +89,14 @@ async def test_a_question_that_is_new_is_found_at_the_vendor(host: Harbour) -> N
         await save(host, "sugar", on=1)
 
 
+async def test_a_consent_that_nobody_is_asked_for_is_no_source(host: Harbour) -> None:
+    (pledge,) = NEWSLETTER.pledges
+    assert await save(host, f"consent:{pledge}") == ()
+    with pytest.raises(InvalidRequestError) as refused:
+        await save(host, "consent:terms", on=1)
+    assert set(refused.value.fields) == {"rules[0].sources[0]"}
+
+
 async def test_with_the_vendor_out_of_reach_the_copy_says_what_is_asked(host: Harbour) -> None:
     """However old it is; whoever saves is told since when."""
     await read_forms(host)
