@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 import httpx
@@ -28,9 +29,13 @@ from moorage_ports.events import (
     Target,
 )
 from moorage_ports.integrations import IntegrationStatus
+from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
+from moorage_ports.lead_source import Consent
 from moorage_ports.operations import PublicationStatus, Step
+from moorage_ports.outgoing import Endpoint, SigningSecret
 from moorage_ports.publications import Publication
 from moorage_ports.publisher import PublishPost
+from moorage_ports.secret import Secret
 from moorage_ports.storage import UnitOfWork
 from tests.support import crm
 from tests.support.harbour import NOON, Harbour
@@ -264,7 +269,9 @@ async def _poison(host: Harbour, payload: str) -> tuple[str, str]:
             source=payload,
             form_id=payload,
             campaign_id=payload,
+            campaign_name=payload,
             platform=payload,
+            consents=(Consent(key=payload, text=payload),),
             properties={payload: (payload, payload)},
             created_at=NOON,
         )
@@ -290,6 +297,7 @@ async def _poison(host: Harbour, payload: str) -> tuple[str, str]:
         await uow.publications.save(failed)
         await apply_events(uow.crm_records, [("memory", event) for event in _said(payload)])
         await _tag(uow, payload)
+        await _keep(uow, payload)
     return "lead-1", "pub-1"
 
 
@@ -321,6 +329,34 @@ def _said(payload: str) -> list[CrmEvent]:
     ]
 
 
+async def _keep(uow: UnitOfWork, payload: str) -> None:
+    """And in what the ledger and an endpoint say."""
+    entry = LeadEntry(
+        vendor="memory",
+        external_id=payload,
+        channel_external_id="board-1",
+        form_external_id=payload,
+        outcome=LeadOutcome.DEAD,
+        arrived_at=NOON,
+        updated_at=NOON,
+        error=payload,
+        remedy=payload,
+        attribution={payload: payload},
+        item_id="ab",
+    )
+    await uow.lead_ledger.write([entry])
+    endpoint = Endpoint(
+        id="endpoint-1",
+        url="https://crm.example/hook?" + quote(payload),
+        description=payload,
+        reason=payload,
+        secrets=(SigningSecret(value=Secret("not shown")),),
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    await uow.outgoing.save_endpoint(endpoint)
+
+
 async def _tag(uow: UnitOfWork, payload: str) -> None:
     """And in what people here write about a conversation."""
     for one in (await uow.conversations.page(ConversationFilter(), page=1, page_size=9, now=NOON)).items:
@@ -345,6 +381,10 @@ async def test_what_others_write_stays_text_on_every_page_u1(
         f"/admin/contacts/{contact['id']}",
         "/admin/leads",
         f"/admin/leads/{lead_id}",
+        "/admin/leads/ledger",
+        f"/admin/operations/privacy/erase?lead={lead_id}",
+        "/admin/operations/handover",
+        "/admin/operations/handover/endpoint-1",
         "/admin/posts",
         f"/admin/posts/{publication_id}",
         "/admin/posts/pub-2",
