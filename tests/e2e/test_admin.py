@@ -25,6 +25,7 @@ PAGES = (
     "/inbox?kind=comment",
     "/contacts",
     "/leads",
+    "/leads/forms",
     "/posts",
     "/integrations",
     "/integrations/facebook",
@@ -85,6 +86,11 @@ class Visit:
         link = await self.page.locator(f"a[href^='/admin{begins}']").first.get_attribute("href")
         assert link is not None
         return link.removeprefix("/admin")
+
+    @property
+    def form(self) -> str:
+        """The page of the first lead form."""
+        return f"/leads/forms/facebook/{self.facts.pages[0].forms[0].id}"
 
     async def shot(self, name: str) -> None:
         """A picture for people, when somebody asks for them."""
@@ -178,6 +184,10 @@ async def test_the_whole_journey(tmp_path: Path) -> None:
         await page.get_by_role("link", name="Ines Müller").click()
         await expect(page.get_by_text("ines@customer.example")).to_be_visible()
         await visit.shot("lead")
+        await visit.go(visit.form)
+        await page.get_by_role("button", name="Make a test lead").click()
+        await expect(page.get_by_text("leads of this form come in")).to_be_visible(timeout=15_000)  # live
+        await visit.shot("test-lead")
         await visit.go("")
         await expect(page.get_by_text("Everything is connected and nothing waits for you.")).to_be_visible()
         await visit.shot("overview")
@@ -249,9 +259,13 @@ async def test_what_strangers_write_never_runs_u1(tmp_path: Path) -> None:
         await visit.until("/inbox", ATTACKS[-1])
         broken: list[str] = []
         said = [await visit.first("/inbox", "/inbox/cv_"), await visit.first("/contacts", "/contacts/ct_")]
-        for path in [*PAGES, *said, *(f"/leads/{lead['id']}" for lead in leads)]:
+        for path in [*PAGES, *said, visit.form, *(f"/leads/{lead['id']}" for lead in leads)]:
             await visit.go(path)
             broken += await visit.page.evaluate("window.__broken")
+        await visit.go(f"{visit.form}/mapping")
+        await visit.page.get_by_role("button", name="Preview").last.click()
+        await expect(visit.page.get_by_role("heading", name="newest leads")).to_be_visible()
+        broken += await visit.page.evaluate("window.__broken")
         await visit.go("/leads")
         await submit_lead(visit, full_name=ATTACKS[1], email="live@x.example")
         await expect(visit.page.get_by_text("l•••@x.example")).to_be_visible(timeout=8_000)
@@ -297,7 +311,7 @@ async def test_no_page_is_wider_than_its_screen(tmp_path: Path, width: int, *, d
         await say(visit, f"{LONG_WORD} {'x' * 300}", person=f"{LONG_WORD} von {LONG_WORD}")
         await visit.until("/inbox", LONG_WORD)
         said = [await visit.first("/inbox", "/inbox/cv_"), await visit.first("/contacts", "/contacts/ct_")]
-        for path in [*PAGES, *said, f"/leads/{lead['id']}"]:
+        for path in [*PAGES, *said, f"/leads/{lead['id']}", visit.form, f"{visit.form}/mapping"]:
             await visit.go(path)
             await visit.shot(f"{path.strip('/').replace('/', '-') or 'overview'}-{width}")
             assert await visit.page.evaluate("document.documentElement.scrollWidth") <= width, path
