@@ -2,14 +2,13 @@
 
 The first run of a Page reads posts with their comments and reactions inside (field expansion); Graph refuses
 what it finds too large, and then fewer are asked for at once. Later runs count, and read only the lists whose
-counts, or whose post's `updated_time`, are not what they were; many new posts in a row they read as a first
-run does. What does not fit inside a post is read on in batches.
+counts, or whose post's `updated_time`, are not what they were; many new posts they read as a first run
+does. What does not fit inside a post is read on in batches.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import Final
 
 import attrs
@@ -165,7 +164,9 @@ class Run:
         page = page_from_graph(body)
         for node in page.items:
             post_id = node_id(node.get("id"))
-            if post_id:
+            if post_id and checkpoint.phase is Phase.CHANGES and self._is_known(post_id):
+                self._compare(node, post_id, at)
+            elif post_id:
                 self._take_post(node, post_id, at)
         self._listed(page.next_cursor)
         if self.items - began < FEW and not checkpoint.is_capped:
@@ -222,10 +223,9 @@ class Run:
         page = page_from_graph(
             await self.client.send(make(self.channel_id, self.token, after=checkpoint.after))
         )
-        ahead = self._new_ahead(page.items) if self.is_page and not checkpoint.floor else 0
-        if ahead >= MANY_NEW:
-            # What has changed would be all of it, two lists for each post: a call with expansion is cheaper.
-            await self._read_expanded(ahead)
+        expanded = self._worth_expanding(page.items)
+        if expanded:
+            await self._read_expanded(expanded)
             return
         for node in page.items:
             post_id = node_id(node.get("id"))
@@ -233,11 +233,22 @@ class Run:
                 self._compare(node, post_id, at)
         self._listed(page.next_cursor)
 
-    def _new_ahead(self, nodes: Sequence[Node]) -> int:
-        """How many posts stand here, one after the other, of which nothing is known."""
-        ids = filter(None, (node_id(node.get("id")) for node in nodes))
-        is_known = (short in self.before or short in self.listed for short in map(self._short, ids))
-        return sum(1 for _ in takewhile(lambda known: not known, is_known))
+    def _worth_expanding(self, nodes: Sequence[Node]) -> int:
+        """How many posts are best read with all that is in them: those up to the last new one; 0 if few are.
+
+        What has changed would be all of a new one, two lists for each; that call reads dozens of posts.
+        """
+        checkpoint = self.checkpoint
+        if not self.is_page or checkpoint.floor:
+            return 0
+        ids = [node_id(node.get("id")) for node in nodes[: checkpoint.posts or FIRST_POSTS]]
+        new = [number for number, one in enumerate(ids, start=1) if one and not self._is_known(one)]
+        is_worth_it = len(new) >= MANY_NEW and len(new) * 2 >= new[-1]
+        return new[-1] if is_worth_it else 0
+
+    def _is_known(self, post_id: str) -> bool:
+        short = self._short(post_id)
+        return short in self.before or short in self.listed
 
     def _compare(self, node: Node, post_id: str, at: datetime) -> None:
         short = self._short(post_id)
