@@ -9,6 +9,7 @@ from moorage.admin import words
 from moorage.admin.words import Badge, Trouble
 from moorage.leads.ledger import DONE, EntryView, StepView
 from moorage_ports.crm import CrmLead
+from moorage_ports.erasure import WAITED_TOO_LONG
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.storage import UnitOfWork
@@ -26,14 +27,14 @@ OUTCOMES: Final[Mapping[str, Badge]] = {
     LeadOutcome.ERASED.value: Badge("Erased", "calm"),
 }
 MEANINGS: Final[Mapping[str, str]] = {
-    LeadOutcome.STORED.value: "A lead of its own.",
-    LeadOutcome.MERGED.value: "What it said went into an older lead of the same person.",
-    LeadOutcome.LINKED.value: "A lead of its own that says which older one it repeats.",
-    LeadOutcome.PARKED.value: "It waits until somebody does what is said here, then goes on by itself.",
-    LeadOutcome.PENDING.value: "It is tried again by itself.",
-    LeadOutcome.DEAD.value: "It was given up. Once the cause is gone, replay it.",
-    LeadOutcome.EXPIRED.value: "The vendor keeps leads for so long only: nobody can read it any more.",
-    LeadOutcome.ERASED.value: "It was erased here, so it does not come in again.",
+    LeadOutcome.STORED.value: "Each is a lead of its own.",
+    LeadOutcome.MERGED.value: "What they said went into older leads of the same people.",
+    LeadOutcome.LINKED.value: "Each is a lead of its own and says which older one it repeats.",
+    LeadOutcome.PARKED.value: "They wait until somebody does what is said here, then go on by themselves.",
+    LeadOutcome.PENDING.value: "They are tried again by themselves.",
+    LeadOutcome.DEAD.value: "They were given up. Once the cause is gone, replay them.",
+    LeadOutcome.EXPIRED.value: "The vendor keeps leads for so long only: nobody can read these any more.",
+    LeadOutcome.ERASED.value: "They were erased here, so they do not come in again.",
 }
 WAYS: Final[Mapping[str, str]] = {
     HeardBy.WEBHOOK.value: "The vendor sent word of it",
@@ -118,7 +119,6 @@ class EntryRow:
     channel: str
     vendor_title: str
     badge: Badge
-    meaning: str
     way: str
     steps: tuple[StepRow, ...]
     trouble: Trouble | None
@@ -127,7 +127,7 @@ class EntryRow:
 
 
 REPLAYED: Final = frozenset({LeadOutcome.DEAD.value, LeadOutcome.EXPIRED.value})
-_CONNECTION: Final = frozenset({"reconnect_required", "missing_scope"})
+_CONNECTION: Final = frozenset({"reconnect_required", "missing_scope", "not_connected"})
 
 
 def entry_row(
@@ -144,7 +144,6 @@ def entry_row(
         channel=channels.get((entry.vendor, entry.channel_external_id), ""),
         vendor_title=titles.get(entry.vendor, entry.vendor),
         badge=OUTCOMES[entry.outcome],
-        meaning=MEANINGS[entry.outcome],
         way=WAYS[entry.heard_by],
         steps=tuple(_step_row(step, entry.outcome) for step in entry.steps),
         trouble=_trouble(entry),
@@ -163,5 +162,22 @@ def _step_row(step: StepView, outcome: str) -> StepRow:
 def _trouble(entry: EntryView) -> Trouble | None:
     if not entry.error or any(step.name == "stored" and step.outcome == DONE for step in entry.steps):
         return None
-    told = words.trouble_from_code(entry.error)
-    return attrs.evolve(told, remedy=entry.remedy or told.remedy, code=entry.error)
+    return stopped_by(entry.error, entry.remedy)
+
+
+def stopped_by(code: str, remedy: str = "") -> Trouble:
+    """Why something that a vendor sent is not worked on, and what to do; what is known better is `remedy`."""
+    told = attrs.evolve(words.trouble_from_code(code), code=code)
+    title, known = _WHY.get(code, (told.title, told.remedy))
+    return attrs.evolve(told, title=title, remedy=remedy or known or told.remedy)
+
+
+_WHY: Final[Mapping[str, tuple[str, str]]] = {
+    "not_found": ("The vendor does not have it", ""),
+    "internal": (
+        "Something broke here",
+        "Tell your operator the id of the delivery: the host's log says what broke. Then replay it.",
+    ),
+    "unsupported": ("Nothing here can work on it", "Replay it once the host has learnt that."),
+    WAITED_TOO_LONG: ("It waited too long", "Do what it waited for, then replay it."),
+}

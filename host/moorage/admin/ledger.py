@@ -126,7 +126,7 @@ async def replay_entries_page(
     asked = _asked(outcome if outcome in REPLAYED else "dead", form_id, way, tests)
     ids, total = await _deliveries_of(visit, asked)
     if not ids:
-        return nothing_page(visit, back="ledger")
+        return await nothing_page(visit, back="ledger")
     return await plan_page(
         visit, [("ids", id_) for id_ in ids], back="ledger", left_out=max(total - AT_ONCE, 0)
     )

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 from litestar import get
 from litestar.params import QueryParameter
 
-from moorage.admin import words
 from moorage.admin.desk import VisitHere
+from moorage.admin.lead_words import stopped_by
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
@@ -47,7 +47,7 @@ async def operations_page(
         "rows": found.items,
         "pages": leafing(found, {"state": "" if chosen == ItemState.DEAD.value else chosen}),
         "titles": {vendor.slug: vendor.title for vendor in visit.services.vendors},
-        "trouble": words.trouble_from_code,
+        "trouble": stopped_by,
         "replayed": page_number(replayed) if replayed and replayed != "0" else 0,
         "expired": [standing for standing in standings if standing.is_expired],
     }

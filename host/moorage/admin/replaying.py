@@ -6,9 +6,9 @@ from typing import Any, Final
 from litestar import Request, get, post
 
 from moorage import codec
-from moorage.admin import words
 from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES
+from moorage.admin.lead_words import form_names, stopped_by
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.auth import SESSION, require_role
@@ -78,18 +78,21 @@ async def plan_page(
     """
     said, caller = _said(pairs), caller_of(visit.session)
     asked = codec.structure_query([*said, ("dryRun", "true")], ReplayRequest)
-    return _plan_page(visit, await replay_deliveries(visit.services, caller, asked), said, back, left_out)
+    plan = await replay_deliveries(visit.services, caller, asked)
+    return await _plan_page(visit, plan, said, back, left_out)
 
 
-def nothing_page(visit: Visit, *, back: str) -> Answer:
+async def nothing_page(visit: Visit, *, back: str) -> Answer:
     """That there is nothing to replay."""
-    return _plan_page(visit, ReplayPlan(would_replay=0), [], back, 0)
+    return await _plan_page(visit, ReplayPlan(would_replay=0), [], back, 0)
 
 
-def _plan_page(
+async def _plan_page(
     visit: Visit, plan: Replayed | ReplayPlan, said: list[tuple[str, str]], back: str, left_out: int
 ) -> Answer:
     path, place = BACK.get(back, BACK["deliveries"])
+    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
+        forms = {one.id: one.name for one in await form_names(uow)}
     context = {
         "title": "Replay",
         "plan": plan,
@@ -101,6 +104,7 @@ def _plan_page(
         "back_title": place,
         "left_out": left_out,
         "titles": {vendor.slug: vendor.title for vendor in visit.services.vendors},
-        "trouble": words.trouble_from_code,
+        "trouble": stopped_by,
+        "forms": forms,
     }
     return visit.page("replay.html", context)
