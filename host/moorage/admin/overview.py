@@ -8,16 +8,22 @@ from litestar import get
 
 from moorage.admin import words
 from moorage.admin.desk import VisitHere
+from moorage.admin.handover import failure_words
 from moorage.admin.inbox import NAMELESS, talk_row
+from moorage.admin.lead_form_words import STAYS_MISSING
+from moorage.admin.lead_forms import form_path
 from moorage.admin.pages import Answer
 from moorage.admin.posts import PostRow, post_rows
 from moorage.admin.standing import VendorStanding, all_standings, channel_names
 from moorage.auth import SESSION
+from moorage.handover.outcomes import remedy_of
 from moorage_ports.contacts import ActivityFilter
 from moorage_ports.conversations import Conversation, ConversationFilter
 from moorage_ports.crm import CrmLead
+from moorage_ports.form_checks import FormCheck
 from moorage_ports.inbox import ItemState
-from moorage_ports.operations import PublicationStatus
+from moorage_ports.operations import PublicationStatus, Role
+from moorage_ports.outgoing import Endpoint, EndpointState
 from moorage_ports.storage import UnitOfWork
 
 RECENT: Final = 5
@@ -69,16 +75,20 @@ async def overview(visit: VisitHere) -> Answer:
         leads = await uow.leads.page(page=1, page_size=_COUNTED)
         publications = await uow.publications.latest(limit=50)
         inbox = await _inbox(uow, now)
+        checks = await uow.form_checks.all()
         dead = (await uow.inbox.kept(ItemState.DEAD, page=1, page_size=1)).total
+        endpoints = await uow.outgoing.endpoints() if visit.may(Role.ADMIN) else ()
     emails = await visit.services.storage.accounts.emails(visit.org_id)
     names = channel_names(standings)
     posts = post_rows(publications, names, visit.services.vendors)
     days = days_of(leads.items, leads.total, now)
     todos = [
         *connection_todos(standings, now),
+        *_gap_todos(checks),
         *_inbox_todos(inbox),
         *_post_todos(posts, now),
         *_kept_todos(dead),
+        *_endpoint_todos(endpoints),
     ]
     context = {
         "title": "Overview",
@@ -133,6 +143,22 @@ def _inbox_todos(inbox: InboxNow) -> list[Todo]:
     ]
 
 
+def _gap_todos(checks: tuple[FormCheck, ...]) -> list[Todo]:
+    """Leads that the vendor counts and that nothing brought; gaps that may still close stand below Leads."""
+    return [
+        Todo(
+            title=f"{words.count(check.gap, 'lead')} of {check.name or 'a form'} "
+            + ("is missing" if check.gap == 1 else "are missing"),
+            text=STAYS_MISSING,
+            tone="bad",
+            action="See the form",
+            href=form_path(check.vendor, check.form_external_id),
+        )
+        for check in checks
+        if check.is_alarming
+    ]
+
+
 def _kept_todos(dead: int) -> list[Todo]:
     if not dead:
         return []
@@ -144,6 +170,21 @@ def _kept_todos(dead: int) -> list[Todo]:
             action="Try again",
             post="/admin/deliveries/replay",
         )
+    ]
+
+
+def _endpoint_todos(endpoints: tuple[Endpoint, ...]) -> list[Todo]:
+    """Endpoints that were disabled because nothing arrived any more; a person's own choice is none."""
+    return [
+        Todo(
+            title="Your own CRM is told nothing any more",
+            text=f"{failure_words(one.reason)}: {one.description or 'an endpoint'}. {remedy_of(one.reason)}",
+            tone="bad",
+            action="Look at it",
+            href=f"/admin/operations/handover/{one.id}",
+        )
+        for one in endpoints
+        if one.state is EndpointState.DISABLED and one.reason
     ]
 
 

@@ -83,13 +83,22 @@ async def test_every_form_stands_with_both_counts_and_its_mapping(host: Harbour,
 async def test_a_gap_stands_on_top_with_what_to_do(host: Harbour, admin: Browser) -> None:
     await miss(host, 3, is_alarming=False)
     page = await admin.page(FORMS)
-    assert "3 leads of Newsletter, since 2 h ago" in page.text
+    assert "3 leads of Newsletter, noticed 2 h ago" in page.text
     assert "Everything is read again by itself" in page.text
     await miss(host, 3, is_alarming=True)
     page = await admin.page(FORMS)
     assert "have somebody connect who may" in page.text
     assert "3 missing" in page.text
     assert any(form["action"] == f"{FORM}/backfill" for form in page.all("form"))
+
+
+async def test_an_alarm_waits_for_somebody_on_the_overview(host: Harbour, admin: Browser) -> None:
+    await miss(host, 3, is_alarming=False)
+    assert "Newsletter" not in (await admin.page("/admin")).text, "it may still close by itself"
+    await miss(host, 3, is_alarming=True)
+    page = await admin.page("/admin")
+    assert "3 leads of Newsletter are missing" in page.text
+    assert any(link.get("href") == FORM for link in page.all("a"))
 
 
 async def test_a_look_for_news_never_asks_the_vendor(host: Harbour, admin: Browser) -> None:
