@@ -40,7 +40,8 @@ class LeadEntry:
 
     `lead_id` is the lead of the CRM that it is or went into; `into` the older one that it repeats.
     `attribution` are the vendor's ids of the ads that it came by. `error` and `remedy` are of the last try:
-    a code, and what a person can do. `item_id` is the delivery's, `doubles` how many came after the first.
+    a code, and what a person can do. `problems` are what mapping it had, by what a rule was to fill: they
+    quote nobody. `item_id` is the delivery's, `doubles` how many came after the first.
     """
 
     vendor: str
@@ -56,6 +57,7 @@ class LeadEntry:
     stored_at: datetime | None = attrs.field(default=None, validator=is_aware)
     updated_at: datetime = attrs.field(validator=is_aware)
     mapping_version: int | None = None
+    problems: Mapping[str, str] = attrs.field(factory=dict)
     tries: int = 0
     error: str = ""
     remedy: str = ""
@@ -69,7 +71,10 @@ class LeadEntry:
 
 @attrs.frozen(kw_only=True)
 class LeadTotals:
-    """What a form's entries add up to. `test` are the test leads, which are in no other number."""
+    """What a form's entries add up to. `test` are the test leads, which are in no other number.
+
+    `with_problems` of all that were heard of had some when they were mapped.
+    """
 
     stored: int = 0
     merged: int = 0
@@ -80,6 +85,7 @@ class LeadTotals:
     erased: int = 0
     pending: int = 0
     test: int = 0
+    with_problems: int = 0
 
     @property
     def heard(self) -> int:
@@ -101,6 +107,7 @@ class EntryFilter:
     external_id: str = ""
     lead_id: str = ""
     is_test: bool | None = None
+    has_problems: bool | None = None
     since: datetime | None = attrs.field(default=None, validator=is_aware)
     until: datetime | None = attrs.field(default=None, validator=is_aware)
 

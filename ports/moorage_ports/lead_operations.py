@@ -67,7 +67,8 @@ class FormCountsView:
     """The vendor's count of a form's leads and ours.
 
     `theirs` is `null` where the vendor does not count. `expired` of them nobody can read any more. `ours`
-    were heard of here, in the CRM (`stored`), `waiting` or `dead`; `tests` are in none of these. `before`
+    were heard of here, in the CRM (`stored`), `waiting` or `dead`; `tests` are in none of these.
+    `withProblems` of ours could not be mapped quite as the form's mapping says. `before`
     are those that nobody here was to have, from before the organisation listened: watched for a day before
     anything is concluded from it. `missing` is what is left, since `missingSince`; `alarming` once it stays.
     """
@@ -80,6 +81,7 @@ class FormCountsView:
     waiting: int = 0
     dead: int = 0
     tests: int = 0
+    with_problems: int = 0
     before: int | None = None
     missing: int = 0
     missing_since: datetime | None = attrs.field(default=None, validator=is_aware)

@@ -126,15 +126,21 @@ class SqlLeadLedger:
             where.append(LEAD_ENTRY.c.vendor == vendor)
         if form_external_ids:
             where.append(LEAD_ENTRY.c.form_external_id.in_(list(map(clean, form_external_ids))))
-        by = [LEAD_ENTRY.c[name] for name in ("vendor", "form_external_id", "outcome", "is_test")]
+        by = [
+            LEAD_ENTRY.c[name]
+            for name in ("vendor", "form_external_id", "outcome", "is_test", "has_problems")
+        ]
 
         def work(org: Tenant) -> dict[tuple[str, str], LeadTotals]:
             found: dict[tuple[str, str], LeadTotals] = {}
             for row in org.counts(LEAD_ENTRY, by, *where):
                 form = (row["vendor"], row["form_external_id"])
-                name = "test" if row["is_test"] else row["outcome"].value
+                names = ["test"] if row["is_test"] else [row["outcome"].value]
+                if row["has_problems"] and not row["is_test"]:
+                    names.append("with_problems")
                 so_far = found.get(form, LeadTotals())
-                found[form] = attrs.evolve(so_far, **{name: getattr(so_far, name) + row["count"]})
+                more = {name: getattr(so_far, name) + row["count"] for name in names}
+                found[form] = attrs.evolve(so_far, **more)
             return found
 
         return await self._gate.run(work)
@@ -143,6 +149,7 @@ class SqlLeadLedger:
 def _row(org: Tenant, entry: LeadEntry) -> dict[str, Any]:
     """What is stored of an entry: of one that was erased not the vendor's id."""
     values = fields_of(entry, without=("doubles",))
+    values["has_problems"] = bool(entry.problems)
     if entry.outcome is LeadOutcome.ERASED:
         values["external_id"] = _erased_id(org, entry.vendor, entry.external_id)
     return values
@@ -175,6 +182,8 @@ def _hide(org: Tenant, vendor: str, hashes: Mapping[str, str], at: datetime) -> 
         "external_id": case(dict(hashes), value=name),
         "outcome": LeadOutcome.ERASED,
         "updated_at": at,
+        "problems": {},
+        "has_problems": False,
         **dict.fromkeys(("lead_id", "into", "error", "remedy"), ""),
     }
     return org.update(LEAD_ENTRY, values, LEAD_ENTRY.c.vendor == vendor, name.in_(list(hashes)))
@@ -262,8 +271,8 @@ def _conditions(wanted: EntryFilter) -> list[Condition]:
         where.append(LEAD_ENTRY.c.outcome == wanted.outcome)
     if wanted.heard_by is not None:
         where.append(LEAD_ENTRY.c.heard_by == wanted.heard_by)
-    if wanted.is_test is not None:
-        where.append(LEAD_ENTRY.c.is_test == wanted.is_test)
+    flags = ((LEAD_ENTRY.c.is_test, wanted.is_test), (LEAD_ENTRY.c.has_problems, wanted.has_problems))
+    where += [column == flag for column, flag in flags if flag is not None]
     return where + _between(LEAD_ENTRY.c.arrived_at, wanted.since, wanted.until)
 
 

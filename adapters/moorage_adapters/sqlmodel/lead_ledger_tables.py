@@ -18,7 +18,9 @@ class LeadEntryRow(Base, table=True):
     __tablename__ = "lead_entry"
     __table_args__ = (
         Index("ix_lead_entry_newest", "org_id", "arrived_at", "vendor", "external_id"),
-        Index("ix_lead_entry_form", "org_id", "vendor", "form_external_id", "outcome", "is_test"),
+        Index(
+            "ix_lead_entry_form", "org_id", "vendor", "form_external_id", "outcome", "is_test", "has_problems"
+        ),
         partial("ix_lead_entry_lead", text("lead_id <> ''"), "org_id", "lead_id"),
         partial("ix_lead_entry_item", text("item_id <> ''"), "org_id", "item_id"),
     )
@@ -37,6 +39,8 @@ class LeadEntryRow(Base, table=True):
     stored_at: datetime | None = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     mapping_version: int | None
+    problems: dict[str, str] = Field(sa_type=TextMap)
+    has_problems: bool
     tries: int
     error: str = Field(sa_type=CleanText)
     remedy: str = Field(sa_type=CleanText)

@@ -8,8 +8,10 @@ form becomes a lead.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+import attrs
+
 from moorage.codec import clean_text
-from moorage.crm.form_mapping import STAGE, STATUS, map_answers, telling
+from moorage.crm.form_mapping import STAGE, STATUS, Mapped, map_answers, telling
 from moorage.crm.reading import international
 from moorage_ports.crm import NEW, CrmLead
 from moorage_ports.lead_mapping import FormMapping
@@ -24,17 +26,37 @@ COLUMN_OF = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class MappedLead:
+    """A lead of the CRM, and what mapping it had trouble with, by what a rule was to fill."""
+
+    lead: CrmLead
+    problems: Mapping[str, str]
+
+
 def crm_lead(
     lead: Lead, *, mapping: FormMapping | None = None, lead_id: str, vendor: str, now: datetime
 ) -> CrmLead:
     """`lead` as the CRM keeps it, new and untouched by anyone; without a mapping, mapped by meaning."""
-    columns: Mapping[str, str]
-    properties: Mapping[str, tuple[str, ...]]
+    return mapped_lead(lead, mapping=mapping, lead_id=lead_id, vendor=vendor, now=now).lead
+
+
+def mapped_lead(
+    lead: Lead, *, mapping: FormMapping | None, lead_id: str, vendor: str, now: datetime
+) -> MappedLead:
+    """The same, with what was not as the mapping's rules have it; by meaning, nothing is."""
     if mapping is None:
         columns, properties = _by_meaning(lead.answers)
+        mapped = Mapped(columns=columns, properties=properties, problems={})
     else:
         mapped = map_answers(lead.answers, lead.consents, mapping)
-        columns, properties = mapped.columns, mapped.properties
+    made = _made(lead, mapped, lead_id=lead_id, vendor=vendor, now=now)
+    version = mapping.version if mapping else 0
+    return MappedLead(lead=attrs.evolve(made, mapping_version=version), problems=mapped.problems)
+
+
+def _made(lead: Lead, mapped: Mapped, *, lead_id: str, vendor: str, now: datetime) -> CrmLead:
+    columns = mapped.columns
     return CrmLead(
         id=lead_id,
         external_id=lead.external_id,
@@ -54,14 +76,13 @@ def crm_lead(
         ad_id=clean_text(lead.ad_external_id),
         platform=clean_text(lead.platform),
         is_organic=lead.is_organic,
-        properties=properties,
+        properties=mapped.properties,
         campaign_name=lead.campaign_name,
         ad_set_name=lead.ad_set_name,
         ad_name=lead.ad_name,
         is_test=lead.is_test is True,
         answers=lead.answers,
         consents=lead.consents,
-        mapping_version=mapping.version if mapping else 0,
         submitted_at=lead.submitted_at,
         created_at=now,
     )

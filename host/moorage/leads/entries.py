@@ -59,6 +59,7 @@ def _begun(item: InboxItem, heard: HeardLead, now: datetime) -> LeadEntry:
         mapped_at=heard.mapped_at,
         updated_at=now,
         mapping_version=lead.mapping_version if lead else None,
+        problems=heard.problems,
         tries=item.tries,
         is_test=lead.is_test if lead else False,
         attribution=_attribution(lead) if lead else {},

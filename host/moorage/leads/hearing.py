@@ -1,5 +1,6 @@
 """A lead that was announced, and what was found out about it before anything is written."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -24,13 +25,14 @@ class HeardLead:
     """A lead that a delivery announced.
 
     `lead` is `None` where it was not read (yet), or was in the CRM before: `settled` says how. Without a
-    `policy`, every lead of the vendor's is a lead of its own.
+    `policy`, every lead of the vendor's is a lead of its own. `problems` are what mapping it had.
     """
 
     vendor: str
     event: LeadArrived
     lead: CrmLead | None = None
     policy: Policy | None = None
+    problems: Mapping[str, str] = attrs.field(factory=dict)
     settled: LeadOutcome | None = None
     fetched_at: datetime | None = None
     mapped_at: datetime | None = None

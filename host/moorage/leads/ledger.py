@@ -37,6 +37,7 @@ class LedgerQuery:
     lead_id: str = attrs.field(default="", validator=max_len(64))
     external_id: str = attrs.field(default="", validator=max_len(128))
     is_test: bool | None = None
+    has_problems: bool | None = None
     since: datetime | None = attrs.field(default=None, validator=is_aware)
     until: datetime | None = attrs.field(default=None, validator=is_aware)
 
@@ -65,6 +66,7 @@ class EntryView:
     submitted_at: datetime | None = attrs.field(validator=is_aware)
     updated_at: datetime = attrs.field(validator=is_aware)
     mapping_version: int | None
+    problems: Mapping[str, str]
     tries: int
     doubles: int
     error: str
@@ -103,7 +105,10 @@ class VendorCount:
 
 @attrs.frozen(kw_only=True)
 class FormTotals:
-    """What one form's leads add up to. `heard` is all of them but the test leads."""
+    """What one form's leads add up to. `heard` is all of them but the test leads.
+
+    `with_problems` of them had some when they were mapped: see `problems` of each.
+    """
 
     vendor: str
     form_id: str
@@ -117,6 +122,7 @@ class FormTotals:
     expired: int
     erased: int
     test: int
+    with_problems: int
     counted: VendorCount | None = None  # None: never compared
 
 
@@ -149,6 +155,7 @@ async def list_entries(services: Services, org_id: str, query: LedgerQuery) -> E
             lead_id=query.lead_id,
             external_id=query.external_id,
             is_test=query.is_test,
+            has_problems=query.has_problems,
             since=query.since,
             until=query.until,
         )
@@ -219,6 +226,7 @@ def entry_view(entry: LeadEntry) -> EntryView:
         submitted_at=entry.submitted_at,
         updated_at=entry.updated_at,
         mapping_version=entry.mapping_version,
+        problems=entry.problems,
         tries=entry.tries,
         doubles=entry.doubles,
         error=entry.error,

@@ -6,7 +6,7 @@ from datetime import datetime
 import attrs
 
 from moorage.codec import clean_text
-from moorage.crm.mapping import crm_lead
+from moorage.crm.mapping import mapped_lead
 from moorage.leads.hearing import HeardLead
 from moorage.services import Services
 from moorage_ports.lead_mapping import FormMapping
@@ -37,9 +37,11 @@ class Mapper:
         """What was heard of, with the lead that was fetched, mapped."""
         now = self.services.clock.now()
         mapping = self.mappings.get(_form_of(lead))
+        mapped = mapped_lead(lead, mapping=mapping, lead_id=lead_id, vendor=heard.vendor, now=now)
         return attrs.evolve(
             heard,
-            lead=crm_lead(lead, mapping=mapping, lead_id=lead_id, vendor=heard.vendor, now=now),
+            lead=mapped.lead,
+            problems=mapped.problems,
             policy=mapping.dedupe if mapping else None,
             fetched_at=fetched_at,
             mapped_at=now,

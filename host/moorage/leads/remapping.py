@@ -12,7 +12,7 @@ import attrs
 import structlog
 
 from moorage.codec import clean_text
-from moorage.crm.mapping import crm_lead
+from moorage.crm.mapping import MappedLead, mapped_lead
 from moorage.handover.announcing import announce_lead
 from moorage.leads.merging import COLUMNS
 from moorage.leads.people import contacts_of_leads
@@ -86,6 +86,10 @@ def remapped(lead: CrmLead, versions: Versions, now: datetime) -> CrmLead:
 
 
 def _made(lead: CrmLead, answers: Sequence[Answer], mapping: FormMapping | None) -> CrmLead:
+    return _mapped(lead, answers, mapping).lead
+
+
+def _mapped(lead: CrmLead, answers: Sequence[Answer], mapping: FormMapping | None) -> MappedLead:
     """What a mapping makes of these answers of a lead."""
     read = Lead(
         external_id=lead.external_id,
@@ -94,7 +98,7 @@ def _made(lead: CrmLead, answers: Sequence[Answer], mapping: FormMapping | None)
         answers=tuple(answers),
         consents=lead.consents,
     )
-    return crm_lead(read, mapping=mapping, lead_id=lead.id, vendor=lead.vendor, now=lead.created_at)
+    return mapped_lead(read, mapping=mapping, lead_id=lead.id, vendor=lead.vendor, now=lead.created_at)
 
 
 def _firsts(answers: tuple[Answer, ...]) -> tuple[list[Answer], list[tuple[str, tuple[str, ...]]]]:
@@ -186,6 +190,7 @@ async def remap_some(
     changed = _changed(wanted, versions, now)
     if not order.dry_run:
         await _write(uow, changed)
+        await _note_problems(uow, wanted, versions, now)
     return Piece(
         seen=len(wanted),
         changed=len(changed),
@@ -208,6 +213,26 @@ def _changed(leads: list[CrmLead], versions: Versions, now: datetime) -> list[Cr
         if _has_answers(lead) and lead.mapping_version <= newest
     ]
     return [after for before, after in made if after is not before]
+
+
+async def _note_problems(
+    uow: UnitOfWork, leads: Sequence[CrmLead], versions: Versions, now: datetime
+) -> None:
+    """Have the ledger tell what the newest version had trouble with, and no more what an older one had.
+
+    Of each lead's own entry; one that was merged into it came by the version that it came by.
+    """
+    newest = max(versions)
+    ours = {lead.external_id: lead for lead in leads if _has_answers(lead) and lead.mapping_version <= newest}
+    entries = await uow.lead_ledger.of(leads[0].vendor, ours) if ours else {}
+    changed = []
+    for external_id, entry in entries.items():
+        lead = ours[external_id]
+        answers, _ = _firsts(lead.answers)
+        problems = _mapped(lead, answers, versions[newest]).problems
+        if entry.lead_id == lead.id and (entry.mapping_version, entry.problems) != (newest, problems):
+            changed.append(attrs.evolve(entry, mapping_version=newest, problems=problems, updated_at=now))
+    await uow.lead_ledger.write(changed)
 
 
 async def _write(uow: UnitOfWork, leads: list[CrmLead]) -> None:

@@ -71,6 +71,7 @@ def _counts_view(totals: LeadTotals, check: FormCheck | None, now: LeadCounts | 
         waiting=totals.pending + totals.parked,
         dead=totals.dead,
         tests=totals.test,
+        with_problems=totals.with_problems,
         before=check.before if check else None,
         missing=check.gap if check and is_missing else 0,
         missing_since=check.gap_since if check and is_missing else None,

@@ -37,6 +37,7 @@ async def test_an_entry_comes_back_as_it_was_written(storage: SqlStorage) -> Non
         fetched_at=NOON,
         mapped_at=NOON,
         mapping_version=3,
+        problems={"phone": "could not be read", "properties.größe": "is required"},
         tries=2,
         error="",
         into="ours-0",
@@ -111,7 +112,8 @@ async def test_totals_add_up_per_form_and_leave_tests_out(storage: SqlStorage) -
     outcomes = list(LeadOutcome)
     entries = [entry(number, outcome=outcome) for number, outcome in enumerate(outcomes)]
     entries += [entry(90, outcome=LeadOutcome.DEAD), entry(91, **DONE, is_test=True)]
-    entries += [entry(92, **DONE, form_external_id="form-2")]
+    entries += [entry(92, **DONE, form_external_id="form-2", problems={"email": "is required"})]
+    entries += [entry(93, **DONE, is_test=True, problems={"email": "is required"})]
     await connect(storage, "a", "page-1")
     await storage.intake.keep(arrival(change()))  # the org has keys: of what is erased the id is hidden
     async with storage.unit_of_work("a") as uow:
@@ -120,9 +122,9 @@ async def test_totals_add_up_per_form_and_leave_tests_out(storage: SqlStorage) -
         of_one = await uow.lead_ledger.totals(vendor=VENDOR, form_external_ids=["form-2"])
     assert found == {
         (VENDOR, "form-1"): LeadTotals(
-            stored=1, merged=1, linked=1, parked=1, dead=2, expired=1, erased=1, pending=1, test=1
+            stored=1, merged=1, linked=1, parked=1, dead=2, expired=1, erased=1, pending=1, test=2
         ),
-        (VENDOR, "form-2"): LeadTotals(stored=1),
+        (VENDOR, "form-2"): LeadTotals(stored=1, with_problems=1),
     }
     assert found[VENDOR, "form-1"].heard == len(outcomes) + 1
     assert set(of_one) == {(VENDOR, "form-2")}

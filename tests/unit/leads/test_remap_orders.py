@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from moorage.leads import remap_orders, remapping
@@ -13,6 +14,8 @@ from moorage_adapters.sqlmodel.lead_orders import SqlRemaps
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import UnavailableError
 from moorage_ports.jobs import LookAgain
+from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
+from moorage_ports.lead_mapping import ValueType
 from moorage_ports.operations import Role
 from tests.support.crm import ask, read
 from tests.support.harbour import Harbour, harbour
@@ -121,6 +124,39 @@ async def test_a_lead_of_a_newer_version_is_not_mapped_back(dock: Harbour) -> No
         piece = await remapping.remap_some(uow, _order(), versions, "", NOON)
         assert await uow.leads.get(newer.id) == newer
     assert (piece.seen, piece.changed) == (remapping.AT_ONCE, remapping.AT_ONCE - 1)
+
+
+async def test_the_ledger_tells_what_the_newest_version_had_trouble_with(dock: Harbour) -> None:
+    """And no more what an older one had; nothing of it in a dry run."""
+    await save(dock, 2, "company", type=ValueType.PHONE)
+    lead = came(0)
+    entry = LeadEntry(
+        vendor="memory",
+        external_id=lead.external_id,
+        form_external_id=FORM,
+        outcome=LeadOutcome.STORED,
+        arrived_at=NOON,
+        stored_at=NOON,
+        updated_at=NOON,
+        mapping_version=0,
+        lead_id=lead.id,
+    )
+    merged = attrs.evolve(entry, external_id="merged", outcome=LeadOutcome.MERGED, problems={"email": "x"})
+    async with dock.storage.unit_of_work(ORG) as uow:
+        await uow.lead_ledger.write([entry, merged])
+
+    async def told() -> list[tuple[int | None, set[str]]]:
+        async with dock.storage.unit_of_work(ORG, reads_only=True) as uow:
+            entries = await uow.lead_ledger.of("memory", [lead.external_id, "merged"])
+        return [(entries[key].mapping_version, set(entries[key].problems)) for key in sorted(entries)]
+
+    await look(dock, (await order(dock, dryRun=True))["id"])
+    assert await told() == [(0, set()), (0, {"email"})]
+    await look(dock, (await order(dock))["id"])
+    assert await told() == [(2, {"company"}), (0, {"email"})]
+    await save(dock, 3, "company")
+    await look(dock, (await order(dock))["id"])
+    assert await told() == [(3, set()), (0, {"email"})]
 
 
 async def test_a_dry_run_counts_and_changes_nothing(dock: Harbour) -> None:

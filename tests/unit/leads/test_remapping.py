@@ -13,7 +13,7 @@ from moorage.leads import remapping
 from moorage.leads.remapping import RemapOrder, Remapped, remap
 from moorage_ports.crm import CrmLead
 from moorage_ports.errors import NotFoundError
-from moorage_ports.lead_mapping import FormMapping, MappingRule
+from moorage_ports.lead_mapping import FormMapping, MappingRule, ValueType
 from moorage_ports.lead_source import Answer, Lead, Meaning
 from moorage_ports.outgoing import Endpoint, EventType, SigningSecret
 from tests.support.harbour import Harbour, harbour
@@ -61,8 +61,8 @@ def order(**changes: object) -> RemapOrder:
     return RemapOrder(**{"org_id": ORG, "by": "test", "vendor": "memory", "form_id": FORM, **changes})  # type: ignore[arg-type]
 
 
-async def save(dock: Harbour, version: int, target: str) -> None:
-    rules = (MappingRule(target=target, sources=("ciudad",)),)
+async def save(dock: Harbour, version: int, target: str, *, type: ValueType = ValueType.TEXT) -> None:
+    rules = (MappingRule(target=target, sources=("ciudad",), type=type),)
     mapping = FormMapping(vendor="memory", form_external_id=FORM, version=version, rules=rules, saved_at=NOON)
     async with dock.storage.unit_of_work(ORG) as uow:
         assert await uow.lead_mappings.add(mapping)
