@@ -40,14 +40,14 @@ async def hand_in(host: Harbour, **answers: str) -> None:
     await host.work()
 
 
-async def miss(host: Harbour, gap: int, *, is_alarming: bool) -> None:
+async def miss(host: Harbour, gap: int, *, is_alarming: bool, name: str = NEWSLETTER.name) -> None:
     """What the reconciler writes down once leads stay away."""
     now = host.clock.now()
     check = FormCheck(
         vendor="memory",
         channel_external_id=CAFE.id,
         form_external_id=NEWSLETTER.id,
-        name=NEWSLETTER.name,
+        name=name,
         theirs=gap,
         before=0,
         gap=gap,
@@ -538,3 +538,36 @@ async def test_an_agent_tries_out_tests_and_fetches_but_saves_nothing(host: Harb
     assert (await agent.submit(f"{FORM}/tests", {})).status_code == 303
     assert (await agent.submit(f"{FORM}/backfill", {})).status_code == 303
     assert (await agent.submit(f"{FORM}/remap", {})).status_code == 403
+
+
+# What strangers write ------------------------------------------------------------------------
+
+
+async def test_what_vendors_and_strangers_write_is_text_u1(host: Harbour, admin: Browser) -> None:
+    """In names, questions, options and consents of forms, in mappings, and in answers that are previewed."""
+    payload = """"><script>alert(1)</script>' onfocus='x' y={{7*7}}"""
+    host.world.forms[NEWSLETTER.id] = attrs.evolve(
+        NEWSLETTER,
+        name=payload,
+        asks={payload: payload, "roast": payload},
+        choices={"roast": (payload,)},
+        pledges={payload: payload},
+    )
+    await hand_in(host, **{payload: payload, "roast": payload})
+    rule = {"target": f"properties.{payload}", "sources": [payload, "roast"], "separator": payload[:20]}
+    choice = {"target": "company", "sources": ["roast"], "type": "choice", "choices": {payload: payload}}
+    await saved(host, rule, {**choice, "default": payload})
+    await miss(host, 1, is_alarming=True, name=payload)
+    test = below(await admin.submit(f"{FORM}/tests", {}))
+    editor = await Editor.opened(admin)
+    answers = [await editor.press(button) for button in ("add", "preview")]
+    answers += [await editor.press("save", r0__default=payload, r2__target="shoe", region=payload)]
+    answers += [await admin.get(path) for path in (FORMS, FORM, EDITOR, test, "/admin")]
+
+    for answer in answers:
+        assert answer.status_code in {200, 422}
+        page = Page(answer.text)
+        assert payload in page.text or payload in str(page.tags), "it is shown, as text"
+        assert len(page.all("script")) == 1
+        assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+        assert "49" not in page.text
