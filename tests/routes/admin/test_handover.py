@@ -175,6 +175,23 @@ async def test_an_endpoint_is_changed_paused_disabled_and_deleted(host: Harbour,
     assert (await admin.get(path)).status_code == 404
 
 
+async def test_an_endpoint_that_disabled_itself_waits_on_the_overview(host: Harbour, admin: Browser) -> None:
+    endpoint_id = await added(host, admin)
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        found = await uow.outgoing.endpoint(endpoint_id)
+        assert found is not None
+        gone = attrs.evolve(found, state=EndpointState.DISABLED, reason="gone")
+        await uow.outgoing.save_endpoint(gone)
+    agent = await browser_as(host, Role.AGENT)
+
+    assert "told nothing any more" not in (await agent.page("/admin")).text
+    assert "told nothing any more" not in (await admin.page("/admin")).text  # nothing is connected yet
+    await host.connect()
+    assert "It wants no more messages: The shop’s CRM" in (await admin.page("/admin")).text
+    assert "told nothing any more" not in (await agent.page("/admin")).text
+    assert "Enable it again" in (await admin.page(f"{HANDOVER}/{endpoint_id}")).text
+
+
 async def test_what_was_given_up_is_sent_again_one_by_one_or_all(host: Harbour, admin: Browser) -> None:
     endpoint_id = await added(host, admin)
     path = f"{HANDOVER}/{endpoint_id}"

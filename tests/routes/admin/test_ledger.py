@@ -154,7 +154,7 @@ async def test_what_was_given_up_and_what_is_parked_is_tried_again_from_operatio
     admin = await browser_as(host, Role.ADMIN)
     page = await admin.page("/admin/operations")
     assert len([each for each in page.all("tr") if "data-key" in each]) == 2
-    assert "There is nothing here not_found" in page.text
+    assert "The vendor does not have it not_found" in page.text
     nothing = await admin.page("/admin/operations/replay?state=dead&error=internal")
     assert "There is nothing to replay" in nothing.text
     plan = await admin.page("/admin/operations/replay?state=dead&error=not_found&back=deliveries")
