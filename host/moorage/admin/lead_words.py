@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from moorage.admin import words
+from moorage.admin.lead_form_words import target_words
 from moorage.admin.words import Badge, Trouble
 from moorage.leads.ledger import DONE, EntryView, StepView
 from moorage_ports.crm import CrmLead
@@ -121,6 +122,7 @@ class EntryRow:
     badge: Badge
     way: str
     steps: tuple[StepRow, ...]
+    problems: tuple[str, ...]  # what mapping it had trouble with
     trouble: Trouble | None
     needs_connection: bool
     can_replay: bool
@@ -145,18 +147,22 @@ def entry_row(
         vendor_title=titles.get(entry.vendor, entry.vendor),
         badge=OUTCOMES[entry.outcome],
         way=WAYS[entry.heard_by],
-        steps=tuple(_step_row(step, entry.outcome) for step in entry.steps),
+        steps=tuple(
+            _step_row(step, entry.outcome, has_problems=bool(entry.problems)) for step in entry.steps
+        ),
+        problems=tuple(f"{target_words(to)}: {text}" for to, text in entry.problems.items()),
         trouble=_trouble(entry),
         needs_connection=entry.error in _CONNECTION,
         can_replay=bool(entry.delivery_id) and entry.outcome in REPLAYED,
     )
 
 
-def _step_row(step: StepView, outcome: str) -> StepRow:
+def _step_row(step: StepView, outcome: str, *, has_problems: bool) -> StepRow:
     text = _STEPS.get((step.name, step.outcome), step.name.capitalize())
     if (step.name, step.outcome) == ("stored", DONE):
         text = _ENDS.get(outcome, text)
-    return StepRow(step=step, text=text, tone=_TONES.get(step.outcome, "calm"))
+    tone = _TONES.get(step.outcome, "calm")
+    return StepRow(step=step, text=text, tone="wait" if has_problems and step.name == "mapped" else tone)
 
 
 def _trouble(entry: EntryView) -> Trouble | None:

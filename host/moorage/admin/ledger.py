@@ -38,15 +38,22 @@ class Asked:
     form: str = ""
     way: str = ""
     tests: str = ""
+    trouble: str = ""
 
     @property
     def is_narrow(self) -> bool:
         """Whether more is asked for than what became of them."""
-        return bool(self.form or self.way or self.tests)
+        return bool(self.form or self.way or self.tests or self.trouble)
 
     def query(self) -> dict[str, str]:
         """The same as an address says it."""
-        return {"outcome": self.outcome, "form": self.form, "way": self.way, "tests": self.tests}
+        return {
+            "outcome": self.outcome,
+            "form": self.form,
+            "way": self.way,
+            "tests": self.tests,
+            "trouble": self.trouble,
+        }
 
     def wanted(self, *, page: int = 1, page_size: int = PAGE_SIZE) -> LedgerQuery:
         """The same as the API asks for it."""
@@ -57,15 +64,17 @@ class Asked:
             outcome=self.outcome,
             heard_by=self.way,
             is_test=_TESTS[self.tests],
+            has_problems=True if self.trouble else None,
         )
 
 
-def _asked(outcome: str, form: str, way: str, tests: str) -> Asked:
+def _asked(outcome: str, form: str, way: str, tests: str, trouble: str) -> Asked:
     return Asked(
         outcome=outcome if outcome in OUTCOMES else "",
         form=form.strip().replace("\0", "")[:128],
         way=way if way in WAYS else "",
         tests=tests if tests in _TESTS else "",
+        trouble="1" if trouble else "",
     )
 
 
@@ -76,11 +85,12 @@ async def ledger_page(
     form_id: Annotated[str, QueryParameter(name="form", required=False)] = "",
     way: Annotated[str, QueryParameter(required=False)] = "",
     tests: Annotated[str, QueryParameter(required=False)] = "",
+    trouble: Annotated[str, QueryParameter(required=False)] = "",
     replayed: Annotated[str, QueryParameter(required=False)] = "",
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """What became of each lead, the last arrived first; the script asks for this page again."""
-    asked, services = _asked(outcome, form_id, way, tests), visit.services
+    asked, services = _asked(outcome, form_id, way, tests, trouble), visit.services
     found = await list_entries(services, visit.org_id, asked.wanted(page=page_number(p)))
     sums = (await totals(services, visit.org_id)).items
     async with services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
@@ -120,10 +130,11 @@ async def replay_entries_page(
     form_id: Annotated[str, QueryParameter(name="form", required=False)] = "",
     way: Annotated[str, QueryParameter(required=False)] = "",
     tests: Annotated[str, QueryParameter(required=False)] = "",
+    trouble: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """What a replay of the entries that fit would do, before the button that does it."""
     require_role(caller_of(visit.session), Role.ADMIN)
-    asked = _asked(outcome if outcome in REPLAYED else "dead", form_id, way, tests)
+    asked = _asked(outcome if outcome in REPLAYED else "dead", form_id, way, tests, trouble)
     ids, total = await _deliveries_of(visit, asked)
     if not ids:
         return await nothing_page(visit, back="ledger")

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import attrs
+
 from moorage.inbox_worker import MOST_TRIES, NOT_FOUND_RETRIES
 from moorage_adapters.memory.things import Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
@@ -38,6 +40,9 @@ def entry(number: int, outcome: LeadOutcome, **more: str) -> LeadEntry:
 IDS = {outcome: f"x-{number}" for number, outcome in enumerate(LeadOutcome)} | {LeadOutcome.ERASED: "erased"}
 EACH = {outcome: entry(number, outcome) for number, outcome in enumerate(LeadOutcome)} | {
     LeadOutcome.PARKED: entry(1, LeadOutcome.PARKED, error="missing_scope", remedy="Allow what is missing."),
+    LeadOutcome.STORED: attrs.evolve(
+        entry(2, LeadOutcome.STORED), mapped_at=NOON, mapping_version=3, problems={"phone": "is no number"}
+    ),
     LeadOutcome.DEAD: entry(5, LeadOutcome.DEAD, error="not_found", way="backfill", form="form-9"),
 }
 
@@ -76,6 +81,8 @@ async def test_every_lead_is_there_with_what_became_of_it_and_what_to_do(
     for words in ("Stored", "Merged", "Linked", "Parked", "On its way", "Given up", "Expired", "Erased"):
         assert words in page.text
     assert "A permission is missing missing_scope Allow what is missing." in page.text
+    assert "By version 3 of the form’s mapping Phone: is no number." in page.text
+    assert "1 with trouble in mapping" in page.text
     assert "The newsletter" in page.text
     assert "12" in page.text
     assert "Reading everything again did not bring them" in page.text
@@ -88,6 +95,7 @@ NARROWED: list[tuple[str, set[str]]] = [
     ("form=form-9&outcome=dead", {"x-5"}),
     ("form=form-9&outcome=parked", set()),
     ("tests=only", set()),
+    ("trouble=1", {"x-2"}),
     ("tests=without&outcome=nonsense&way=nonsense", set(IDS.values())),
 ]
 
