@@ -37,6 +37,7 @@ from moorage.leads.mappings import (
     one_version,
     vendor_of_form,
 )
+from moorage.leads.mappings import form_of as possible_form
 from moorage.leads.remap_orders import RemapView, newest_remap
 from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
 from moorage_ports.lead_operations import (
@@ -46,6 +47,7 @@ from moorage_ports.lead_operations import (
     FormCountsView,
     LeadFormView,
 )
+from moorage_ports.plugin import Vendor
 
 FORMS: Final = "/admin/leads/forms"
 _DAY: Final = timedelta(days=1)
@@ -169,6 +171,17 @@ class LeadFormHere:
         return (self.view.name if self.view else "") or f"Form {self.form_id}"
 
 
+def named_form(visit: Visit, slug: str, form_id: str) -> tuple[Vendor, str]:
+    """The vendor and the form that an address names, whether or not there is such a form.
+
+    Raises:
+        UnknownVendorError: No vendor of that name is installed.
+        UnsupportedError: It has no forms.
+        NotFoundError: No form can have this id.
+    """
+    return vendor_of_form(visit.services, slug), possible_form(form_id)
+
+
 async def form_here(visit: Visit, slug: str, form_id: str, *, is_look: bool) -> LeadFormHere:
     """The form that an address names.
 
@@ -177,7 +190,7 @@ async def form_here(visit: Visit, slug: str, form_id: str, *, is_look: bool) -> 
         UnsupportedError: It has no forms.
         NotFoundError: The org has no such form, as far as anybody can tell.
     """
-    vendor = vendor_of_form(visit.services, slug)
+    vendor, form_id = named_form(visit, slug, form_id)
     async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
         standing = await vendor_standing(uow, vendor)
         mapping = await uow.lead_mappings.current(vendor.slug, form_id)
@@ -219,7 +232,7 @@ async def form_page(
 )
 async def backfill(visit: VisitHere, form: FormHere, slug: FromPath[str], form_id: FromPath[str]) -> Answer:
     """Fetch what is missing of a stretch of time. The same stretch twice is fetched once."""
-    vendor = vendor_of_form(visit.services, slug)
+    vendor, form_id = named_form(visit, slug, form_id)
     stretch = Stretch(since=form.text("since"), until=form.text("until"))
     try:
         await visit.ask(vendor, BACKFILL_LEADS, _order(form_id, form, stretch))

@@ -1,5 +1,7 @@
 """A test lead: made at the vendor by a button, and followed here step by step while one looks."""
 
+from typing import Final
+
 from litestar import get, post
 from litestar.params import FromPath
 
@@ -7,16 +9,18 @@ from moorage.admin import words
 from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, Form
 from moorage.admin.lead_form_words import ORDERS, STEP_BADGES, STEPS, error_words
-from moorage.admin.lead_forms import LeadFormHere, form_here, form_page_of, form_path
+from moorage.admin.lead_forms import LeadFormHere, form_here, form_page_of, form_path, named_form
 from moorage.admin.pages import Answer
 from moorage.auth import SESSION
+from moorage.codec import clean_text
 from moorage.errors import status_of
-from moorage.leads.mappings import vendor_of_form
-from moorage_ports.errors import MoorageError
+from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
 from moorage_ports.lead_operations import CREATE_TEST_LEAD, GET_TEST_LEAD, CreateTestLead, GetTestLead
 from moorage_ports.operations import Role
 
-ANSWER = "answer."  # what an input for a question's answer is called, before the question's own name
+_MOST_ANSWERS: Final = 200
+_LONGEST_ID: Final = 64
+ANSWER: Final = "answer."  # what an input for a question's answer is called, before the question's own name
 
 
 @post(
@@ -29,9 +33,9 @@ async def make_test_lead(
     visit: VisitHere, form: FormHere, slug: FromPath[str], form_id: FromPath[str]
 ) -> Answer:
     """Have the vendor make one. That it would not is told on the test's own page, as its first step."""
-    vendor = vendor_of_form(visit.services, slug)
-    request = CreateTestLead(form=form_id, answers=_answers(form))
+    vendor, form_id = named_form(visit, slug, form_id)
     try:
+        request = CreateTestLead(form=form_id, answers=_answers(form))
         made = await visit.ask(vendor, CREATE_TEST_LEAD, request)
     except MoorageError as error:
         here = await form_here(visit, slug, form_id, is_look=True)
@@ -40,8 +44,15 @@ async def make_test_lead(
 
 
 def _answers(form: Form) -> dict[str, tuple[str, ...]]:
-    """What was filled in; a question that was left empty gets the vendor's dummy text."""
-    names = (name for name in form.fields if name.startswith(ANSWER) and form.text(name))
+    """What was filled in; a question that was left empty gets the vendor's dummy text.
+
+    Raises:
+        InvalidRequestError: It is more than can be asked.
+    """
+    names = [name for name in form.fields if name.startswith(ANSWER) and form.text(name)]
+    if len(names) > _MOST_ANSWERS:
+        msg = "no form asks that much"
+        raise InvalidRequestError(msg)
     return {name.removeprefix(ANSWER): (form.text(name),) for name in names}
 
 
@@ -50,7 +61,10 @@ async def test_lead_page(
     visit: VisitHere, slug: FromPath[str], form_id: FromPath[str], test_id: FromPath[str]
 ) -> Answer:
     """How far it has come. The script asks again until nothing more will happen."""
-    vendor = vendor_of_form(visit.services, slug)
+    vendor, form_id = named_form(visit, slug, form_id)
+    if len(test_id) > _LONGEST_ID or clean_text(test_id) != test_id:
+        msg = "the organisation made no such test lead"
+        raise NotFoundError(msg)
     test = await visit.ask(vendor, GET_TEST_LEAD, GetTestLead(id=test_id))
     here = await form_here(visit, slug, test.form_id, is_look=True)
     context = {

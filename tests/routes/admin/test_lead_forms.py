@@ -135,9 +135,16 @@ async def test_nothing_chosen_and_nothing_connected_are_told_apart(host: Harbour
 
 
 async def test_a_form_that_is_none_of_the_orgs_is_not_there(admin: Browser) -> None:
-    for path in (f"{FORMS}/memory/nothing", f"{FORMS}/nobody/{NEWSLETTER.id}", f"{FORMS}/memory/%00"):
+    never = (f"{FORMS}/memory/nothing", f"{FORMS}/nobody/{NEWSLETTER.id}")
+    for path in (*never, f"{FORMS}/memory/%00", f"{FORMS}/memory/{'x' * 200}"):
         for answer in (await admin.get(path), await admin.get(f"{path}/mapping")):
             assert answer.status_code == 404, path
+        for deed in ("backfill", "mapping", "remap", "tests"):
+            assert (await admin.submit(f"{path}/{deed}", {})).status_code == 404, (path, deed)
+    for test in ("nothing", "%00", "x" * 200):
+        assert (await admin.get(f"{FORM}/tests/{test}")).status_code == 404, test
+    many = {f"answer.{number}": "x" for number in range(300)}
+    assert (await admin.submit(f"{FORM}/tests", many)).status_code == 422
 
 
 # Fetching ------------------------------------------------------------------------------------
