@@ -10,6 +10,8 @@ PYTEST_ARGS  ?=
 BENCH_ARGS   ?=
 
 PY      := $(VENV)/bin/python
+# Not $(MAKE) in the recipe itself: make would then run it under `make -n`, too.
+SUBMAKE := $(MAKE)
 PIP     := $(PY) -m pip --quiet --quiet --disable-pip-version-check install
 # Stamps: what runs Moorage, and what develops it on top.
 RUNTIME := $(VENV)/.stamp-runtime
@@ -30,7 +32,7 @@ demo: $(RUNTIME) ## host, sandbox and a seeded org [PORT= SANDBOX_PORT= DATA=]
 	@exec $(VENV)/bin/moorage demo --port $(PORT) --sandbox-port $(SANDBOX_PORT) $(if $(DATA),--data "$(DATA)")
 
 test: $(DEV) ## check, then every test; the last line counts them [PYTEST_ARGS=]
-	@MAKE="$(MAKE)" VENV="$(VENV)" $(PY) -m scripts.run_tests $(PYTEST_ARGS)
+	@MAKE="$(SUBMAKE)" VENV="$(VENV)" $(PY) -m scripts.run_tests $(PYTEST_ARGS)
 
 check: check-format check-lint check-types check-imports check-docs ## format, lint, types, import contracts, docs
 
