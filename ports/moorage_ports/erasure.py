@@ -95,6 +95,14 @@ class Erasure:
     removed: Mapping[str, int]
 
 
+@attrs.frozen(kw_only=True)
+class IdleContact:
+    """Somebody who was not seen for a while."""
+
+    id: str
+    last_seen_at: datetime = attrs.field(validator=is_aware)
+
+
 class Erasures(Protocol):
     """One org's side of it, in a unit of work."""
 
@@ -148,8 +156,13 @@ class Erasures(Protocol):
         """How much that is."""
         ...
 
-    async def idle_contacts(self, before: datetime, *, limit: int) -> tuple[str, ...]:
-        """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first."""
+    async def idle_contacts(
+        self, before: datetime, *, after: IdleContact | None = None, limit: int
+    ) -> tuple[IdleContact, ...]:
+        """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first.
+
+        Those behind `after`, if it is given, which need not be there any more.
+        """
         ...
 
     async def count_idle_contacts(self, before: datetime) -> int:

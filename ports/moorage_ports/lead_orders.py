@@ -67,6 +67,10 @@ class Backfills(Protocol):
         """Insert or replace."""
         ...
 
+    async def forget_finished(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were over at that moment, but for each form's newest; answers how many went."""
+        ...
+
 
 @attrs.frozen(kw_only=True)
 class Remap:
@@ -111,6 +115,10 @@ class Remaps(Protocol):
         """Insert or replace."""
         ...
 
+    async def forget_finished(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were over at that moment, but for each form's newest; answers how many went."""
+        ...
+
 
 @attrs.frozen(kw_only=True)
 class LeadTest:
@@ -144,4 +152,8 @@ class LeadTests(Protocol):
 
     async def save(self, test: LeadTest) -> None:
         """Insert or replace."""
+        ...
+
+    async def forget(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were ordered at that moment or earlier; answers how many went."""
         ...

@@ -23,7 +23,7 @@ from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK, ERASURE
 from moorage_adapters.sqlmodel.tables import LEAD
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
 from moorage_adapters.sqlmodel.types import clean, to_json
-from moorage_ports.erasure import Erasure, KnownPeople, LeadTrace, TraceCounts, Traces
+from moorage_ports.erasure import Erasure, IdleContact, KnownPeople, LeadTrace, TraceCounts, Traces
 from moorage_ports.listing import Listing
 
 
@@ -133,11 +133,24 @@ class SqlErasures:
 
         return await self._gate.run(work) if people else TraceCounts()
 
-    async def idle_contacts(self, before: datetime, *, limit: int) -> tuple[str, ...]:
+    async def idle_contacts(
+        self, before: datetime, *, after: IdleContact | None = None, limit: int
+    ) -> tuple[IdleContact, ...]:
         """Contacts who were last seen at `before` or earlier, without a lead; the longest unseen first."""
-        order = (CONTACT.c.last_seen_at, CONTACT.c.id)
-        where = _are_idle(before)
-        return await self._gate.run(lambda org: tuple(org.ids(CONTACT, *where, order_by=order, limit=limit)))
+        seen_at, contact_id = CONTACT.c.last_seen_at, CONTACT.c.id
+        where = [*_are_idle(before)]
+        if after is not None:
+            # The first half is what an index can begin at.
+            where += [
+                seen_at >= after.last_seen_at,
+                or_(seen_at > after.last_seen_at, contact_id > after.id),
+            ]
+
+        def work(org: Tenant) -> tuple[IdleContact, ...]:
+            rows = org.rows(CONTACT, *where, order_by=(seen_at, contact_id), limit=limit)
+            return tuple(value_of(IdleContact, row) for row in rows)
+
+        return await self._gate.run(work)
 
     async def count_idle_contacts(self, before: datetime) -> int:
         """How many those are."""

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, Table, func, not_, or_, select, tuple_
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST, REMAP
 from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
-from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant, fields_of, value_of
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.lead_orders import Backfill, LeadTest, OrderState, Remap
@@ -15,15 +15,24 @@ from moorage_ports.lead_orders import Backfill, LeadTest, OrderState, Remap
 _ID = ("org_id", "id")
 _FORM = ("org_id", "vendor", "channel_external_id", "form_external_id")
 
-_LATER = BACKFILL.alias("later")
-_IS_NEWEST = not_(
-    select(_LATER.c.id)
-    .where(
-        *(_LATER.c[name] == BACKFILL.c[name] for name in ("org_id", "vendor", "form_external_id")),
-        tuple_(_LATER.c.ordered_at, _LATER.c.id) > tuple_(BACKFILL.c.ordered_at, BACKFILL.c.id),
+
+def _is_newest(table: Table) -> Condition:
+    """Whether none of the same form was ordered after it."""
+    later = table.alias("later")
+    return not_(
+        select(later.c.id)
+        .where(
+            *(later.c[name] == table.c[name] for name in ("org_id", "vendor", "form_external_id")),
+            tuple_(later.c.ordered_at, later.c.id) > tuple_(table.c.ordered_at, table.c.id),
+        )
+        .exists()
     )
-    .exists()
-)
+
+
+def _forget_finished(org: Tenant, table: Table, before: datetime, limit: int) -> int:
+    is_over = (table.c.state != OrderState.RUNNING, table.c.finished_at <= before)
+    ids = org.ids(table, *is_over, not_(_is_newest(table)), order_by=(table.c.id,), limit=limit)
+    return org.delete(table, table.c.id.in_(ids)) if ids else 0
 
 
 class SqlBackfills:
@@ -43,7 +52,11 @@ class SqlBackfills:
 
     async def newest(self, vendor: str, form_external_ids: Collection[str]) -> Mapping[str, Backfill]:
         """The newest of each of these forms that has one, by the form's id."""
-        where = (BACKFILL.c.vendor == vendor, BACKFILL.c.form_external_id.in_(form_external_ids), _IS_NEWEST)
+        where = (
+            BACKFILL.c.vendor == vendor,
+            BACKFILL.c.form_external_id.in_(form_external_ids),
+            _is_newest(BACKFILL),
+        )
 
         def work(org: Tenant) -> dict[str, Backfill]:
             rows = org.rows(BACKFILL, *where)
@@ -62,6 +75,10 @@ class SqlBackfills:
     async def save(self, backfill: Backfill) -> None:
         """Insert or replace."""
         await self._gate.run(lambda org: org.upsert(BACKFILL, fields_of(backfill), _ID))
+
+    async def forget_finished(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were over at that moment, but for each form's newest; answers how many went."""
+        return await self._gate.run(lambda org: _forget_finished(org, BACKFILL, before, limit))
 
 
 class SqlRemaps:
@@ -94,6 +111,10 @@ class SqlRemaps:
         """Insert or replace."""
         await self._gate.run(lambda org: org.upsert(REMAP, fields_of(remap), _ID))
 
+    async def forget_finished(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were over at that moment, but for each form's newest; answers how many went."""
+        return await self._gate.run(lambda org: _forget_finished(org, REMAP, before, limit))
+
 
 class SqlLeadTests:
     """`moorage_ports.lead_orders.LeadTests` over one unit of work."""
@@ -120,6 +141,16 @@ class SqlLeadTests:
     async def save(self, test: LeadTest) -> None:
         """Insert or replace."""
         await self._gate.run(lambda org: org.upsert(LEAD_TEST, fields_of(test), _ID))
+
+    async def forget(self, before: datetime, *, limit: int) -> int:
+        """Delete those that were ordered at that moment or earlier; answers how many went."""
+
+        def work(org: Tenant) -> int:
+            are_old = LEAD_TEST.c.ordered_at <= before
+            ids = org.ids(LEAD_TEST, are_old, order_by=(LEAD_TEST.c.id,), limit=limit)
+            return org.delete(LEAD_TEST, LEAD_TEST.c.id.in_(ids)) if ids else 0
+
+        return await self._gate.run(work)
 
 
 class SqlFormChecks:

@@ -11,9 +11,9 @@ import structlog
 from moorage.privacy.erasing import AT_ONCE, Reason, erase_leads, erase_quietly, note
 from moorage.privacy.people import Clue, Somebody, find
 from moorage.services import Services
-from moorage_ports.erasure import NOTES_KEPT, WAITED_TOO_LONG, Cause
+from moorage_ports.erasure import NOTES_KEPT, WAITED_TOO_LONG, Cause, IdleContact
 from moorage_ports.errors import ConflictError, MoorageError
-from moorage_ports.lead_ledger import EntryFilter, LeadEntry, LeadOutcome
+from moorage_ports.lead_ledger import SETTLED, LeadOutcome
 from moorage_ports.retention import MOST_DELIVERY_DAYS, Retention, RetentionCheck
 from moorage_ports.storage import UnitOfWork
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 EVERY: Final = timedelta(hours=1)
 SESSIONS_KEPT: Final = timedelta(days=1)  # after they were last used: they ended long before
-_PAGE: Final = 500
+ORDERS_KEPT: Final = timedelta(days=90)  # backfills, re-mappings and test leads, once they are over
 _REPLAY: Final = "Connect again or allow what was missing, then replay the delivery."
 _REASON: Final = Reason(cause=Cause.RETENTION)
 
@@ -57,6 +57,7 @@ async def look_after(services: Services, org_id: str) -> Counter[str]:
     removed.update(await _forget_people(services, org_id, retention.people_before(now)))
     removed["deliveries"] += await _forget_deliveries(services, org_id, retention, now)
     removed["waiting"] += await _give_up_waiting(services, org_id, retention, now)
+    await _forget_orders(services, org_id, now)
     counts = Counter({kind: number for kind, number in removed.items() if number})
     if counts:
         await note(services, org_id, _REASON, counts)
@@ -81,20 +82,20 @@ async def _forget_leads(services: Services, org_id: str, before: datetime | None
 async def _forget_people(services: Services, org_id: str, before: datetime | None) -> Counter[str]:
     """Whoever was not seen for so long is forgotten as if they had asked for it; some at a time."""
     removed: Counter[str] = Counter()
-    seen: set[str] = set()
+    last: IdleContact | None = None
     while before is not None:
         async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-            idle = await uow.erasures.idle_contacts(before, limit=AT_ONCE + len(seen))
-            new = [contact_id for contact_id in idle if contact_id not in seen][:AT_ONCE]
-            people = [await _without_leads(uow, contact_id) for contact_id in new]
-        if not new:
+            idle = await uow.erasures.idle_contacts(before, after=last, limit=AT_ONCE)
+            people = [await _without_leads(uow, contact.id) for contact in idle]
+        if not idle:
             break
-        seen.update(new)
+        last = idle[-1]
         together = Somebody(
             contact_ids=frozenset(key for one in people for key in one.contact_ids),
             identities=tuple(identity for one in people for identity in one.identities),
         )
-        removed.update(await erase_quietly(services, org_id, together, _REASON))
+        if together:
+            removed.update(await erase_quietly(services, org_id, together, _REASON))
     return removed
 
 
@@ -122,48 +123,44 @@ async def _forget_deliveries(services: Services, org_id: str, retention: Retenti
 
 async def _give_up_waiting(services: Services, org_id: str, retention: Retention, now: datetime) -> int:
     """What nobody worked on for so long is given up: it can be replayed for a while, then it is forgotten."""
-    given_up: set[tuple[str, str]] = set()
+    given_up = 0
     before = now - timedelta(days=retention.waiting_days)
     while True:
         async with services.storage.unit_of_work(org_id) as uow:
             some = await uow.kept_copies.give_up_waiting(before, now=now, limit=AT_ONCE)
-        given_up |= {(one.vendor, one.id) for one in some}
+            await _enter_as_given_up(uow, [(one.vendor, one.id) for one in some], now)
+        given_up += len(some)
         if len(some) < AT_ONCE:
-            break
-    if given_up:
-        await _enter_as_given_up(services, org_id, given_up, now)
-    return len(given_up)
+            return given_up
 
 
-async def _enter_as_given_up(
-    services: Services, org_id: str, given_up: Collection[tuple[str, str]], now: datetime
-) -> None:
+async def _enter_as_given_up(uow: UnitOfWork, items: Collection[tuple[str, str]], now: datetime) -> None:
     """The ledger says so, too, of those that announced leads."""
-    entries = [
-        entry
-        for outcome in (LeadOutcome.PARKED, LeadOutcome.PENDING)
-        for entry in await _entries(services, org_id, outcome)
-        if (entry.vendor, entry.item_id) in given_up
-    ]
-    for start in range(0, len(entries), AT_ONCE):
-        dead = [
+    if not items:
+        return
+    await uow.lead_ledger.write(
+        [
             attrs.evolve(
                 entry, outcome=LeadOutcome.DEAD, error=WAITED_TOO_LONG, remedy=_REPLAY, updated_at=now
             )
-            for entry in entries[start : start + AT_ONCE]
+            for entry in await uow.lead_ledger.of_items(items)
+            if entry.outcome not in SETTLED
         ]
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.lead_ledger.write(dead)
+    )
 
 
-async def _entries(services: Services, org_id: str, outcome: LeadOutcome) -> list[LeadEntry]:
-    """All entries that were written with this outcome."""
-    found: list[LeadEntry] = []
-    page = 1
+async def _forget_orders(services: Services, org_id: str, now: datetime) -> None:
+    """What was ordered about leads and is over goes, but for each form's last backfill and re-mapping."""
+    before, forgotten = now - ORDERS_KEPT, 0
     while True:
-        async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
-            some = await uow.lead_ledger.page(EntryFilter(outcome=outcome), page=page, page_size=_PAGE)
-        found += some.items
-        page += 1
-        if len(some.items) < _PAGE:
-            return found
+        async with services.storage.unit_of_work(org_id) as uow:
+            gone = [
+                await uow.backfills.forget_finished(before, limit=AT_ONCE),
+                await uow.remaps.forget_finished(before, limit=AT_ONCE),
+                await uow.lead_tests.forget(before, limit=AT_ONCE),
+            ]
+        forgotten += sum(gone)
+        if max(gone) < AT_ONCE:
+            break
+    if forgotten:
+        log.info("lead_orders_forgotten", org=org_id, count=forgotten)

@@ -1,6 +1,7 @@
 """What was ordered about leads, and what each form's leads add up to, on both databases."""
 
 from datetime import timedelta
+from typing import Any
 
 import attrs
 
@@ -116,6 +117,41 @@ async def test_a_re_mapping_is_what_was_saved_last_and_the_newest_is_found(stora
         assert await uow.remaps.get("r1") is None
         assert await uow.remaps.newest("memory", "7") is None
     assert list(await storage.backlog.running_remaps()) == [("acme", "r2")]
+
+
+async def test_what_is_over_is_forgotten_but_for_the_newest_of_its_form(storage: SqlStorage) -> None:
+    """A few at a time, and another org's stay; of tests, all that are old."""
+    old, limit = NOON + timedelta(days=1), NOON + timedelta(days=9)
+    over: dict[str, Any] = {"state": OrderState.DONE, "finished_at": old}
+    remap = Remap(id="r0", vendor="memory", form_external_id="7", version=1, ordered_at=NOON, **over)
+    backfills = [
+        attrs.evolve(BACKFILL, id="b0", **over),
+        attrs.evolve(BACKFILL, id="b1", **over | {"state": OrderState.FAILED}),
+        attrs.evolve(BACKFILL, id="b2"),  # runs
+        attrs.evolve(BACKFILL, id="b3", **over | {"finished_at": limit + timedelta(seconds=1)}),
+        attrs.evolve(BACKFILL, id="b4", ordered_at=NOON + timedelta(hours=1), **over),  # the newest
+        attrs.evolve(BACKFILL, id="b5", form_external_id="8", **over),  # of its form
+    ]
+    for org in ("acme", "other"):
+        async with storage.unit_of_work(org) as uow:
+            for each in backfills:
+                await uow.backfills.save(each)
+            await uow.remaps.save(remap)
+            await uow.remaps.save(attrs.evolve(remap, id="r1"))
+            await uow.lead_tests.save(TEST)
+            await uow.lead_tests.save(attrs.evolve(TEST, id="t2", ordered_at=limit + timedelta(seconds=1)))
+    async with storage.unit_of_work("acme") as uow:
+        assert await uow.backfills.forget_finished(old - timedelta(seconds=1), limit=9) == 0
+        assert [await uow.backfills.forget_finished(limit, limit=1) for _ in range(3)] == [1, 1, 0]
+        assert await uow.remaps.forget_finished(limit, limit=9) == 1
+        assert await uow.lead_tests.forget(limit, limit=9) == 1
+        kept = [each.id for each in backfills if await uow.backfills.get(each.id)]
+        assert kept == ["b2", "b3", "b4", "b5"]
+        assert await uow.remaps.newest("memory", "7") == attrs.evolve(remap, id="r1")
+        assert (await uow.lead_tests.get("t1"), bool(await uow.lead_tests.get("t2"))) == (None, True)
+    async with storage.unit_of_work("other", reads_only=True) as uow:
+        assert await uow.backfills.get("b0")
+        assert await uow.lead_tests.get("t1")
 
 
 async def test_tests_are_told_from_other_leads(storage: SqlStorage) -> None:

@@ -1,7 +1,7 @@
 """M4: what is kept for a while goes when its days are over, no earlier; and the job proves that it does."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,28 @@ import attrs
 import pytest
 
 from moorage.admin.sessions import open_session
+from moorage.privacy import keeping
 from moorage.privacy.erasing import AT_ONCE
 from moorage.privacy.keeping import keep_to_retention
+from moorage.privacy.people import Somebody
 from moorage.workers import forget_settled, register_workers
 from moorage_adapters.memory.things import Person
 from moorage_adapters.memory.world import ADA, CAFE, NEWSLETTER
+from moorage_adapters.sqlmodel.erasure import SqlErasures
 from moorage_ports.accounts import Account
 from moorage_ports.crm import CrmLead
-from moorage_ports.erasure import NOTES_KEPT
+from moorage_ports.crm_records import ContactRecord, Ledger
+from moorage_ports.erasure import NOTES_KEPT, IdleContact
 from moorage_ports.errors import UnavailableError
 from moorage_ports.inbox import DEAD_KEPT
 from moorage_ports.lead_ledger import LeadOutcome
+from moorage_ports.lead_orders import Backfill, LeadTest, OrderState
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import Endpoint, EventType, SigningSecret
 from moorage_ports.publications import RememberedCall
 from moorage_ports.retention import Retention
 from moorage_ports.secret import Secret
+from moorage_ports.storage import UnitOfWork
 from moorage_ports.webhooks import Delivery
 from tests.support.crm import ask, read
 from tests.support.harbour import ADMIN, Harbour, StillJobs, harbour
@@ -223,6 +229,74 @@ async def test_what_nobody_works_on_is_given_up_and_then_forgotten_m4(host: Harb
     host.clock.advance(DEAD_KEPT)
     await forget_settled(host.services)
     assert (await read(host, "/upstream/deliveries", state="dead"))["total"] == 0
+
+
+async def test_who_stays_is_not_read_again_for_every_few_who_go(
+    quick: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are joined with somebody who has a lead, so they stay: they were read once more in every step."""
+    asked: list[int] = []
+    whole = SqlErasures.idle_contacts
+
+    async def watched(self: SqlErasures, before: datetime, **how: Any) -> tuple[IdleContact, ...]:
+        found = await whole(self, before, **how)
+        asked.append(len(found))
+        return found
+
+    async def somebody(uow: UnitOfWork, contact_id: str) -> Somebody:
+        stays = int(contact_id[1:]) % 2 == 0
+        return Somebody() if stays else Somebody(contact_ids=frozenset({contact_id}))
+
+    monkeypatch.setattr(SqlErasures, "idle_contacts", watched)
+    monkeypatch.setattr(keeping, "_without_leads", somebody)
+    count = 4 * AT_ONCE
+    contacts = {
+        f"c{number:03}": ContactRecord(
+            id=f"c{number:03}", first_seen_at=quick.clock.now(), last_seen_at=quick.clock.now()
+        )
+        for number in range(count)
+    }
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await uow.crm_records.save(Ledger(contacts=contacts))
+        await uow.retention.save(Retention(person_days=365))
+        await uow.erasures.mark(["x"], at=quick.clock.now())  # so that the org has keys
+    quick.clock.advance(366 * DAY)
+    await keep_to_retention(quick.services)
+
+    assert asked == [AT_ONCE] * 4 + [0]
+    async with quick.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        left = await uow.contacts.page(page=1, page_size=count)
+    assert left.total == count // 2
+
+
+async def test_orders_about_leads_go_after_90_days_but_the_last_of_a_form(host: Harbour) -> None:
+    over: dict[str, Any] = {"state": OrderState.DONE, "finished_at": host.clock.now()}
+    ours: dict[str, Any] = {"vendor": "memory", "form_external_id": NEWSLETTER.id}
+    async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+        for number in range(AT_ONCE + 2):
+            at = host.clock.now() + timedelta(seconds=number)
+            on: dict[str, Any] = {**ours, "channel_external_id": CAFE.id, "ordered_at": at}
+            await uow.backfills.save(Backfill(id=f"b{number:02}", **on, **over))
+            await uow.lead_tests.save(LeadTest(id=f"t{number:02}", **on))
+    host.clock.advance(89 * DAY)
+    await keep_to_retention(host.services)
+    assert (await backfills(host), await tests(host)) == (AT_ONCE + 2, AT_ONCE + 2)
+
+    host.clock.advance(DAY + timedelta(minutes=1))
+    await keep_to_retention(host.services)
+    assert (await backfills(host), await tests(host)) == (1, 0)
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        assert set(await uow.backfills.newest("memory", [NEWSLETTER.id])) == {NEWSLETTER.id}
+
+
+async def backfills(host: Harbour) -> int:
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        return len([n for n in range(AT_ONCE + 2) if await uow.backfills.get(f"b{n:02}")])
+
+
+async def tests(host: Harbour) -> int:
+    async with host.storage.unit_of_work(ADMIN.org_id, reads_only=True) as uow:
+        return len([n for n in range(AT_ONCE + 2) if await uow.lead_tests.get(f"t{n:02}")])
 
 
 async def test_people_go_where_an_org_says_so_but_not_who_has_a_lead(host: Harbour) -> None:
