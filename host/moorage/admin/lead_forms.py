@@ -1,6 +1,5 @@
 """Lead forms: which there are, what is missing of each; and one form: questions, counts, mapping."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -212,16 +211,11 @@ async def form_page(
     version: Annotated[str, QueryParameter(required=False)] = "",
     saved: Annotated[str, QueryParameter(required=False)] = "",
     checked: Annotated[str, QueryParameter(required=False)] = "",
-    ordered: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """One form: what it asks, how its leads are counted and mapped."""
     here = await form_here(visit, slug, form_id, is_look=LIVE_HEADER in request.headers)
-    said = {
-        "saved": saved,
-        "doubt": {"not": UNCHECKED, "before": CHECKED_BEFORE}.get(checked, ""),
-        "ordered": bool(ordered),
-    }
-    return await form_page_of(visit, here, version=version, said=said)
+    doubt = {"not": UNCHECKED, "before": CHECKED_BEFORE}.get(checked, "")
+    return await form_page_of(visit, here, version=version, saved=saved, doubt=doubt)
 
 
 @post(
@@ -241,7 +235,7 @@ async def backfill(visit: VisitHere, form: FormHere, slug: FromPath[str], form_i
         return await form_page_of(
             visit, here, stretch=stretch, failure=words.trouble(error), status=status_of(error)
         )
-    return visit.redirect(f"{form_path(slug, form_id)}?ordered=1#fetch")
+    return visit.redirect(f"{form_path(slug, form_id)}#fetch")
 
 
 def _order(form_id: str, form: Form, stretch: Stretch) -> BackfillLeads:
@@ -279,7 +273,8 @@ async def form_page_of(
     here: LeadFormHere,
     *,
     version: str = "",
-    said: Mapping[str, object] | None = None,
+    saved: str = "",
+    doubt: str = "",
     stretch: Stretch | None = None,
     came_since: str = "",
     failure: Trouble | None = None,
@@ -312,12 +307,9 @@ async def form_page_of(
         "stretch": stretch or Stretch(),
         "failure": failure,
         "fields": failure.fields if failure else {},
-        "saved": "",
-        "doubt": "",
-        "ordered": False,
-        **(said or {}),
+        "is_saved": saved == str(current.version),
+        "doubt": doubt,
     }
-    context["is_saved"] = context["saved"] == str(current.version)
     return visit.page("lead_form.html", context, status=status)
 
 
