@@ -26,9 +26,13 @@ PAGES = (
     "/contacts",
     "/leads",
     "/leads/forms",
+    "/leads/ledger",
     "/posts",
     "/integrations",
     "/integrations/facebook",
+    "/operations",
+    "/operations/handover",
+    "/operations/privacy",
 )
 
 # What a page under attack would do, noticed before any of its own scripts runs.
@@ -221,6 +225,32 @@ async def test_the_whole_journey(tmp_path: Path) -> None:
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+async def operate(visit: Visit) -> None:
+    """From a lead's page: change it, find it in the ledger, hand leads over, and forget the person."""
+    page = visit.page
+    await page.get_by_label("Status").select_option("qualified")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await visit.go("/leads/ledger?outcome=stored")
+    await page.get_by_text("Step by step").first.click()
+    await expect(page.get_by_text("Stored in the CRM")).to_be_visible()
+    await page.get_by_role("link", name="Operations").click()
+    await page.get_by_role("link", name="Hand-over").click()
+    await page.get_by_label("Address").fill("http://127.0.0.1:9/hooks")
+    await page.get_by_role("button", name="Add").click()
+    await expect(page.get_by_text("Copy it now: it is not shown again")).to_be_visible()
+    await page.get_by_role("link", name="I have it").click()
+    await page.get_by_role("button", name="Send a test").click()
+    await expect(page.get_by_text("The test message did not arrive")).to_be_visible()
+    await page.get_by_role("link", name="Hand-over").click()
+    await page.get_by_role("link", name="Privacy").click()
+    await page.get_by_label("E-mail address").fill("ines@customer.example")
+    await page.get_by_role("button", name="See what there is").click()
+    await page.get_by_label("I know that this cannot be undone").check()
+    await page.get_by_role("button", name="Erase all of this").click()
+    await expect(page.get_by_text("Somebody here erased it")).to_be_visible()
+
+
 async def test_the_whole_journey_without_script(tmp_path: Path) -> None:
     async with signed_in(tmp_path, scripts=False) as visit:
         await connect(visit)
@@ -239,6 +269,7 @@ async def test_the_whole_journey_without_script(tmp_path: Path) -> None:
         await visit.go("/leads")
         await visit.page.get_by_role("link", name="Ines Müller").click()
         await expect(visit.page.get_by_text("ines@customer.example")).to_be_visible()
+        await operate(visit)
         await visit.page.get_by_role("button", name="Sign out").click()
         await expect(visit.page.get_by_role("heading", name="Sign in")).to_be_visible()
 

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from moorage.codec import fields_of
 from moorage.crm.lead_changes import LeadDraft, add_lead
-from moorage.privacy.settings import get_retention
+from moorage.privacy.settings import SetRetention, get_retention
 from moorage_ports.operations import Role
 from tests.support.harbour import ADMIN, Harbour
 from tests.support.visitor import Browser, Page, browser_as
@@ -76,6 +77,11 @@ async def test_days_that_do_not_fit_are_refused_and_stay_in_the_form(
         assert page.field(name) == days
         assert [each["name"] for each in page.all("input") if each.get("aria-invalid")] == [name]
     assert await retention(host) == (90, None, 7, 90)
+
+
+def test_the_form_has_every_day_that_may_be_said() -> None:
+    """What it leaves out would be a default again each time somebody saves it."""
+    assert {*DAYS, "dryRun"} == {field.json for field in fields_of(SetRetention)}
 
 
 def sent_by(page: Page) -> dict[str, str]:
