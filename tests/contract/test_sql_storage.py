@@ -17,6 +17,7 @@ from moorage_ports.testing.inbox import InboxContract
 from moorage_ports.testing.intake import IntakeContract
 from moorage_ports.testing.jobs import JobsContract
 from moorage_ports.testing.lead_forms import LeadFormsContract
+from moorage_ports.testing.lead_ledger import LeadLedgerContract
 from moorage_ports.testing.secret_store import OpenStore, SecretStoreContract
 
 
@@ -56,6 +57,9 @@ class TestSqlLeadCheckpoints(LeadCheckpointsContract): ...
 
 
 class TestSqlLeadForms(LeadFormsContract): ...
+
+
+class TestSqlLeadLedger(LeadLedgerContract): ...
 
 
 class TestEmbeddedJobs(JobsContract):
