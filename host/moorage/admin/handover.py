@@ -232,6 +232,7 @@ async def _one_page(
         "failure_words": failure_words,
         "keeps": KEEPS,
         "key": new_id(),
+        "now": visit.desk.now(),
         "most": MOST_REPLAYED,
         "failure": failure,
         "fields": failure.fields if failure else {},
