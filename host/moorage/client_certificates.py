@@ -50,7 +50,8 @@ class ClientCertificates:
         names = [value for header, value in scope["headers"] if header == self.header]
         if names != [name.encode("ascii")] or not self._is_proxy(_peer(scope)):
             msg = "this delivery does not come with the vendor's client certificate"
-            raise SignatureError(msg)
+            remedy = "Have the proxy pass on the common name of the certificate that it verified."
+            raise SignatureError(msg, remedy=remedy)
 
     def _is_proxy(self, peer: str) -> bool:
         try:

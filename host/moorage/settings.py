@@ -229,7 +229,7 @@ def _fingerprints(prefix: str, settings: object, skip: str = "") -> Iterator[tup
 
 
 def _shown(name: str, value: object) -> str:
-    if isinstance(value, Secret):
+    if isinstance(value, Secret) and value:
         digest = hashlib.sha256(value.reveal().encode()).hexdigest()[:12]
         return f"set, {len(value.reveal())} characters, sha256 {digest}…"
     if isinstance(value, tuple):
@@ -239,7 +239,7 @@ def _shown(name: str, value: object) -> str:
         return f"{value.org_id + ':' if value.org_id else ''}{scheme}://{host}:{port}{value.path}"
     if name in _DATABASE_URLS:
         return re.sub(r"//[^@/]*@", "//…@", str(value)).partition("?")[0] or "not set"
-    return "not set" if value is None else str(value)
+    return "not set" if value in (None, "", Secret("")) else str(value)
 
 
 # Reading -------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ def run(action: Callable[[], Coroutine[Any, Any, None]]) -> int:
     except (CannotStartError, OSError, MoorageError) as failure:
         fields = failure.fields.items() if isinstance(failure, InvalidRequestError) else ()
         wrong = "".join(f" ({name}: {text})" for name, text in fields)
-        fail(f"{failure}{wrong} {getattr(failure, 'remedy', '')}".strip())
+        remedy = getattr(failure, "remedy", "")
+        fail(f"{failure}{wrong}. {remedy}" if remedy else f"{failure}{wrong}")
         return NOT_READY
     return 0
 

@@ -94,6 +94,7 @@ def test_keys_then_migrate_then_ready(
     assert (tmp_path / "keyring.json").read_bytes() == before
     assert (tmp_path / "keyring.json").stat().st_mode & 0o077 == 0
     assert "no mode without encryption" in told.err
+    assert "run `moorage migrate`; nothing was written. Try again" in told.err, "sentences"
     assert "The database is at version" in told.out
 
 

@@ -223,6 +223,13 @@ def test_l8_fingerprints_show_no_secret() -> None:
     assert shown["database_url"] == "postgresql://…@db.example/moorage"
 
 
+def test_what_is_not_set_is_called_so() -> None:
+    """An empty secret has a fingerprint, too, and looked as if somebody had set it."""
+    shown = load_settings(VENDORS, environ=enough()).fingerprints()
+
+    assert (shown["shop.app_secret"], shown["webhook_client_cn_header"]) == ("not set", "not set")
+
+
 def test_a_plugin_without_settings_of_its_own_given_has_its_defaults() -> None:
     loaded: Settings = load_settings(VENDORS, environ=enough())
 
