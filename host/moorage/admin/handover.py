@@ -36,6 +36,7 @@ from moorage.handover.endpoints import (
     rotate_secret,
     send_ping,
 )
+from moorage.handover.outcomes import remedy_of
 from moorage.ids import new_id
 from moorage.services import Caller
 from moorage_ports.errors import MoorageError
@@ -101,6 +102,14 @@ class Draft:
     events: tuple[str, ...] = ()
 
 
+def _told(error: MoorageError) -> Trouble:
+    """An error in words; of an address that may not be called also why, and which may."""
+    told = words.trouble(error)
+    if error.remedy != remedy_of("address_refused"):
+        return told
+    return attrs.evolve(told, fields={"url": f"{told.detail} {told.remedy}"})
+
+
 def _admin(visit: Visit) -> Caller:
     caller = caller_of(visit.session)
     require_role(caller, Role.ADMIN)
@@ -139,7 +148,7 @@ async def add_endpoint(visit: VisitHere, form: FormHere) -> Answer:
         _, shown = await visit.once(_ADD_ONCE, draft.key, repr(asked), add)
     except MoorageError as error:
         again = attrs.evolve(draft, key=new_id())
-        return await _list_page(visit, again, failure=words.trouble(error), status=status_of(error))
+        return await _list_page(visit, again, failure=_told(error), status=status_of(error))
     if shown is None:
         return visit.redirect(f"/admin{PATH}")
     return _secret_page(visit, shown, is_new=True)
@@ -251,7 +260,7 @@ async def _refused(visit: Visit, endpoint_id: str, error: MoorageError) -> Answe
         visit,
         endpoint_id,
         HandoverQuery(ps=PAGE_SIZE),
-        failure=words.trouble(error),
+        failure=_told(error),
         status=status_of(error),
     )
 

@@ -21,8 +21,6 @@ from moorage.crm.leads import lead_filter
 from moorage.handover.exporting import MEDIA_TYPES, ExportFormat, ExportQuery
 from moorage.routes.export import export_answer
 from moorage_ports.crm import LEAD_STATUSES
-from moorage_ports.lead_ledger import EntryFilter, LeadOutcome
-from moorage_ports.storage import UnitOfWork
 
 _TESTS: Final[Mapping[str, bool | None]] = {"": None, "without": False, "only": True}
 
@@ -111,8 +109,7 @@ async def leads_page(
         found = await uow.leads.page(page=page_number(p), page_size=PAGE_SIZE, where=where)
         standings = await all_standings(uow, visit.services.vendors)
         forms = await form_names(uow, [("", asked.form)])
-        parked = await _count(uow, LeadOutcome.PARKED)
-        dead = await _count(uow, LeadOutcome.DEAD)
+        sums = (await uow.lead_ledger.totals()).values()
     context = {
         "title": "Leads",
         "leads": found.items,
@@ -122,8 +119,8 @@ async def leads_page(
         "statuses": {one: status_badge(one).text for one in LEAD_STATUSES},
         "forms": {one.id: one.name for one in reversed(forms)},
         "status_badge": status_badge,
-        "parked": parked,
-        "dead": dead,
+        "parked": sum(one.parked for one in sums),
+        "dead": sum(one.dead for one in sums),
         "standings": standings,
         "is_listening": any(standing.heard for standing in standings),
         "is_connected": any(standing.is_live for standing in standings),
@@ -131,10 +128,6 @@ async def leads_page(
         "channel_names": channel_names(standings),
     }
     return visit.page("leads.html", context)
-
-
-async def _count(uow: UnitOfWork, outcome: LeadOutcome) -> int:
-    return (await uow.lead_ledger.page(EntryFilter(outcome=outcome), page=1, page_size=1)).total
 
 
 @get("/leads/export", opt=SESSION)

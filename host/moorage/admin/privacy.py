@@ -45,6 +45,9 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "posts": ("post", "posts"),
     "conversations": ("conversation", "conversations"),
     "people": ("person", "people"),
+    "deliveries": ("copy of what a vendor sent", "copies of what a vendor sent"),
+    "answers": ("answer to a call", "answers to calls"),
+    "waiting": ("delivery that waited too long", "deliveries that waited too long"),
 }
 DAYS: Final = ("leadDays", "personDays", "deliveryDays", "waitingDays")
 _FOREVER: Final = ("leadDays", "personDays")  # empty means: until somebody deletes it

@@ -114,6 +114,8 @@ async def test_an_address_that_may_not_be_called_is_refused_and_what_was_typed_s
     assert answer.status_code == 422
     assert page.field("url") == url
     assert page.field("key") != FORM["key"]
+    assert "aria-invalid" in next(each for each in page.all("input") if each.get("name") == "url")
+    assert "public https address" in page.text or not url
     assert await endpoints(host) == ()
 
 

@@ -106,6 +106,15 @@ async def test_the_ledger_is_narrowed_down(host: Harbour, admin: Browser) -> Non
         assert shown(await admin.page(f"/admin/leads/ledger?{query}")) == expected, query
 
 
+async def test_the_list_of_leads_says_what_did_not_get_that_far(host: Harbour, admin: Browser) -> None:
+    assert "Nothing is lost" not in (await admin.page("/admin/leads")).text
+    await write(host, EACH[LeadOutcome.PARKED], EACH[LeadOutcome.DEAD])
+    page = await admin.page("/admin/leads")
+
+    assert "1 lead could not be taken in, 1 more waits" in page.text
+    assert "/admin/leads/ledger?outcome=dead" in {each.get("href") for each in page.all("a")}
+
+
 async def bury(host: Harbour, count: int) -> list[Slip]:
     """Leads that the vendor denies until they are given up; then it has them again."""
     await host.connect()
