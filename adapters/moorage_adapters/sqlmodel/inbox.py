@@ -317,8 +317,9 @@ def _tells_of(org: Tenant, form_external_id: str) -> Condition:
         LEAD_ENTRY.c.org_id == org.org_id,
         LEAD_ENTRY.c.item_id == digits,
         LEAD_ENTRY.c.item_id != literal_column("''"),
-        LEAD_ENTRY.c.vendor == INBOX.c.vendor,
-        LEAD_ENTRY.c.form_external_id == clean(form_external_id),
+        # Of one delivery there is one entry, and of a form there are many: these are not to be looked up by.
+        func.coalesce(LEAD_ENTRY.c.vendor, "") == INBOX.c.vendor,
+        func.coalesce(LEAD_ENTRY.c.form_external_id, "") == clean(form_external_id),
     )
 
 

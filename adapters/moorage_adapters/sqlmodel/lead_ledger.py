@@ -88,13 +88,16 @@ class SqlLeadLedger:
 
     async def of_items(self, items: Collection[tuple[str, str]]) -> tuple[LeadEntry, ...]:
         """The leads that these kept changes tell of, as (vendor, the change's id); in no order."""
-        wanted = sorted({one for one in items if one[1]})
-        by = tuple_(LEAD_ENTRY.c.vendor, LEAD_ENTRY.c.item_id)
+        wanted = {one for one in items if one[1]}
+        ids = sorted({item_id for _, item_id in wanted})
         has_one = LEAD_ENTRY.c.item_id != literal_column("''")  # what the index is on
 
         def work(org: Tenant) -> tuple[LeadEntry, ...]:
-            some = (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
-            return _told(org, [row for keys in some for row in org.rows(LEAD_ENTRY, by.in_(keys), has_one)])
+            some = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+            rows = [
+                row for part in some for row in org.rows(LEAD_ENTRY, LEAD_ENTRY.c.item_id.in_(part), has_one)
+            ]
+            return _told(org, [row for row in rows if (row["vendor"], row["item_id"]) in wanted])
 
         return await self._gate.run(work)
 
