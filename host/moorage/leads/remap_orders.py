@@ -176,11 +176,15 @@ class Remapper:
 
     async def _some(self, order: RemapOrder, remap_id: str, versions: Versions) -> Remap | None:
         """One piece and how far that is, in one transaction."""
-        now, newest = self.services.clock.now(), max(versions)
+        now = self.services.clock.now()
         async with self.services.storage.unit_of_work(order.org_id) as uow:
             remap = await uow.remaps.get(remap_id)
             if remap is None or remap.state is not OrderState.RUNNING:
                 return remap
+            current = await uow.lead_mappings.current(order.vendor, order.form_id)
+            if current is not None and current.version not in versions:  # saved since this look began
+                versions = await versions_of(uow, order)
+            newest = max(versions)
             if remap.version != newest:
                 remap = _anew(remap, newest, await count_leads(uow, order))
             piece = await remap_some(uow, order, versions, remap.last_lead_id, now)

@@ -115,6 +115,28 @@ async def test_a_version_that_is_saved_meanwhile_has_it_begin_anew(
     assert await companies(dock) == {}
 
 
+async def test_a_version_that_is_saved_during_a_look_has_it_begin_anew_at_once(
+    dock: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever saves it and orders again gets the order that runs: that must not end by the older one."""
+    ordered, whole = await order(dock), Remapper._some
+    again: list[str] = []
+
+    async def then_somebody_saves(self: Remapper, *args: Any) -> Any:
+        remap = await whole(self, *args)
+        if not again:
+            await save(dock, 2, "lastName")
+            again.append((await order(dock))["id"])
+        return remap
+
+    monkeypatch.setattr(Remapper, "_some", then_somebody_saves)
+    assert await look(dock, ordered["id"]) is None
+    assert again == [ordered["id"]]
+    done = await read(dock, REMAP)
+    assert (done["state"], done["version"], done["seen"], done["changed"]) == ("done", 2, COUNT, COUNT)
+    assert await companies(dock) == {}
+
+
 async def test_a_lead_of_a_newer_version_is_not_mapped_back(dock: Harbour) -> None:
     """One that came while an older version was being gone by."""
     async with dock.storage.unit_of_work(ORG) as uow:
