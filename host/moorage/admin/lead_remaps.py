@@ -6,7 +6,7 @@ from litestar.params import FromPath
 from moorage.admin import words
 from moorage.admin.desk import FormHere, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES
-from moorage.admin.lead_forms import NOT_A_DAY, day_of, form_here, form_page_of, form_path
+from moorage.admin.lead_forms import NOT_A_DAY, day_of, form_here, form_page_of, form_path, named_form
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.auth import SESSION, require_role
@@ -27,13 +27,14 @@ async def remap(visit: VisitHere, form: FormHere, slug: FromPath[str], form_id: 
     """Map them, or only count which would change. The same order twice is one while it runs."""
     caller, text = caller_of(visit.session), form.text("came_since")
     require_role(caller, Role.ADMIN)
+    vendor, form_id = named_form(visit, slug, form_id)
     try:
         since = day_of(text)
         if text and since is None:
             msg = "this is no day"
             raise InvalidRequestError(msg, fields={"came_since": NOT_A_DAY})
         asked = OrderRemap(since=since, dry_run=form.text("do") != "map")
-        await order_remap(visit.services, caller, form_id, FormQuery(vendor=slug), asked)
+        await order_remap(visit.services, caller, form_id, FormQuery(vendor=vendor.slug), asked)
     except MoorageError as error:
         here = await form_here(visit, slug, form_id, is_look=True)
         failure, status = words.trouble(error), status_of(error)

@@ -135,7 +135,9 @@ async def test_nothing_chosen_and_nothing_connected_are_told_apart(host: Harbour
 
 
 async def test_a_form_that_is_none_of_the_orgs_is_not_there(admin: Browser) -> None:
-    never = (f"{FORMS}/memory/nothing", f"{FORMS}/nobody/{NEWSLETTER.id}")
+    never = [f"{FORMS}/{slug}/{NEWSLETTER.id}" for slug in ("nobody", "x" * 100)] + [
+        f"{FORMS}/memory/nothing"
+    ]
     for path in (*never, f"{FORMS}/memory/%00", f"{FORMS}/memory/{'x' * 200}"):
         for answer in (await admin.get(path), await admin.get(f"{path}/mapping")):
             assert answer.status_code == 404, path
