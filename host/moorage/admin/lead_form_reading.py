@@ -5,7 +5,7 @@ waits for the vendor. What it asks was kept when it was last read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -24,6 +24,7 @@ from moorage_ports.lead_operations import (
     GET_LEAD_FORM,
     LIST_LEAD_FORMS,
     GetLeadForm,
+    LeadFormList,
     LeadFormView,
     ListLeadForms,
 )
@@ -47,22 +48,51 @@ class ChannelForms:
 async def forms_of_channels(
     visit: Visit, standings: Iterable[VendorStanding], *, is_look: bool
 ) -> tuple[ChannelForms, ...]:
-    """Every channel's forms: read now, or for a mere look as they were; so, too, if they cannot be read."""
+    """Every channel's forms: read now, or for a mere look as they were; so, too, if they cannot be read.
+
+    All of them together get as long as one: somebody waits for the page.
+    """
     having, gate = _channels_with_forms(standings), asyncio.Semaphore(_AT_ONCE)
+    until = asyncio.get_running_loop().time() + _DEADLINE.total_seconds()
 
-    async def of_channel(standing: VendorStanding, channel: Channel) -> ChannelForms:
-        failure: Trouble | None = None
-        if standing.is_live and channel.selectable and not is_look:
-            asked = visit.ask(standing.vendor, LIST_LEAD_FORMS, ListLeadForms(channel=channel.id))
+    async def read(standing: VendorStanding, channel: Channel) -> tuple[LeadFormList | None, Trouble | None]:
+        if not standing.is_live or not channel.selectable or is_look:
+            return None, None
+
+        async def asked() -> LeadFormList:
             async with gate:
-                listed, failure = await _in_time(asked, standing)
-            if listed is not None:
-                return ChannelForms(standing=standing, channel=channel, forms=listed.forms)
-        async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
-            forms = await forms_remembered(uow, standing.slug, (channel.external_id,))
-        return ChannelForms(standing=standing, channel=channel, forms=forms, failure=failure)
+                return await visit.ask(standing.vendor, LIST_LEAD_FORMS, ListLeadForms(channel=channel.id))
 
-    return tuple(await asyncio.gather(*(of_channel(*each) for each in having)))
+        return await _in_time(asked(), standing, until)
+
+    answers = await asyncio.gather(*(read(*each) for each in having))
+    unread = [each for each, (listed, _) in zip(having, answers, strict=True) if listed is None]
+    known = await _remembered(visit, unread)
+    return tuple(
+        ChannelForms(
+            standing=standing,
+            channel=channel,
+            forms=listed.forms if listed is not None else known.get((standing.slug, channel.external_id), ()),
+            failure=failure,
+        )
+        for (standing, channel), (listed, failure) in zip(having, answers, strict=True)
+    )
+
+
+async def _remembered(
+    visit: Visit, channels: Iterable[tuple[VendorStanding, Channel]]
+) -> Mapping[tuple[str, str], tuple[LeadFormView, ...]]:
+    """The forms that these channels had, by vendor and channel: asked for once for each vendor."""
+    wanted: dict[str, list[str]] = {}
+    for standing, channel in channels:
+        wanted.setdefault(standing.slug, []).append(channel.external_id)
+    found: dict[tuple[str, str], tuple[LeadFormView, ...]] = {}
+    async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
+        for slug, external_ids in wanted.items():
+            for form in await forms_remembered(uow, slug, external_ids):
+                key = (slug, form.channel_id)
+                found[key] = (*found.get(key, ()), form)
+    return found
 
 
 async def form_of(
@@ -74,7 +104,8 @@ async def form_of(
     if not standing.is_live or (is_look and known is not None):
         return known, None
     asked = visit.ask(standing.vendor, GET_LEAD_FORM, GetLeadForm(form=form_id))
-    form, failure = await _in_time(asked, standing)
+    until = asyncio.get_running_loop().time() + _DEADLINE.total_seconds()
+    form, failure = await _in_time(asked, standing, until)
     return form or known, failure
 
 
@@ -91,10 +122,12 @@ def _channels_with_forms(
     )
 
 
-async def _in_time(asked: Awaitable[T], standing: VendorStanding) -> tuple[T | None, Trouble | None]:
-    """What the vendor answers, or why there is no answer."""
+async def _in_time(
+    asked: Awaitable[T], standing: VendorStanding, until: float
+) -> tuple[T | None, Trouble | None]:
+    """What the vendor answers until then (as the loop counts), or why there is no answer."""
     try:
-        async with asyncio.timeout(_DEADLINE.total_seconds()):
+        async with asyncio.timeout_at(until):
             return await asked, None
     except MoorageError as failure:
         return None, words.trouble(failure)

@@ -1,21 +1,26 @@
 """Lead forms in the admin UI: what is missing of each, fetching it, mapping them, and test leads."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import attrs
 import httpx
 import pytest
+from sqlalchemy import Engine, event
 
+from moorage.admin import lead_form_reading
 from moorage.admin.accounts import create_account
 from moorage.admin.lead_form_words import CHECKED_BEFORE
 from moorage.leads.backfilling import Backfiller, backfill_nudge
 from moorage.leads.mappings import FRESH, UNCHECKED
 from moorage.leads.remap_orders import Remapper, remap_nudge
-from moorage_adapters.memory.things import READ_FORMS
-from moorage_adapters.memory.world import CAFE, NEWSLETTER
+from moorage_adapters.memory.lead_source import MemoryLeadSource
+from moorage_adapters.memory.things import READ_FORMS, Form
+from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.lead_orders import OrderState
+from moorage_ports.lead_source import LeadForm
 from moorage_ports.operations import Role
 from tests.support.crm import ask, read
 from tests.support.harbour import ADMIN, Harbour
@@ -121,6 +126,54 @@ async def test_forms_that_cannot_be_read_are_shown_as_they_were(host: Harbour, a
     page = await admin.page(FORM)
     assert "The form could not be read" in page.text
     assert "Light or dark roast?" in page.text
+
+
+async def test_all_channels_together_are_waited_for_no_longer_than_one(
+    host: Harbour, admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor that hangs costs a page one deadline, not one for each few of its channels."""
+    await host.select(CAFE.id, BOOKS.id)
+    await admin.page(FORMS)
+    asked: list[str] = []
+
+    async def hangs(_: MemoryLeadSource, channel_external_id: str) -> tuple[LeadForm, ...]:
+        asked.append(channel_external_id)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(MemoryLeadSource, "forms", hangs)
+    monkeypatch.setattr(lead_form_reading, "_DEADLINE", timedelta(milliseconds=50))
+    monkeypatch.setattr(lead_form_reading, "_AT_ONCE", 1)
+    page = await admin.page(FORMS)
+    assert len(asked) == 1, "there was no time left for the other"
+    for board in (CAFE, BOOKS):
+        assert f"The forms of {board.name} could not be read just now" in page.text
+    assert any(link.get("href") == FORM for link in page.all("a"))
+
+
+async def test_a_look_at_many_channels_costs_no_more_questions_than_at_one(
+    host: Harbour, admin: Browser
+) -> None:
+    """A page that is left open asks every two seconds."""
+    host.world.forms["club"] = Form(id="club", board_id=BOOKS.id, name="Club", asks={"email": "Mail"})
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await admin.page(FORMS)
+        asked.clear()
+        await admin.get(FORMS, **LOOK)
+        of_one = len(asked)
+        await host.select(CAFE.id, BOOKS.id)
+        await admin.page(FORMS)
+        asked.clear()
+        assert BOOKS.name in (await admin.get(FORMS, **LOOK)).text
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert 0 < len(asked) <= of_one
 
 
 async def test_nothing_chosen_and_nothing_connected_are_told_apart(host: Harbour, admin: Browser) -> None:
