@@ -94,13 +94,14 @@ async def _page(
 ) -> Answer:
     kept = await get_retention(visit.services, visit.org_id)
     found = await list_erasures(visit.services, visit.org_id, ErasureQuery(p=page, ps=PAGE_SIZE))
+    emails = await visit.services.storage.accounts.emails(visit.org_id)
     context = {
         "title": "Privacy",
         "kept": kept,
         "written": written or _written(kept),
-        "changed_by": await _who(visit, kept.changed_by),
+        "changed_by": _who(visit, kept.changed_by, emails),
         "limits": {"most": MOST_DAYS, "delivery": MOST_DELIVERY_DAYS, "waiting": WAITING_DAYS},
-        "rows": [(one, await _who(visit, one.by), amounts(one.removed)) for one in found.items],
+        "rows": [(one, _who(visit, one.by, emails), amounts(one.removed)) for one in found.items],
         "causes": CAUSES,
         "amounts": amounts,
         "pages": leafing(found, {}),
@@ -113,11 +114,8 @@ async def _page(
     return visit.page("privacy.html", context, status=status)
 
 
-async def _who(visit: Visit, user_id: str) -> str:
+def _who(visit: Visit, user_id: str, emails: Mapping[str, str]) -> str:
     """Somebody here, by address; or as the platform calls them."""
-    if not user_id:
-        return ""
-    emails = await visit.services.storage.accounts.emails(visit.org_id)
     return "you" if user_id == visit.session.account_id else emails.get(user_id, user_id)
 
 
