@@ -165,6 +165,19 @@ async def say(visit: Visit, text: str, person: str = "Ines Müller") -> None:
     assert sent.status_code == 200, sent.text
 
 
+# What the buttons of two forms that only ask say once those are on their way; the first one's answer is slow.
+ASK = """() => ["Looking…", ""].map((busy) => {
+  const form = document.createElement("form"), button = document.createElement("button");
+  if (busy) button.dataset.busy = busy;
+  button.textContent = "Show";
+  form.append(button);
+  document.body.append(form);
+  form.dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+  form.remove();
+  return button.textContent;
+})"""
+
+
 async def test_the_whole_journey(tmp_path: Path) -> None:
     """Sign in, connect, pick, post; a lead and a comment appear while one looks, and one answers."""
     async with signed_in(tmp_path) as visit:
@@ -185,6 +198,7 @@ async def test_the_whole_journey(tmp_path: Path) -> None:
         await submit_lead(visit, full_name="Ines Müller", email="ines@customer.example")
         await expect(page.get_by_role("link", name="Ines Müller")).to_be_visible(timeout=8_000)
         await visit.shot("leads-live")
+        assert await page.evaluate(ASK) == ["Looking…", "Show"]
         await page.get_by_role("link", name="Ines Müller").click()
         await expect(page.get_by_text("ines@customer.example")).to_be_visible()
         await visit.shot("lead")

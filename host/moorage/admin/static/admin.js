@@ -45,10 +45,10 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// A form that is on its way says so, and is not sent again.
+// A form that is on its way says so, and is not sent again; one that only asks, if the answer may take a while.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post") return;
+  if (form.method !== "post" && !form.querySelector("[data-busy]")) return;
   if (form.dataset.sent) {
     event.preventDefault();
     return;
