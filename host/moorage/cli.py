@@ -14,6 +14,9 @@ app.command("moorage.commands:serve", name="serve", help="Serve the host.")
 app.command("moorage.commands:worker", name="worker", help="Do background work; as many as you like.")
 app.command("moorage.commands:migrate", name="migrate", help="Bring the database up to date.")
 app.command("moorage.commands:token", name="token", help="Print a token, as your platform would make it.")
+app.command(
+    "moorage.org_commands:create_account", name="create-account", help="Let somebody sign in at /admin."
+)
 app.command("moorage.org_commands:replay", name="replay", help="Work on kept deliveries again.")
 app.command("moorage.org_commands:export", name="export", help="Print an organisation's leads, for a file.")
 app.command("moorage.org_commands:forget_org", name="forget-org", help="Delete all of an organisation.")

@@ -1,6 +1,7 @@
 """What the commands for one organisation's data do. Each needs the settings and the database, no more."""
 
 import getpass
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from moorage.logging import configure_logging
-from moorage.terminal import BAD_ORG, WRONG_SETTINGS, Config, fail, run, say, settings_of
+from moorage.terminal import BAD_ORG, WRONG_SETTINGS, Config, StoppedError, fail, run, say, settings_of
 from moorage.vendors import installed_vendors
+from moorage_ports.operations import Role
 from moorage_ports.values import ORG_ID
 
 if TYPE_CHECKING:
@@ -47,6 +49,52 @@ def _by() -> str:
 
 def _in_utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def create_account(
+    *,
+    org: Annotated[str, Parameter(help="The organisation whose pages they see.")],
+    email: Annotated[str, Parameter(help="What they sign in with.")],
+    role: Annotated[Role, Parameter(help="viewer, agent or admin.")] = Role.ADMIN,
+    make_password: Annotated[
+        bool, Parameter(help="Make a password and print it, this once.", negative="")
+    ] = False,
+    config: Config = None,
+) -> int:
+    """Let somebody sign in at /admin. Asks for the password, or reads it from a pipe: it is no argument.
+
+    Called again for the same e-mail address it sets a new password and role.
+    """
+
+    async def create(services: "Services") -> None:
+        from moorage.admin import accounts  # noqa: PLC0415 - needs what serving needs
+
+        known = await services.storage.accounts.by_email(email.strip())
+        if known is not None and known.org_id != org:
+            msg = f"{email} signs in for {known.org_id}. Take another address: each is one organisation's."
+            raise StoppedError(msg)
+        password = secrets.token_urlsafe(15) if make_password else _password()
+        made = await accounts.create_account(
+            services.storage, org_id=org, email=email, password=password, role=role
+        )
+        done = "was made" if known is None else "has the new password"
+        place = f"{services.settings.public_url}/admin"
+        say(f"The account of {made.email} {done}: {role.value} of {org}, at {place}.")
+        if make_password:
+            say(f"Password: {password}")
+
+    return _for_org(org, config, create)
+
+
+def _password() -> str:
+    """What somebody types twice without seeing it, or the first line of what is piped in."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        msg = "These are two passwords. No account was made."
+        raise StoppedError(msg)
+    return password
 
 
 def replay(

@@ -18,6 +18,10 @@ NOT_READY: Final = 3
 BAD_ORG: Final = "An org is 1 to 64 letters, digits, _ or -."
 
 
+class StoppedError(Exception):
+    """A command did not do what it was asked to, and nothing is broken: it says why, and ends with 1."""
+
+
 def settings_of(found: Vendors, config: Path | None) -> Settings | None:
     """The settings, or `None` after saying everything that is wrong with them."""
     try:
@@ -33,6 +37,8 @@ def run(action: Callable[[], Coroutine[Any, Any, None]]) -> int:
 
     try:
         run_to_the_end(action)
+    except StoppedError as stopped:
+        return fail(str(stopped))
     except (CannotStartError, OSError, MoorageError) as failure:
         fields = failure.fields.items() if isinstance(failure, InvalidRequestError) else ()
         wrong = "".join(f" ({name}: {text})" for name, text in fields)
