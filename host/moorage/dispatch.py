@@ -25,6 +25,7 @@ from moorage.logging import REQUEST_ID
 from moorage.operations.views import publication_view
 from moorage.services import Caller, OperationCall, OperationHandler, Services
 from moorage.vendors import Vendors, binding_named
+from moorage_ports.answering_operations import MessageView
 from moorage_ports.errors import (
     ConflictError,
     IdempotencyMismatchError,
@@ -39,7 +40,7 @@ from moorage_ports.errors import (
 from moorage_ports.events import DeliveryState
 from moorage_ports.lead_operations import BackfillView, TestLeadView
 from moorage_ports.lead_orders import OrderState
-from moorage_ports.operations import Binding, Effect, MessageView, PublicationStatus, PublicationView
+from moorage_ports.operations import Binding, Effect, PublicationStatus, PublicationView
 from moorage_ports.plugin import Vendor
 from moorage_ports.publications import RememberedCall
 from moorage_ports.storage import UnitOfWork

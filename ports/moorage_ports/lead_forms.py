@@ -1,6 +1,6 @@
 """Forms as they were last read at their vendor: for when it cannot be asked what they ask, or need not be."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -33,6 +33,10 @@ class LeadForms(Protocol):
 
     async def all(self) -> tuple[KnownForm, ...]:
         """Every form, by vendor, channel and the vendor's id."""
+        ...
+
+    async def names(self) -> Mapping[tuple[str, str], str]:
+        """What every form is called, by (vendor, the vendor's id); if several channels have it, as read last."""
         ...
 
     async def keep_only(

@@ -16,12 +16,12 @@ from moorage.crm.inbox import ConversationList, ConversationView, LastMessage, M
 from moorage.crm.leads import LeadList, LeadView
 from moorage.schemas import result_schema
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
+from moorage_ports.answering_operations import MessageView
 from moorage_ports.operations import (
     ChannelList,
     ChannelView,
     ConnectBegun,
     IntegrationView,
-    MessageView,
     PublicationView,
     Role,
     Selection,

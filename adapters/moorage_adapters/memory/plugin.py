@@ -19,6 +19,7 @@ from moorage_adapters.memory.token_vault import MemoryTokenVault
 from moorage_adapters.memory.webhooks import MemoryWebhooks
 from moorage_adapters.memory.withdrawals import MemoryWithdrawals
 from moorage_adapters.memory.world import MemoryWorld
+from moorage_ports.answering_operations import HIDE_COMMENT, REPLY_PRIVATELY, REPLY_TO_COMMENT, SEND_MESSAGE
 from moorage_ports.apps import AppCredentials
 from moorage_ports.capabilities import Capability, Support
 from moorage_ports.lead_operations import (
@@ -34,13 +35,9 @@ from moorage_ports.operations import (
     BEGIN_CONNECT,
     COMPLETE_CONNECT,
     GET_PUBLICATION,
-    HIDE_COMMENT,
     LIST_CHANNELS,
     PUBLISH,
-    REPLY_PRIVATELY,
-    REPLY_TO_COMMENT,
     SELECT_CHANNELS,
-    SEND_MESSAGE,
     SYNC_ACTIVITY,
     bind,
 )

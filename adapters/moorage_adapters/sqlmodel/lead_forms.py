@@ -1,6 +1,6 @@
 """Forms of one org as they were last read at their vendor."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -53,6 +53,17 @@ class SqlLeadForms:
         return await self._gate.run(
             lambda org: tuple(_known(row) for row in org.rows(LEAD_FORM, order_by=_BY_KEY))
         )
+
+    async def names(self) -> Mapping[tuple[str, str], str]:
+        """What every form is called, by (vendor, the vendor's id); if several channels have it, as read last."""
+        columns = ("vendor", "form_external_id", "name")
+        order = (LEAD_FORM.c.read_at, LEAD_FORM.c.channel_external_id.desc())
+
+        def work(org: Tenant) -> dict[tuple[str, str], str]:
+            rows = org.rows(LEAD_FORM, order_by=order, columns=columns)
+            return {(row["vendor"], row["form_external_id"]): row["name"] for row in rows}
+
+        return await self._gate.run(work)
 
     async def keep_only(
         self, vendor: str, channel_external_id: str, form_external_ids: Collection[str]

@@ -45,9 +45,11 @@ class Tenant:
         order_by: Iterable[Order] = (),
         limit: int | None = None,
         offset: int | None = None,
+        columns: Iterable[str] = (),
     ) -> Sequence[RowMapping]:
-        """The org's rows that fit."""
-        statement = select(table).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
+        """The org's rows that fit; of each these columns, or all."""
+        wanted = [table.c[name] for name in columns] or [table]
+        statement = select(*wanted).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
         return self._connection.execute(statement.limit(limit).offset(offset)).mappings().all()
 
     def one(self, table: Table, *where: Condition, for_update: bool = False) -> RowMapping | None:

@@ -7,10 +7,11 @@ import attrs
 from moorage.admin.desk import Visit
 from moorage.admin.standing import VendorStanding
 from moorage.vendors import binding_of
+from moorage_ports.answering_operations import HIDE_COMMENT, REPLY_PRIVATELY, REPLY_TO_COMMENT, SEND_MESSAGE
 from moorage_ports.crm_records import ConversationRecord, MessageRecord
 from moorage_ports.direct_messages import DirectMessages
 from moorage_ports.errors import MoorageError
-from moorage_ports.operations import HIDE_COMMENT, REPLY_PRIVATELY, REPLY_TO_COMMENT, SEND_MESSAGE, Role
+from moorage_ports.operations import Role
 
 
 @attrs.frozen(kw_only=True)

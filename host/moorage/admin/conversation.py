@@ -25,12 +25,7 @@ from moorage.crm.scoring import score
 from moorage.crm.tending import TendConversation, tend_conversation
 from moorage.errors import status_of
 from moorage.ids import new_id
-from moorage_ports.conversations import Conversation, Message
-from moorage_ports.crm_records import MessageRecord
-from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
-from moorage_ports.events import DeliveryState, MessageKind
-from moorage_ports.listing import Listing
-from moorage_ports.operations import (
+from moorage_ports.answering_operations import (
     HIDE_COMMENT,
     REPLY_PRIVATELY,
     REPLY_TO_COMMENT,
@@ -38,9 +33,14 @@ from moorage_ports.operations import (
     HideComment,
     ReplyPrivately,
     ReplyToComment,
-    Role,
     SendMessage,
 )
+from moorage_ports.conversations import Conversation, Message
+from moorage_ports.crm_records import MessageRecord
+from moorage_ports.errors import InvalidRequestError, MoorageError, NotFoundError
+from moorage_ports.events import DeliveryState, MessageKind
+from moorage_ports.listing import Listing
+from moorage_ports.operations import Role
 from moorage_ports.plugin import Vendor
 
 SHOWN: Final = 50

@@ -78,7 +78,7 @@ class FormName:
 async def form_names(uow: UnitOfWork, more: Iterable[tuple[str, str]] = ()) -> tuple[FormName, ...]:
     """The forms that were ever read or compared, with those of `more` (vendor, id), by name."""
     named = {(check.vendor, check.form_external_id): check.name for check in await uow.form_checks.all()}
-    named |= {(one.vendor, one.form.external_id): one.form.name for one in await uow.lead_forms.all()}
+    named |= await uow.lead_forms.names()
     known = {form_id for _, form_id in named}
     every = named | {key: "" for key in more if key[1] and key[1] not in known}
     found = [

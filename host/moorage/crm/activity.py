@@ -13,10 +13,10 @@ from moorage.crm.merge import message_id_of
 from moorage.crm.messages import attachment_view
 from moorage.crm.scoring import WEIGHTS, heat_of, score
 from moorage.services import Services
+from moorage_ports.answering_operations import AttachmentView
 from moorage_ports.contacts import Activity, ActivityFilter
 from moorage_ports.crm_records import NoticeRecord, PostRecord
 from moorage_ports.events import ContactMoment
-from moorage_ports.operations import AttachmentView
 from moorage_ports.values import is_aware
 
 KINDS: Final = ("comment", "reaction", "share", "mention", *(moment.value for moment in ContactMoment))

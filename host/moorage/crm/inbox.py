@@ -9,10 +9,10 @@ from attrs.validators import ge, in_, le, max_len
 from moorage.crm.channel_book import ChannelBook, channel_book
 from moorage.crm.messages import message_view
 from moorage.services import Caller, Services
+from moorage_ports.answering_operations import MessageView
 from moorage_ports.conversations import STATUSES, Conversation, ConversationFilter
 from moorage_ports.crm_records import ConversationRecord, MessageRecord
 from moorage_ports.errors import InvalidRequestError, NotFoundError
-from moorage_ports.operations import MessageView
 from moorage_ports.values import is_aware
 
 ME: Final = "me"  # as an assignee: whoever asks

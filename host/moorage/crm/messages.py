@@ -5,10 +5,16 @@ from datetime import datetime
 
 from moorage.crm.merge import message_id_of
 from moorage.crm.merge_messages import state_of
+from moorage_ports.answering_operations import (
+    AttachmentView,
+    AuthorView,
+    MessagePart,
+    MessageView,
+    ReactionView,
+)
 from moorage_ports.conversations import Message
 from moorage_ports.crm_records import MessageRecord
 from moorage_ports.events import Attachment, DeliveryState, MessageKind
-from moorage_ports.operations import AttachmentView, AuthorView, MessagePart, MessageView, ReactionView
 
 
 def message_view(message: Message, parts: Iterable[MessagePart] = ()) -> MessageView:

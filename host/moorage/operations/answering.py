@@ -15,6 +15,13 @@ from moorage.operations.outgoing import Outgoing, act_on_refusal, send_once
 from moorage.operations.standing import usable_channel, usable_integration
 from moorage.services import OperationCall, port
 from moorage_ports.activity_sync import ActivitySync
+from moorage_ports.answering_operations import (
+    HideComment,
+    MessageView,
+    ReplyPrivately,
+    ReplyToComment,
+    SendMessage,
+)
 from moorage_ports.conversations import Conversation, Message
 from moorage_ports.crm_records import ConversationRecord, MessageRecord, attempt_record_id
 from moorage_ports.direct_messages import DirectMessages, OutgoingMessage, PrivateReply, ReplyWindow
@@ -35,13 +42,6 @@ from moorage_ports.events import (
     Person,
 )
 from moorage_ports.integrations import Channel
-from moorage_ports.operations import (
-    HideComment,
-    MessageView,
-    ReplyPrivately,
-    ReplyToComment,
-    SendMessage,
-)
 from moorage_ports.storage import UnitOfWork
 
 _HIDING: Final = 25.0  # seconds; harmless to repeat, so a late answer is no answer

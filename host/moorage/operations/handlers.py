@@ -14,7 +14,7 @@ from moorage.operations import (
     syncing,
 )
 from moorage.services import OperationHandler
-from moorage_ports import lead_operations, operations
+from moorage_ports import answering_operations, lead_operations, operations
 
 # `Any`: the table holds handlers of different types; the declaration beside each name checks the bodies.
 HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
@@ -25,10 +25,10 @@ HANDLERS: Final[Mapping[str, OperationHandler[Any, Any]]] = {
     operations.PUBLISH.name: publishing.publish,
     operations.GET_PUBLICATION.name: publishing.get_publication,
     operations.SYNC_ACTIVITY.name: syncing.sync_activity,
-    operations.REPLY_TO_COMMENT.name: answering.reply_to_comment,
-    operations.HIDE_COMMENT.name: answering.hide_comment,
-    operations.REPLY_PRIVATELY.name: answering.reply_privately,
-    operations.SEND_MESSAGE.name: answering.send_message,
+    answering_operations.REPLY_TO_COMMENT.name: answering.reply_to_comment,
+    answering_operations.HIDE_COMMENT.name: answering.hide_comment,
+    answering_operations.REPLY_PRIVATELY.name: answering.reply_privately,
+    answering_operations.SEND_MESSAGE.name: answering.send_message,
     lead_operations.LIST_LEAD_FORMS.name: lead_reading.list_lead_forms,
     lead_operations.GET_LEAD_FORM.name: lead_reading.get_lead_form,
     lead_operations.GET_LEAD.name: lead_reading.get_lead,

@@ -22,6 +22,7 @@ from moorage.metrics import MESSAGES_SENT
 from moorage.operations import publication_steps as steps
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import OperationCall, Services
+from moorage_ports.answering_operations import MessagePart, MessageView
 from moorage_ports.conversations import Message
 from moorage_ports.crm_records import MessageRecord, attempt_record_id
 from moorage_ports.errors import (
@@ -33,7 +34,6 @@ from moorage_ports.errors import (
 )
 from moorage_ports.events import CommentSeen, CrmEvent, DeliveryState, MessageSeen, Person, PersonLinked
 from moorage_ports.failpoints import fail_point
-from moorage_ports.operations import MessagePart, MessageView
 
 log = structlog.get_logger(__name__)
 

@@ -6,18 +6,15 @@ import attrs
 from attrs.validators import deep_iterable, matches_re, max_len, optional
 
 from moorage_facebook.lead_operations import LEAD_OPERATIONS
+from moorage_ports.answering_operations import HIDE_COMMENT, REPLY_PRIVATELY, REPLY_TO_COMMENT, SEND_MESSAGE
 from moorage_ports.errors import InvalidRequestError, UnsupportedError
 from moorage_ports.operations import (
     BEGIN_CONNECT,
     COMPLETE_CONNECT,
     GET_PUBLICATION,
-    HIDE_COMMENT,
     LIST_CHANNELS,
     PUBLISH,
-    REPLY_PRIVATELY,
-    REPLY_TO_COMMENT,
     SELECT_CHANNELS,
-    SEND_MESSAGE,
     SYNC_ACTIVITY,
     Binding,
     bind,

@@ -74,6 +74,22 @@ class LeadFormsContract(Contract):
             assert await work.lead_forms.get(VENDOR, "form-1") == again
         assert await self._all(storage) == (here, again)
 
+    async def test_names_are_known_without_the_rest(self, storage: Storage) -> None:
+        """Of every form; of one on two channels as it was read last, and else as `get` would have it."""
+        here = _known("form-1", later=timedelta(hours=1), name="Here")
+        there = _known("form-1", board="board-2", name="There")
+        others = [_known("form-2", name="Other"), _known("form-2", board="board-2", name="Another")]
+        async with storage.unit_of_work("globex") as work:
+            await work.lead_forms.save_all([_known("form-3")])
+        async with storage.unit_of_work("acme") as work:
+            await work.lead_forms.save_all([here, there, *others])
+            known = await work.lead_forms.get(VENDOR, "form-2")
+            assert known is not None
+            assert await work.lead_forms.names() == {
+                (VENDOR, "form-1"): "Here",
+                (VENDOR, "form-2"): known.form.name,
+            }
+
     async def test_forms_that_are_gone_are_forgotten_and_others_stay(self, storage: Storage) -> None:
         """Of this channel; another's stand, and so do another org's."""
         elsewhere = _known("form-1", board="board-2")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from moorage.codec import encode, structure
 from moorage.schemas import Schema, request_schema, result_schema
 from moorage_adapters.memory.plugin import PinNote
-from moorage_ports import operations
+from moorage_ports import answering_operations, lead_operations, operations
 from moorage_ports.apps import AppCredentials
 from moorage_ports.errors import InvalidRequestError
 from moorage_ports.operations import Operation
@@ -59,7 +59,10 @@ class Order:
 
 
 OPERATIONS: list[Operation[Any, Any]] = [
-    each for each in vars(operations).values() if isinstance(each, Operation)
+    each
+    for module in (operations, answering_operations, lead_operations)
+    for each in vars(module).values()
+    if isinstance(each, Operation)
 ]
 REQUESTS: list[type[object]] = [
     Order,
