@@ -36,7 +36,7 @@ class LeadForms(Protocol):
         ...
 
     async def names(self) -> Mapping[tuple[str, str], str]:
-        """What every form is called, by (vendor, the vendor's id); if several channels have it, as read last."""
+        """What forms are called, by (vendor, the vendor's id); if several channels have one, as read last."""
         ...
 
     async def keep_only(

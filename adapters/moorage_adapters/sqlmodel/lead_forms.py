@@ -55,7 +55,7 @@ class SqlLeadForms:
         )
 
     async def names(self) -> Mapping[tuple[str, str], str]:
-        """What every form is called, by (vendor, the vendor's id); if several channels have it, as read last."""
+        """What forms are called, by (vendor, the vendor's id); if several channels have one, as read last."""
         columns = ("vendor", "form_external_id", "name")
         order = (LEAD_FORM.c.read_at, LEAD_FORM.c.channel_external_id.desc())
 

@@ -45,11 +45,11 @@ class Tenant:
         order_by: Iterable[Order] = (),
         limit: int | None = None,
         offset: int | None = None,
-        columns: Iterable[str] = (),
+        columns: Sequence[str] = (),
     ) -> Sequence[RowMapping]:
         """The org's rows that fit; of each these columns, or all."""
-        wanted = [table.c[name] for name in columns] or [table]
-        statement = select(*wanted).where(table.c.org_id == self.org_id, *where).order_by(*order_by)
+        wanted = select(*(table.c[name] for name in columns)) if columns else select(table)
+        statement = wanted.where(table.c.org_id == self.org_id, *where).order_by(*order_by)
         return self._connection.execute(statement.limit(limit).offset(offset)).mappings().all()
 
     def one(self, table: Table, *where: Condition, for_update: bool = False) -> RowMapping | None:
