@@ -37,6 +37,7 @@ LEAD = CrmLead(
         Consent(key="call", text="You may call me", is_given=False),
         Consent(key="share", text="You may share this", is_given=None),
     ),
+    properties={"your_shop_(e.g._shop.example)": ("inesandsons.example",)},
     created_at=NOON - timedelta(hours=1),
 )
 FORM = FormCheck(
@@ -145,6 +146,7 @@ async def test_a_leads_page_says_in_words_where_it_came_from_and_how(host: Harbo
         "The newsletter",
         "An ad",
         "Version 3 of the form’s mapping",
+        "Your shop (e.g. shop.example) inesandsons.example",
     ):
         assert words in page.text
     for words in ("You may write to me Given", "You may call me Not given", "You may share this Not said"):
