@@ -74,7 +74,7 @@ async def get_retention(services: Services, org_id: str) -> RetentionView:
 
 async def set_retention(services: Services, caller: Caller, asked: SetRetention) -> RetentionView:
     """Change it; the job keeps to it from its next look on."""
-    retention = Retention(
+    wanted = Retention(
         lead_days=asked.lead_days,
         person_days=asked.person_days,
         delivery_days=asked.delivery_days,
@@ -84,9 +84,12 @@ async def set_retention(services: Services, caller: Caller, asked: SetRetention)
     )
     if not asked.dry_run:
         async with services.storage.unit_of_work(caller.org_id) as uow:
-            await uow.retention.save(retention)
+            await uow.retention.save(wanted)
     async with services.storage.unit_of_work(caller.org_id, reads_only=True) as uow:
-        return await _view(services, uow, retention)
+        if asked.dry_run:  # who changed it last, and when, is still so
+            kept = await uow.retention.get()
+            wanted = attrs.evolve(wanted, changed_at=kept.changed_at, changed_by=kept.changed_by)
+        return await _view(services, uow, wanted)
 
 
 async def _view(services: Services, uow: UnitOfWork, retention: Retention) -> RetentionView:

@@ -122,7 +122,11 @@ async def test_a_lead_is_kept_where_somebody_said_so(host: Harbour) -> None:
     await keep_to_retention(host.services)
     assert len(await host.leads()) == 1
 
-    assert (await set_(host, leadDays=2_999, dryRun=True))["due"]["leads"] == 1
+    before = await read(host, "/crm/settings/retention")
+    assert before["changedAt"]
+    asked = await set_(host, leadDays=2_999, dryRun=True)
+    assert asked["due"]["leads"] == 1
+    assert [asked[name] == before[name] for name in ("changedAt", "changedBy")] == [True, True]
     await keep_to_retention(host.services)
     assert len(await host.leads()) == 1, "that was only asked"
     await set_(host, leadDays=2_999)
