@@ -160,7 +160,7 @@ async def versions_of(uow: UnitOfWork, order: RemapOrder) -> Versions:
     saved = await uow.lead_mappings.versions(order.vendor, order.form_id)
     if not saved:
         msg = "this form has no mapping"
-        raise NotFoundError(msg)
+        raise NotFoundError(msg, remedy="Save a mapping for the form first, then map its leads by it.")
     return {mapping.version: mapping for mapping in saved}
 
 

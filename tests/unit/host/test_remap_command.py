@@ -89,7 +89,7 @@ def test_a_bound_is_in_utc(seeded: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         ({"org": "../acme"}, "org"),
         ({"vendor": "nobody"}, "no installed vendor answers"),
-        ({"form": "form-2"}, "no mapping"),
+        ({"form": "form-2"}, "no mapping. Save a mapping for the form first"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(
