@@ -10,6 +10,7 @@ import pytest
 from moorage.leads.remapping import RemapOrder, remap
 from moorage_adapters.memory.things import Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
+from moorage_ports.crm import LEAD_STATUSES
 from moorage_ports.lead_mapping import FormMapping, MappingRule
 from moorage_ports.operations import Role
 from tests.support.crm import ask, read
@@ -51,7 +52,7 @@ async def test_a_lead_moves_on_by_hand_and_says_what_was_written(host: Harbour) 
     changed = await change(host, lead["id"], status="qualified", stage="offer", firstName="Adele ")
 
     assert (changed["status"], changed["stage"], changed["firstName"]) == ("qualified", "offer", "Adele")
-    assert changed["edited"] == ["first_name"], "what is ours alone, no mapping writes anyway"
+    assert changed["edited"] == ["firstName"], "what is ours alone, no mapping writes anyway"
     assert await read(host, f"{LEADS}/{lead['id']}") == changed
 
 
@@ -126,7 +127,9 @@ async def test_a_lead_is_written_down_by_hand_and_stands_in_the_ledger(host: Har
     assert empty.status_code == 422, "nobody could be reached by it"
 
 
-async def test_a_deleted_lead_does_not_come_again_and_its_trace_stays(host: Harbour) -> None:
+async def test_a_deleted_lead_does_not_come_again_and_the_ledger_says_no_more_than_that(
+    host: Harbour,
+) -> None:
     slip = await hand_in(host, ADA)
     lead = await the_lead(host)
     assert (await ask(host, f"{LEADS}/{lead['id']}", method="DELETE")).status_code == 204
@@ -136,6 +139,7 @@ async def test_a_deleted_lead_does_not_come_again_and_its_trace_stays(host: Harb
     assert (await read(host, LEADS))["total"] == 0
     (entry,) = (await read(host, LEDGER))["items"]
     assert (entry["outcome"], slip.id in entry["externalId"]) == ("erased", False)
+    assert (await ask(host, f"{LEADS}/{lead['id']}/trace")).status_code == 404, "nothing leads back to whom"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,13 @@ async def test_leads_are_found_by_what_they_are(
 
     listed = (await read(host, LEADS, **query))["items"]
     assert {item["email"].partition("@")[0] for item in listed} == found
+
+
+async def test_a_status_that_no_lead_can_have_is_refused_with_those_that_exist(host: Harbour) -> None:
+    answer = await ask(host, LEADS, status="nonsense")
+    assert answer.status_code == 422
+    assert [status for status in LEAD_STATUSES if status not in answer.text] == []
+    assert (await read(host, LEADS, status=""))["total"] == 0, "no status is any"
 
 
 async def test_a_contact_shows_its_leads_and_leads_are_found_by_it(host: Harbour) -> None:

@@ -6,9 +6,10 @@ from datetime import datetime
 import attrs
 from attrs.validators import ge, in_, le, max_len
 
+from moorage.codec import camel
 from moorage.crm.channel_book import channel_book
 from moorage.services import Services
-from moorage_ports.crm import CrmLead, LeadFilter, LeadOrder, LeadPage
+from moorage_ports.crm import LEAD_STATUSES, CrmLead, LeadFilter, LeadOrder, LeadPage
 from moorage_ports.errors import NotFoundError
 from moorage_ports.lead_source import Consent
 from moorage_ports.storage import UnitOfWork
@@ -20,7 +21,7 @@ class WhichLeads:
     """Which leads, as people ask for them: those that match everything given."""
 
     search: str = attrs.field(default="", validator=max_len(200), repr=False)
-    status: str = attrs.field(default="", validator=max_len(64))
+    status: str = attrs.field(default="", validator=in_(("", *LEAD_STATUSES)))
     stage: str = attrs.field(default="", validator=max_len(64))
     assignee: str = attrs.field(default="", validator=max_len(128))
     source: str = attrs.field(default="", validator=max_len(64))
@@ -168,10 +169,16 @@ async def get_lead(services: Services, org_id: str, lead_id: str) -> LeadView:
 
 def lead_view(lead: CrmLead) -> LeadView:
     """A lead's row."""
-    shown = {
-        field.name: getattr(lead, field.name) for field in attrs.fields(LeadView) if field.name != "consents"
+    ours = {
+        field.name: getattr(lead, field.name)
+        for field in attrs.fields(LeadView)
+        if field.name not in {"consents", "edited"}
     }
-    return LeadView(**shown, consents=tuple(map(_consent_view, lead.consents)))
+    return LeadView(
+        **ours,
+        consents=tuple(map(_consent_view, lead.consents)),
+        edited=tuple(map(camel, lead.edited)),  # fields by the names that the API has for them
+    )
 
 
 def _consent_view(consent: Consent) -> ConsentView:

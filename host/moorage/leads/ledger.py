@@ -166,10 +166,12 @@ async def list_entries(services: Services, org_id: str, query: LedgerQuery) -> E
 
 
 async def trace_of(services: Services, org_id: str, lead_id: str) -> Trace:
-    """How a lead came about, also of one that was deleted since.
+    """How a lead came about.
+
+    Of one that was deleted the ledger keeps that it was erased, but no longer under its id.
 
     Raises:
-        NotFoundError: Nobody ever heard of it.
+        NotFoundError: Nobody ever heard of it, or it was deleted.
     """
     async with services.storage.unit_of_work(org_id, reads_only=True) as uow:
         entries = await uow.lead_ledger.of_lead(lead_id)
