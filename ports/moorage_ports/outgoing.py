@@ -234,7 +234,10 @@ class Outgoing(Protocol):
         states: Collection[HandoverState] = (),
         limit: int = 1000,
     ) -> int:
-        """Make what fits pending again, as if it were new; answers how many. What is pending stays so."""
+        """Make what fits pending again, as if it were new; answers how many. What is pending stays so.
+
+        A test message fits only by its id: it had told what it was sent for.
+        """
         ...
 
 

@@ -257,6 +257,8 @@ class SqlOutgoing:
         where = [HANDOVER.c.endpoint_id == endpoint_id, ~IS_PENDING]
         if message_ids:
             where.append(HANDOVER.c.message_id.in_(message_ids))
+        else:
+            where.append(HANDOVER.c.event_type != EventType.PING)
         if since is not None:
             where.append(HANDOVER.c.created_at >= since)
         if states:

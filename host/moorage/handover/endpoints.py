@@ -8,7 +8,7 @@ import structlog
 from attrs.validators import deep_iterable, ge, in_, le, matches_re, max_len, min_len, optional
 
 from moorage.handover.delivering import LEASE, send
-from moorage.handover.outcomes import attempt_of, enabled, remedy_of
+from moorage.handover.outcomes import attempt_of, enabled, remedy_for, remedy_of
 from moorage.handover.signing import new_secret
 from moorage.ids import new_id
 from moorage.services import Caller, Services
@@ -138,7 +138,10 @@ class HandoverList:
 
 @attrs.frozen(kw_only=True)
 class HandoverReplay:
-    """What to send again: these, or all since a moment, in one state. Nothing given: what is dead."""
+    """What to send again: these, or all since a moment, in one state. Nothing given: what is dead.
+
+    Of what is not named by its id, test messages are no part.
+    """
 
     ids: tuple[str, ...] = attrs.field(default=(), validator=[max_len(MOST_IDS), deep_iterable(_MESSAGE_ID)])
     since: datetime | None = attrs.field(default=None, validator=is_aware)
@@ -414,5 +417,5 @@ def handover_view(handover: Handover) -> HandoverView:
         settled_at=handover.settled_at,
         status=handover.status or None,
         error=handover.error,
-        remedy=remedy_of(handover.error),
+        remedy=remedy_for(handover),
     )

@@ -15,7 +15,7 @@ from moorage_ports.http import (
     NeverSentError,
     TimedOutError,
 )
-from moorage_ports.outgoing import Attempt, Endpoint, EndpointState, Handover, HandoverState
+from moorage_ports.outgoing import Attempt, Endpoint, EndpointState, EventType, Handover, HandoverState
 
 # The schedule that Standard Webhooks gives as an example: ten tries in three days.
 RETRIES: Final = (
@@ -43,23 +43,39 @@ _ONCE_FIXED: Final = "then replay what was given up"
 REMEDIES: Final[Mapping[str, str]] = {
     "address_refused": "Give the endpoint a public https address on port 443, or ask the operator to open its"
     " network.",
-    "unreachable": "Check the endpoint's name, that its server runs, and its certificate; it is tried again.",
+    "unreachable": "Check the endpoint's name, that its server runs, and its certificate.",
     "timed_out": "Have the endpoint answer within 15 seconds: keep the message first, work on it afterwards.",
-    "no_answer": "Find out why the endpoint's server closes connections; the message is sent again.",
+    "no_answer": "Find out why the endpoint's server closes connections.",
     "redirected": "Give the endpoint the address that it redirects to: redirects are not followed.",
     GONE: f"The endpoint said 410 Gone. If it is to be told again, set its state to active; {_ONCE_FIXED}.",
     FAILING: f"Nothing arrived for five days. Repair the endpoint, set its state to active; {_ONCE_FIXED}.",
     "rate_limited": "Nothing to do: it waits as long as the endpoint asked for.",
-    "endpoint_failed": "See the endpoint's own log: it answered with an error of its own; it is tried again.",
+    "endpoint_failed": "See the endpoint's own log: it answered with an error of its own.",
     "rejected": "See the endpoint's own log for why it refuses the message; often the secret is an old one.",
-    "internal": "Give the operator the message's id: the log says what broke here; it is tried again.",
+    "internal": "Give the operator the message's id: the log says what broke here.",
     "endpoint_disabled": f"Set the endpoint's state to active, {_ONCE_FIXED}.",
 }
+_WAIT_IS_OVER: Final = "Have the endpoint take more messages at once: it went on asking us to wait."
 
 
 def remedy_of(code: str) -> str:
-    """One sentence that tells a person what to do; empty if nothing went wrong."""
+    """What tells a person what to do; empty if nothing went wrong."""
     return REMEDIES.get(code, "")
+
+
+def remedy_for(handover: Handover) -> str:
+    """The same for one message, and whether it is tried again by itself."""
+    code, state = handover.error, handover.state
+    remedy = remedy_of(code)
+    if not remedy or remedy.endswith(f"{_ONCE_FIXED}."):
+        return remedy
+    if state is not HandoverState.DEAD:
+        return remedy if code == "rate_limited" else f"{remedy} It is tried again by itself."
+    if code == "rate_limited":
+        remedy = _WAIT_IS_OVER
+    if handover.event_type is EventType.PING:
+        return f"{remedy} Then test it again: a test message is tried once."
+    return f"{remedy} Then replay the message: it was given up."
 
 
 @attrs.frozen(kw_only=True)

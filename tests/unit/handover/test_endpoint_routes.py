@@ -225,7 +225,10 @@ async def test_a_test_message_says_what_came_of_it(api: Api) -> None:
     api.quay.receiver.behaviours = [says("401 Who are you")]
     told = await api.done("POST", f"{path}/test")
     assert (told["state"], told["status"], told["error"]) == ("dead", 401, "rejected")
-    assert told["remedy"]
+    assert told["remedy"].endswith("Then test it again: a test message is tried once.")
+    replay, nothing = f"{path}/replay", {"replayed": 0, "hasMore": False}
+    for body in ({}, {"state": "delivered"}, {"state": "dead", "since": "2030-06-01T12:00:00Z"}):
+        assert await api.done("POST", replay, status=202, **body) == nothing, "it told what it was sent for"
     listed = await api.done("GET", f"{path}/deliveries")
     assert [(one["type"], one["state"]) for one in listed["items"]] == [
         ("ping", "dead"),

@@ -20,6 +20,7 @@ from moorage.handover.outcomes import (
     attempt_of,
     enabled,
     health_after,
+    remedy_for,
     retry_after,
     told_by,
     told_by_failure,
@@ -106,6 +107,19 @@ def test_a_date_that_is_over_asks_for_nothing() -> None:
 def test_every_failure_has_a_code_and_a_remedy(failure: HttpError, code: str) -> None:
     assert told_by_failure(failure).error == code
     assert REMEDIES[code].endswith(".")
+
+
+@pytest.mark.parametrize("code", sorted(REMEDIES))
+@pytest.mark.parametrize("event_type", [EventType.LEAD_CREATED, EventType.PING])
+def test_only_what_is_tried_again_says_so(code: str, event_type: EventType) -> None:
+    waiting = attrs.evolve(handover(1), error=code, event_type=event_type)
+    given_up = attrs.evolve(waiting, state=HandoverState.DEAD)
+    assert "tried again" not in remedy_for(given_up)
+    assert "Nothing to do" not in remedy_for(given_up)
+    wants = "test it again" if event_type is EventType.PING else "replay"
+    assert wants in remedy_for(given_up) or "replay" in REMEDIES[code]
+    assert "given up" not in remedy_for(waiting) or "replay" in REMEDIES[code]
+    assert remedy_for(attrs.evolve(waiting, error="")) == ""
 
 
 def test_the_schedule_is_the_specifications_example() -> None:
