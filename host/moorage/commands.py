@@ -39,17 +39,17 @@ def serve(
 async def _serve(settings: Settings, found: Vendors, *, jobs: bool) -> None:
     from moorage.app import create_app  # noqa: PLC0415 - the web framework is most of the start's time
     from moorage.bootstrap import assembled  # noqa: PLC0415
-    from moorage.serving import Site, listening, working  # noqa: PLC0415
+    from moorage.serving import Site, listening, served_at, working  # noqa: PLC0415
     from moorage.serving import serve as serve_sites  # noqa: PLC0415
 
     async with assembled(settings, found) as services:
         site = Site(
             app=create_app(services),  # type: ignore[arg-type] # narrower types for the same protocol
-            socket=listening(settings.host, settings.port),
+            socket=listening(settings.host, settings.port, chosen_by="MOORAGE_PORT"),
             trusted_proxies=settings.trusted_proxies,
             notes_peers=bool(settings.webhook_client_cn_header),
         )
-        ready = f"Moorage serves {settings.public_url}"
+        ready = served_at(settings.public_url, site.socket)
         if not jobs:
             await serve_sites(site, ready=lambda: say(ready))
             return
@@ -89,7 +89,7 @@ async def _work(settings: Settings, found: Vendors, port: int | None) -> None:
             return
         site = Site(
             app=create_health_app(services),  # type: ignore[arg-type] # narrower types for the same protocol
-            socket=listening(settings.host, port),
+            socket=listening(settings.host, port, chosen_by="--port"),
         )
         await serve_sites(
             site, ready=lambda: say(f"Moorage works; its health is at port {port_of(site.socket)}.")

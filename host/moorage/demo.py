@@ -41,6 +41,8 @@ ORG: Final = "demo"
 EMAIL: Final = "admin@demo.example"
 LIFETIME: Final = timedelta(hours=24)
 _HERE: Final = "127.0.0.1"
+_PORT: Final = "--port (make demo PORT=...)"
+_SANDBOX_PORT: Final = "--sandbox-port (make demo SANDBOX_PORT=...)"
 _LOG_LEVEL: Final = "WARNING"
 
 
@@ -73,8 +75,11 @@ def demo(
     configure_logging(_LOG_LEVEL)
     os.umask(0o077)  # the folder holds secrets: its files are for its owner
     try:
-        with _folder(data) as folder:
-            host_socket, sandbox_socket = listening(_HERE, port), listening(_HERE, sandbox_port)
+        with (
+            _folder(data) as folder,
+            listening(_HERE, port, chosen_by=_PORT) as host_socket,
+            listening(_HERE, sandbox_port, chosen_by=_SANDBOX_PORT) as sandbox_socket,
+        ):
             plan = Plan(
                 data=folder,
                 host_url=f"http://{_HERE}:{port_of(host_socket)}",

@@ -223,12 +223,22 @@ def export(
     async def print_leads(services: "Services") -> None:
         from moorage.handover.exporting import ExportQuery, export_leads  # noqa: PLC0415 - as above
 
+        await _refuse_unknown(services, org)
         query = ExportQuery(format=format, form_id=form, since=_in_utc(since), until=_in_utc(until))
         async for piece in export_leads(services, org, query, by=_by()):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
 
     return _for_org(org, config, print_leads)
+
+
+async def _refuse_unknown(services: "Services", org: str) -> None:
+    """An org of whom there is nothing is most likely another one's name, written wrong."""
+    async with services.storage.unit_of_work(org, reads_only=True) as uow:
+        has_leads = (await uow.leads.page(page=1, page_size=1)).total > 0
+    if not has_leads and not await services.storage.offboarding.count(org):
+        msg = f"There is nothing of {org} here. Check the organisation's name."
+        raise StoppedError(msg)
 
 
 def forget_org(
@@ -256,8 +266,8 @@ async def _forget_org(services: "Services", org: str, *, dry_run: bool, yes: boo
         say(f"Would be deleted: {total:,} rows of {org}." if total else f"There is nothing of {org} here.")
         return
     if not yes and not _confirmed(f"Type {org} to delete these {total:,} rows: ", org):
-        say("Nothing was deleted.")
-        return
+        msg = f"That is not {org}. Nothing was deleted."
+        raise StoppedError(msg)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("rows", total=total)
         removed = await leaving.forget_org(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 import socket
@@ -17,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from moorage.client_certificates import PEER
 from moorage.services import Services
+from moorage.settings import CannotStartError
 from moorage_ports.plugin import AsgiApp, AsgiMessage
 
 T = TypeVar("T")
@@ -44,20 +46,37 @@ def run(action: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return runner.run(action())
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one.
+def listening(host: str, port: int, *, chosen_by: str) -> socket.socket:
+    """A listening socket; port 0 takes any free one. `chosen_by` names what says which port that is.
 
     Raises:
-        OSError: Somebody else has it.
+        CannotStartError: Somebody else has it, or it may not be had; says how to choose another.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as failure:
+        is_taken = failure.errno == errno.EADDRINUSE
+        why = "another program listens there" if is_taken else failure.strerror or str(failure)
+        msg = f"Nothing can listen at {place_of(host, port)}: {why}. Choose another port with {chosen_by}."
+        raise CannotStartError(msg) from failure
+
+
+def place_of(host: str, port: int) -> str:
+    """Where something listens, as one writes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def port_of(listener: socket.socket) -> int:
     """The port it listens on."""
     port: int = listener.getsockname()[1]
     return port
+
+
+def served_at(public_url: str, listener: socket.socket) -> str:
+    """What a host says once it answers: by which URL it is called, and where it listens itself."""
+    host = listener.getsockname()[0]
+    return f"Moorage serves {public_url} and listens at {place_of(host, port_of(listener))}."
 
 
 async def serve(*sites: Site, ready: Callable[[], None] | None = None) -> None:

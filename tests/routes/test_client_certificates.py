@@ -115,7 +115,7 @@ async def test_off_by_default_and_then_a_header_means_nothing_w18(host: Harbour)
 
 @asynccontextmanager
 async def served(app: Litestar, proxies: tuple[str, ...]) -> AsyncIterator[str]:
-    socket = listening("127.0.0.1", 0)
+    socket = listening("127.0.0.1", 0, chosen_by="--port")
     site = Site(app=app, socket=socket, trusted_proxies=proxies, notes_peers=True)  # type: ignore[arg-type]
     is_up = asyncio.Event()
     serving = asyncio.create_task(serve(site, ready=is_up.set))

@@ -57,7 +57,16 @@ def test_leads_are_printed_as_json_lines_within_bounds(
     assert ids(form="form-2") == ["lead-2"]
     assert ids(since=datetime(2020, 1, 2)) == ["lead-2"]  # noqa: DTZ001 - as the command line has it
     assert ids(until=datetime(2020, 1, 2)) == ["lead-1"]  # noqa: DTZ001
-    assert org_commands.export(org="nobody", format="jsonl", config=seeded) == 0
+
+
+def test_who_is_not_here_is_said_and_an_empty_form_is_no_mistake(
+    seeded: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert org_commands.export(org="nobody", config=seeded) == 1
+    printed = capfdbinary.readouterr()
+    assert printed.out == b"", "no header either: whoever reads the file would take it for a whole one"
+    assert b"There is nothing of nobody here." in printed.err
+    assert org_commands.export(org="acme", form="form-3", format="jsonl", config=seeded) == 0
     assert capfdbinary.readouterr().out == b""
 
 

@@ -10,7 +10,9 @@ import attrs
 import httpx
 import pytest
 
-from moorage.serving import Site, listening, port_of, serve, working
+from moorage.demo import demo
+from moorage.serving import Site, listening, place_of, port_of, serve, served_at, working
+from moorage.settings import CannotStartError
 from tests.support.harbour import StillJobs, harbour
 
 
@@ -74,7 +76,7 @@ def _saying(word: str) -> Any:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_two_sites_answer_until_one_signal_ends_both(number: signal.Signals) -> None:
-    sockets = [listening("127.0.0.1", 0), listening("127.0.0.1", 0)]
+    sockets = [listening("127.0.0.1", 0, chosen_by="--port"), listening("127.0.0.1", 0, chosen_by="--port")]
     sites = [Site(app=_saying(word), socket=each) for word, each in zip(("a", "b"), sockets, strict=True)]
     ready = asyncio.Event()
     serving = asyncio.create_task(serve(*sites, ready=ready.set))
@@ -90,6 +92,31 @@ async def test_two_sites_answer_until_one_signal_ends_both(number: signal.Signal
 
 
 def test_a_taken_port_is_an_error_at_once() -> None:
-    taken = listening("127.0.0.1", 0)
-    with taken, pytest.raises(OSError, match="in use"):
-        listening("127.0.0.1", port_of(taken))
+    taken = listening("127.0.0.1", 0, chosen_by="--port")
+    port = port_of(taken)
+    with taken, pytest.raises(CannotStartError) as failure:
+        listening("127.0.0.1", port, chosen_by="MOORAGE_PORT")
+    said = str(failure.value)
+    assert f"127.0.0.1:{port}: another program listens there" in said
+    assert "MOORAGE_PORT" in said
+    with pytest.raises(CannotStartError, match=r"\[2001:db8::1\]:80"):
+        listening("2001:db8::1", 80, chosen_by="MOORAGE_PORT")
+
+
+def test_a_demo_whose_port_is_taken_says_how_to_choose_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.umask", lambda _mask: 0)  # it is this process's, and the next test's
+    with listening("127.0.0.1", 0, chosen_by="--port") as taken:
+        assert demo(port=port_of(taken), sandbox_port=0, data=tmp_path) == 3
+        assert "make demo PORT=" in capsys.readouterr().err
+        assert demo(port=0, sandbox_port=port_of(taken), data=tmp_path) == 3
+    assert "make demo SANDBOX_PORT=" in capsys.readouterr().err
+
+
+def test_a_host_says_where_it_is_called_and_where_it_listens() -> None:
+    with listening("127.0.0.1", 0, chosen_by="--port") as socket:
+        said = served_at("https://moorage.example", socket)
+        assert "https://moorage.example" in said
+        assert f"127.0.0.1:{port_of(socket)}" in said
+    assert place_of("::1", 80) == "[::1]:80"

@@ -196,8 +196,8 @@ def test_the_command_says_what_there_is_and_asks(
     assert org_commands.forget_org(LEAVES, dry_run=True, config=config) == 0
     assert "Would be deleted:" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
-    assert org_commands.forget_org(LEAVES, config=config) == 0
-    assert "Nothing was deleted." in capsys.readouterr().out
+    assert org_commands.forget_org(LEAVES, config=config) == 1
+    assert "Nothing was deleted." in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{LEAVES}\n"))
     assert org_commands.forget_org(LEAVES, config=config) == 0
     assert "Deleted: " in capsys.readouterr().out
