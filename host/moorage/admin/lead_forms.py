@@ -22,6 +22,7 @@ from moorage.admin.lead_form_words import (
     source_labels,
     standing_of,
 )
+from moorage.admin.leafing import leafing, page_number
 from moorage.admin.pages import Answer
 from moorage.admin.standing import VendorStanding, all_standings, channel_names, vendor_standing
 from moorage.admin.words import Trouble
@@ -46,9 +47,11 @@ from moorage_ports.lead_operations import (
     FormCountsView,
     LeadFormView,
 )
+from moorage_ports.listing import Listing
 from moorage_ports.plugin import Vendor
 
 FORMS: Final = "/admin/leads/forms"
+FORMS_SHOWN: Final = 100  # on one page
 _DAY: Final = timedelta(days=1)
 _FIRST, _LAST = 1970, 9998  # years of which every day has a next one, in whatever unit vendors count
 NOT_A_DAY: Final = "Choose a day, or leave it empty."
@@ -96,16 +99,26 @@ def form_path(slug: str, form_id: str) -> str:
 
 
 @get("/leads/forms", opt=SESSION)
-async def forms_page(request: Request[Any, Any, Any], visit: VisitHere) -> Answer:
-    """Every form of the org's channels, those with a gap first."""
+async def forms_page(
+    request: Request[Any, Any, Any],
+    visit: VisitHere,
+    p: Annotated[str, QueryParameter(required=False)] = "1",
+) -> Answer:
+    """The forms of the org's channels, those with a gap first."""
     storage = visit.services.storage
     async with storage.unit_of_work(visit.org_id, reads_only=True) as uow:
         standings = await all_standings(uow, visit.services.vendors)
     found = await forms_of_channels(visit, standings, is_look=LIVE_HEADER in request.headers)
     rows = await _rows(visit, found)
+    page = page_number(p)
+    start = (page - 1) * FORMS_SHOWN
+    shown = Listing(
+        items=tuple(rows[start : start + FORMS_SHOWN]), total=len(rows), page=page, page_size=FORMS_SHOWN
+    )
     context = {
         "title": "Forms",
-        "rows": rows,
+        "rows": shown.items,
+        "pages": leafing(shown, {}),
         "missing": [row for row in rows if row.counts.missing],
         "unread": [each for each in found if each.failure is not None],
         "standings": standings,

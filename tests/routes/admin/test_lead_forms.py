@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event
 
-from moorage.admin import lead_form_reading
+from moorage.admin import lead_form_reading, lead_forms
 from moorage.admin.accounts import create_account
 from moorage.admin.lead_form_words import CHECKED_BEFORE
 from moorage.leads.backfilling import Backfiller, backfill_nudge
@@ -83,6 +83,24 @@ async def test_every_form_stands_with_both_counts_and_its_mapping(host: Harbour,
     assert "By meaning" in page.text
     await saved(host, {"target": "email", "sources": ["email"]})
     assert "Version 1" in (await admin.page(FORMS)).text
+
+
+async def test_many_forms_are_leafed_through_and_a_gap_stands_on_every_page(
+    host: Harbour, admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead_forms, "FORMS_SHOWN", 2)
+    for number in range(4):
+        form = Form(id=f"club-{number}", board_id=CAFE.id, name=f"Club {number}", asks={"email": "Mail"})
+        host.world.forms[form.id] = form
+    await miss(host, 3, is_alarming=True)
+    seen = []
+    for number in (1, 2, 3):
+        page = await admin.page(f"{FORMS}?p={number}")
+        assert "5 forms" in page.text
+        assert "3 leads of Newsletter" in page.text
+        seen.append([row["data-key"].removeprefix("memory:") for row in page.all("tr") if "data-key" in row])
+    assert seen == [[NEWSLETTER.id, "club-0"], ["club-1", "club-2"], ["club-3"]]
+    assert "This page is past the end" in (await admin.page(f"{FORMS}?p=4")).text
 
 
 async def test_a_gap_stands_on_top_with_what_to_do(host: Harbour, admin: Browser) -> None:
