@@ -206,11 +206,11 @@ class Inbox(Protocol):
         """Record outcomes; for each in turn, false (and nothing changed) if its lease was lost meanwhile."""
         ...
 
-    async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
+    async def unpark(self, vendor: str, *, now: datetime, with_waiting: bool = True) -> tuple[int, ...]:
         """Make parked items of `vendor` pending again, and due those that wait for a later try.
 
-        For when a person changed something there. Each begins as if it had just come. Answers the buckets
-        that have work now.
+        The latter only `with_waiting`. For when something changed there. Each begins as if it had just
+        come. Answers the buckets that have work now.
         """
         ...
 

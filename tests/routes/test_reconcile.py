@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import text
 
 from moorage import reconcile
+from moorage.inbox_worker import MOST_TRIES, NOT_FOUND_RETRIES
 from moorage.reconcile import EVERY, OVERLAP, PAGES_A_LOOK, Reconciler, nudge_channels
 from moorage.workers import register_workers
 from moorage_adapters.memory.things import READ_FORMS, SEND_NEWS, Form, Slip
 from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER, SLIPS_PER_PAGE
 from moorage_ports.checkpoints import LeadCheckpoint
-from moorage_ports.errors import RejectedError
+from moorage_ports.errors import RejectedError, VendorNotFoundError
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
+from moorage_ports.lead_source import Lead
 from tests.support.harbour import ADMIN, Harbour, StillJobs, harbour
 
 
@@ -306,6 +308,43 @@ async def test_a_dead_lead_that_can_be_read_again_is_revived_w19(host: Harbour) 
     assert await states(host) == [("done", 1)], "all its tries are before it again"
 
 
+async def test_a_lead_that_is_listed_and_never_to_be_read_stays_given_up(host: Harbour) -> None:
+    """Each look that lists it lets it begin anew: those are the looks of an hour, and no more."""
+    fill_in(host)
+    refusing = _with_no_lead_to_be_read(host)
+    begun = 0
+    for _ in range(int(OVERLAP / EVERY) * 2 + 1):
+        await look(refusing)
+        ((state, tries),) = await states(host)
+        begun += tries == 1
+        assert state == "pending"
+        host.clock.advance(EVERY)
+    assert 1 < begun <= OVERLAP / EVERY + 2, "the next ones read on behind it"
+
+    for _ in range(len(NOT_FOUND_RETRIES)):
+        host.clock.advance(timedelta(days=1, hours=3))
+        await refusing.work()
+    assert await states(host) == [("dead", MOST_TRIES)]
+    await look(refusing)
+    assert await states(host) == [("dead", MOST_TRIES)]
+
+
+async def test_others_that_come_in_let_none_begin_anew_that_is_listed_no_more(host: Harbour) -> None:
+    """Nobody may read any lead: each is given up in its time, however many follow."""
+    fill_in(host)
+    refusing = _with_no_lead_to_be_read(host)
+    await look(refusing)
+    for _ in range(MOST_TRIES):
+        host.clock.advance(timedelta(days=1, hours=3))
+        fill_in(host)
+        await look(refusing)
+        for _ in range(3):
+            host.clock.advance(EVERY / 3)
+            await refusing.work()
+        await look(refusing)  # lists the last one again, which waits by now, and begins anew
+    assert (await states(host))[0] == ("dead", MOST_TRIES)
+
+
 async def test_when_a_channels_leads_can_be_read_again_all_that_is_parked_is_tried_w19(host: Harbour) -> None:
     """A permission that was repaired at the vendor, without a new consent here."""
     host.world.drop_scope(READ_FORMS)
@@ -411,6 +450,29 @@ def _with_vendor(host: Harbour, **changes: object) -> Harbour:
 
 def _with_subscriptions(host: Harbour, subscriptions: _Deaf) -> Harbour:
     return _with_vendor(host, subscriptions=lambda context: subscriptions)
+
+
+def _with_no_lead_to_be_read(host: Harbour) -> Harbour:
+    """Leads are listed, and not there when one asks for them by their ids."""
+    build = host.vendor.lead_source
+    assert build is not None
+
+    def refusing(context: object) -> object:
+        source = build(context)  # type: ignore[arg-type]
+
+        class Refusing:
+            forms = source.forms
+            leads_since = source.leads_since
+
+            async def lead(self, channel: str, lead: str) -> Lead:
+                raise VendorNotFoundError("no such lead", vendor="memory")
+
+            async def leads(self, channel: str, wanted: Sequence[str]) -> dict[str, Lead | Exception]:
+                return dict.fromkeys(wanted, VendorNotFoundError("no such lead", vendor="memory"))
+
+        return Refusing()
+
+    return _with_vendor(host, lead_source=refusing)
 
 
 def _with_forms_gone(host: Harbour, form_id: str) -> Harbour:

@@ -108,14 +108,14 @@ class SqlInbox:
 
         return await self._gate.run(work)
 
-    async def unpark(self, vendor: str, *, now: datetime) -> tuple[int, ...]:
-        """Make parked items of `vendor` pending again, and due what waits for a later try."""
+    async def unpark(self, vendor: str, *, now: datetime, with_waiting: bool = True) -> tuple[int, ...]:
+        """Make parked items of `vendor` pending again, and `with_waiting` due what waits for a later try."""
         of_vendor = INBOX.c.vendor == vendor
         return await self._gate.run(
             lambda org: _sorted(
                 # Two statements: each has a partial index.
                 bucket
-                for where in (IS_PARKED, _waits(now))
+                for where in (IS_PARKED, *([_waits(now)] if with_waiting else ()))
                 for bucket in _begin_again(org, of_vendor, where)
             )
         )

@@ -12,7 +12,6 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.operations.grants import unpark
 from moorage.services import Services
 from moorage_ports.errors import NotConnectedError, RateLimitError
 from moorage_ports.inbox import Arrival, HeardBy, Kept, inbox_nudge
@@ -85,15 +84,16 @@ async def feed(services: Services, subject: Subject, leads: tuple[Lead, ...], *,
 async def _revive(services: Services, subject: Subject, changes: Iterable[Change]) -> None:
     """Have leads worked on anew that we gave up or that wait, although they can be read by now.
 
-    Once that is so for one of them, whatever held up others may be over, too.
+    Once that is so for one of them, whatever parked others may be over, too. What waits for a later try does
+    not begin anew for others: where new leads come in that nobody may read, none would ever be given up.
     """
     now = services.clock.now()
     async with services.storage.unit_of_work(subject.org_id) as uow:
         keys = [change.business_key for change in changes]
         buckets = await uow.inbox.revive(subject.vendor.slug, keys, now=now)
-        await uow.jobs.nudge(*(inbox_nudge(subject.org_id, bucket) for bucket in buckets))
-        if buckets:
-            await unpark(uow, subject.vendor, now)
+        parked = await uow.inbox.unpark(subject.vendor.slug, now=now, with_waiting=False) if buckets else ()
+        touched = {*buckets, *parked}
+        await uow.jobs.nudge(*(inbox_nudge(subject.org_id, bucket) for bucket in sorted(touched)))
     if buckets:
         log.warning(
             "leads_revived",

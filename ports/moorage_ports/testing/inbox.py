@@ -252,6 +252,7 @@ class InboxContract(Contract):
 
         async with storage.unit_of_work("acme") as work:
             assert await work.inbox.unpark("other", now=NOW) == ()
+            assert await work.inbox.unpark(VENDOR, now=NOW, with_waiting=False) == ()
             assert await work.inbox.unpark(VENDOR, now=NOW) == (bucket,)
 
         [again] = await claim(storage, bucket)
