@@ -1,7 +1,8 @@
 """A dry run of a replay says of each lead what would become of it, changes nothing, and is right."""
 
+import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -9,11 +10,13 @@ import pytest
 
 from moorage.deliveries import ReplayPlan, ReplayRequest, replay_deliveries
 from moorage.inbox_worker import MOST_TRIES, NOT_FOUND_RETRIES
+from moorage.leads import rehearsing
 from moorage.leads.rehearsing import rehearse
 from moorage.privacy.erasing import Reason, erase
 from moorage.privacy.people import Clue
 from moorage.privacy.people import find as find_somebody
 from moorage.replay import ReplayOrder, find, replay
+from moorage_adapters.memory.lead_source import MemoryLeadSource
 from moorage_adapters.memory.things import Form, Slip
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from moorage_ports.erasure import Cause
@@ -157,6 +160,27 @@ async def test_what_cannot_be_read_now_says_why_and_nothing_is_concluded(host: H
     assert await everything(host) == before
     assert (await host.integration()).status is IntegrationStatus.ACTIVE
     assert seen.id in await fates(host)
+
+
+async def test_whoever_asks_waits_once_for_all_of_them(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vendor that hangs costs no more than that, and each lead says that there was no answer."""
+    slips = await bury(host, "ada@harbour.example", "ben@harbour.example")
+    before = await everything(host)
+
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    for name in ("lead", "leads"):
+        monkeypatch.setattr(MemoryLeadSource, name, hangs)
+    monkeypatch.setattr(rehearsing, "PATIENCE", timedelta(milliseconds=50))
+    async with asyncio.timeout(5):
+        found = await plan(host)
+    leads = {item.lead.external_id: item.lead for item in found.items if item.lead is not None}
+    assert set(leads) == {slip.id for slip in slips}
+    assert {(lead.outcome, lead.error) for lead in leads.values()} == {("not_read", "unavailable")}
+    assert await everything(host) == before
 
 
 async def test_a_replay_is_narrowed_by_form_and_by_time(host: Harbour) -> None:
