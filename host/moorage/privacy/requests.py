@@ -58,7 +58,11 @@ def _one(text: str) -> frozenset[str]:
 
 @attrs.frozen(kw_only=True)
 class ErasedView:
-    """Whom that was about, and how much: what would go in a dry run, else what went."""
+    """Whom that was about, and how much: what would go in a dry run, else what went.
+
+    What went counts sealed copies, too (`deliveries`, `answers`). A dry run leaves them out: which of them
+    tell of somebody is only known once each was opened, and all that they may call them by was collected.
+    """
 
     dry_run: bool
     contact_ids: tuple[str, ...]

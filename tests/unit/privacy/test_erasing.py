@@ -86,6 +86,11 @@ async def test_a_dry_run_says_what_would_go_and_changes_nothing(host: Harbour) -
     assert len(await host.leads()) == 1
     assert (await read(host, "/crm/privacy/erasures"))["items"] == []
 
+    went = (await ask(host, ERASE, method="POST", body={"email": EMAIL, "dryRun": False})).json()["counts"]
+    counted = answer.json()["counts"]
+    assert {"deliveries", "answers"} <= went.keys() - counted.keys(), "copies are opened only now"
+    assert [went[name] == counted[name] for name in ("contacts", "identities", "leads")] == [True] * 3
+
 
 async def test_what_others_said_stays(host: Harbour) -> None:
     """Their comments, also below one that is gone; their letters, their likes; and what we answered them."""
