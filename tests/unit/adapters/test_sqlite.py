@@ -17,14 +17,8 @@ from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate, sqlite
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
-from moorage_adapters.sqlmodel.sqlite import (
-    READERS,
-    SqliteDatabase,
-    Turns,
-    is_fatal,
-    is_unavailable,
-    sqlite_path,
-)
+from moorage_adapters.sqlmodel.sqlite import READERS, SqliteDatabase, Turns, sqlite_path
+from moorage_adapters.sqlmodel.sqlite_errors import is_fatal, is_unavailable
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tenant import Tenant
 from moorage_ports.errors import CommitUnknownError, UnavailableError
