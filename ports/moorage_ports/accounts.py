@@ -40,7 +40,7 @@ class Accounts(Protocol):
     """Accounts and sessions. Not bound to an org: a sign-in does not know one before it looks here."""
 
     async def save(self, account: Account) -> None:
-        """Insert or replace (one per e-mail)."""
+        """Insert or replace (one per e-mail). Ends its sessions: password and role may be others now."""
         ...
 
     async def by_email(self, email: str) -> Account | None:

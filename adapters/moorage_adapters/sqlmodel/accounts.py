@@ -24,7 +24,7 @@ class SqlAccounts:
         self._clock = clock
 
     async def save(self, account: Account) -> None:
-        """Insert or replace (one per e-mail)."""
+        """Insert or replace (one per e-mail). Ends its sessions: password and role may be others now."""
         keys = TransactionKeys(self._cipher, self._clock)
 
         def work(connection: Connection) -> None:
@@ -33,9 +33,10 @@ class SqlAccounts:
             values = fields_of(account, without=("email",))
             values["email_digest"] = digest
             values["email_sealed"] = org.seal(account.email.encode(), "account", account.id, "email")
-            connection.execute(
-                delete(ACCOUNT).where(ACCOUNT.c.email_digest == digest, ACCOUNT.c.id != account.id)
-            )
+            others = (ACCOUNT.c.email_digest == digest, ACCOUNT.c.id != account.id)
+            theirs = SESSION.c.account_id.in_(select(ACCOUNT.c.id).where(*others))
+            connection.execute(delete(SESSION).where(theirs | (SESSION.c.account_id == account.id)))
+            connection.execute(delete(ACCOUNT).where(*others))
             statement = insert_into(connection, ACCOUNT).values(values)
             replaced = {name: statement.excluded[name] for name in values if name != "id"}
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=replaced))

@@ -285,6 +285,19 @@ async def test_a_session_lives_from_sign_in_to_sign_out(storage: SqlStorage) -> 
     assert await accounts.session("hash-1") is None
 
 
+async def test_a_changed_account_is_signed_out_everywhere_and_nobody_else(storage: SqlStorage) -> None:
+    accounts = storage.accounts
+    await accounts.save(_account())
+    await accounts.open_session(_session())
+    await accounts.open_session(_session(id="session-2", token_hash="hash-2", account_id="account-2"))
+    await accounts.save(_account(password_hash="another"))
+    assert await accounts.session("hash-1") is None
+    assert await accounts.session("hash-2") is not None
+    await accounts.open_session(_session())
+    await accounts.save(_account(id="account-3"))
+    assert await accounts.session("hash-1") is None, "its account was replaced by one of the same address"
+
+
 # What lies on the disk -----------------------------------------------------------------------
 
 
