@@ -339,6 +339,15 @@ async def test_a_run_that_a_lost_grant_stopped_goes_on_as_soon_as_somebody_conne
     assert (status["running"], status["failing"]) == (0, 0)
 
 
+async def test_a_channel_that_is_chosen_is_read_at_once_and_no_other(host: Harbour) -> None:
+    """Not at the next turn: whoever has just chosen looks into an inbox that would be empty until then."""
+    await host.connect()
+    await host.select(CAFE.id)
+    await forget_nudges(host)
+    await host.select(CAFE.id, BOOKS.id)
+    assert await nudged(host) == [sync_nudge(ADMIN.org_id, "memory", BOOKS.id).group]
+
+
 async def nudged(host: Harbour) -> list[str]:
     """The groups that the workers of the sync were told to look at."""
     asked = text("SELECT group_key FROM job WHERE queue = 'sync' ORDER BY group_key")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import attrs
 import structlog
 
-from moorage.operations.grants import note_subscribed, subscribe_channels, unpark
+from moorage.operations.grants import note_subscribed, subscribe_channels, sync_on, unpark
 from moorage.operations.standing import BROKEN, act_on_vendor_error, usable_integration
 from moorage.operations.views import channel_view
 from moorage.services import OperationCall, Services, port
@@ -125,16 +125,14 @@ async def select_channels(call: OperationCall, request: SelectChannels) -> Selec
         integration = await usable_integration(uow, vendor.slug)
         choice = choose(await uow.integrations.channels(integration.id), request.channels)
         if not call.dry_run:
-            await uow.integrations.save_channels(
-                [
-                    *(attrs.evolve(row, selected=True) for row in choice.selected if not row.selected),
-                    *(attrs.evolve(row, selected=False) for row in choice.removed),
-                ]
-            )
-            for row in choice.selected:
-                if not row.selected and vendor.suits(row.type, Capability.RECEIVE_LEADS):
+            chosen = [attrs.evolve(row, selected=True) for row in choice.selected if not row.selected]
+            left = [attrs.evolve(row, selected=False) for row in choice.removed]
+            await uow.integrations.save_channels([*chosen, *left])
+            for row in chosen:
+                if vendor.suits(row.type, Capability.RECEIVE_LEADS):
                     # From now on its leads are the org's, heard of or not.
                     await uow.lead_checkpoints.begin(vendor.slug, row.external_id, services.clock.now())
+            await sync_on(uow, vendor, chosen)
             await unpark(uow, vendor, services.clock.now())
     if call.dry_run:
         return _selection(choice, {}, ())

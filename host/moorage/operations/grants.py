@@ -155,7 +155,7 @@ async def _keep(
     await uow.integrations.save_channels(merge.channels)
     await _keep_tokens(vault, grant.id, redeemed, merge)
     await unpark(uow, vendor, now)
-    await _sync_on(uow, vendor, merge.channels)
+    await sync_on(uow, vendor, merge.channels)
     return integration, merge
 
 
@@ -165,8 +165,8 @@ async def unpark(uow: UnitOfWork, vendor: Vendor, now: datetime) -> None:
     await uow.jobs.nudge(*(inbox_nudge(uow.org_id, bucket) for bucket in buckets))
 
 
-async def _sync_on(uow: UnitOfWork, vendor: Vendor, channels: Iterable[Channel]) -> None:
-    """Have runs go on that the lost grant stopped: the next turn may be a quarter of an hour away."""
+async def sync_on(uow: UnitOfWork, vendor: Vendor, channels: Iterable[Channel]) -> None:
+    """Have what is selected and usable of these read now: the next turn may be a quarter of an hour away."""
     if vendor.activity_sync is not None:
         usable = (row.external_id for row in channels if row.selected and row.selectable)
         await uow.jobs.nudge(*(sync_nudge(uow.org_id, vendor.slug, external_id) for external_id in usable))
