@@ -1,7 +1,7 @@
 """`make test`: the checks, then every test, then one line that counts them.
 
-Without arguments in two parts: what can bear company runs on all cores, then what measures time, kills
-processes or drives a browser runs alone, also where it is one file among others. With arguments, pytest
+Without arguments in two parts: what can bear company runs on all cores, then what measures time or kills
+processes runs alone, also where it is one file among others. With arguments, pytest
 gets just those.
 
 The last line is always `N passed, N failed, N skipped`. A failed `make check`, a missing browser
@@ -19,8 +19,21 @@ from xml.etree import ElementTree as ET
 from scripts.browser import VARIABLES, BrowserMissingError, ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
-TOGETHER = ("tests/architecture", "tests/oracles", "tests/unit", "tests/contract", "tests/routes")
-ALONE = ("tests/e2e", "tests/chaos", "tests/routes/test_storm.py", "tests/routes/test_workers.py")
+# The longest first: a browser's journeys are one file each, and nobody should wait for the last of them.
+TOGETHER = (
+    "tests/e2e",
+    "tests/contract",
+    "tests/routes",
+    "tests/oracles",
+    "tests/architecture",
+    "tests/unit",
+)
+ALONE = (
+    "tests/chaos",
+    "tests/e2e/test_many_processes.py",
+    "tests/routes/test_storm.py",
+    "tests/routes/test_workers.py",
+)
 
 
 class Tally(NamedTuple):
