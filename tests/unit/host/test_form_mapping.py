@@ -74,6 +74,17 @@ def test_names_of_any_language_fill_columns_and_the_rest_stays_below_its_questio
     assert not made.problems
 
 
+def test_an_answer_that_one_rule_reads_and_another_halves_is_kept_as_it_was_read() -> None:
+    made = mapped(
+        rule("email", "wants", type=ValueType.BOOLEAN),
+        rule("firstName", "wants", part=NamePart.FIRST),
+        answers={"wants": ("perhaps", "yes")},
+    )
+
+    assert made.columns == {"email": "perhaps, true", "firstName": "perhaps,"}
+    assert made.properties == {}
+
+
 def test_half_of_a_name_does_not_take_the_whole() -> None:
     made = mapped(rule("firstName", "name", part=NamePart.FIRST), answers={"name": ("Ada Reed",)})
 
@@ -308,10 +319,11 @@ def is_kept(value: str, name: str, mapping: FormMapping, said: dict[str, list[st
     if any(value in each for each in kept):
         return True
     rules_of_it = [one for one in mapping.rules if name in map(clean_text, one.sources)]
-    if any(one.part for one in rules_of_it):
-        halves = [made_by(one, mapping, value, said) for one in rules_of_it if one.part]
-        return len(halves) > 1 and all(any(half in each for each in kept) for half in halves)
-    return any(made_by(one, mapping, value, said) in each for one in rules_of_it for each in kept)
+    halves = [made_by(one, mapping, value, said) for one in rules_of_it if one.part]
+    if len(halves) > 1 and all(any(half in each for each in kept) for half in halves):
+        return True
+    whole = [made_by(one, mapping, value, said) for one in rules_of_it if not one.part]
+    return any(made in each for made in whole for each in kept)
 
 
 def made_by(one: MappingRule, mapping: FormMapping, value: str, said: dict[str, list[str]]) -> str:
