@@ -50,12 +50,12 @@ def mapped_lead(
         mapped = Mapped(columns=columns, properties=properties, problems={})
     else:
         mapped = map_answers(lead.answers, lead.consents, mapping)
-    made = _made(lead, mapped, lead_id=lead_id, vendor=vendor, now=now)
     version = mapping.version if mapping else 0
-    return MappedLead(lead=attrs.evolve(made, mapping_version=version), problems=mapped.problems)
+    made = _made(lead, mapped, version, lead_id=lead_id, vendor=vendor, now=now)
+    return MappedLead(lead=made, problems=mapped.problems)
 
 
-def _made(lead: Lead, mapped: Mapped, *, lead_id: str, vendor: str, now: datetime) -> CrmLead:
+def _made(lead: Lead, mapped: Mapped, version: int, *, lead_id: str, vendor: str, now: datetime) -> CrmLead:
     columns = mapped.columns
     return CrmLead(
         id=lead_id,
@@ -83,6 +83,7 @@ def _made(lead: Lead, mapped: Mapped, *, lead_id: str, vendor: str, now: datetim
         is_test=lead.is_test is True,
         answers=lead.answers,
         consents=lead.consents,
+        mapping_version=version,
         submitted_at=lead.submitted_at,
         created_at=now,
     )
