@@ -133,7 +133,7 @@ class Lane:
         if self._connection is None or not self._connection.in_transaction():
             return
         try:
-            if not _is_open(self._connection):
+            if not _raw(self._connection).in_transaction:  # SQLite ended it by itself (a full disk)
                 raise unavailable("without the transaction that was to be committed")
             self._connection.commit()
         except BaseException:
@@ -146,8 +146,8 @@ class Lane:
             return
         try:
             self._connection.rollback()
-            raw = self._connection.connection.driver_connection
-            if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
+            raw = _raw(self._connection)
+            if raw.in_transaction:  # SQLAlchemy does not know of it
                 raw.rollback()
         except Exception:  # noqa: BLE001 - whatever it is, this connection is not used again
             self._throw_away()
@@ -180,10 +180,13 @@ class Lane:
         await asyncio.get_running_loop().run_in_executor(self._executor, close)
 
 
-def _is_open(connection: Connection) -> bool:
-    """Whether SQLite itself is in a transaction: it ends one by itself after some errors (a full disk)."""
+def _raw(connection: Connection) -> sqlite3.Connection:
+    """The driver's connection, which knows what SQLite itself is in the middle of."""
     raw = connection.connection.driver_connection
-    return isinstance(raw, sqlite3.Connection) and raw.in_transaction
+    if not isinstance(raw, sqlite3.Connection):
+        msg = "this lane is SQLite's"
+        raise TypeError(msg)
+    return raw
 
 
 class SqliteTransaction:
