@@ -19,7 +19,7 @@ from moorage.auth import SESSION
 from moorage.handover.outcomes import remedy_of
 from moorage_ports.contacts import ActivityFilter
 from moorage_ports.conversations import Conversation, ConversationFilter
-from moorage_ports.crm import CrmLead
+from moorage_ports.crm import CrmLead, LeadFilter
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.inbox import ItemState
 from moorage_ports.operations import PublicationStatus, Role
@@ -72,7 +72,7 @@ async def overview(visit: VisitHere) -> Answer:
     now = visit.desk.now()
     async with visit.services.storage.unit_of_work(visit.org_id, reads_only=True) as uow:
         standings = await all_standings(uow, visit.services.vendors)
-        leads = await uow.leads.page(page=1, page_size=_COUNTED)
+        leads = await uow.leads.page(page=1, page_size=_COUNTED, where=LeadFilter(is_test=False))
         publications = await uow.publications.latest(limit=50)
         inbox = await _inbox(uow, now)
         checks = await uow.form_checks.all()

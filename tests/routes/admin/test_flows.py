@@ -352,6 +352,19 @@ async def test_the_drawing_counts_what_the_table_beneath_it_says(host: Harbour, 
     assert len(page.all("rect")) == 2 * 14
 
 
+async def test_a_test_lead_is_in_none_of_the_overviews_numbers(host: Harbour, admin: Browser) -> None:
+    await ready(host)
+    await add_leads(host, 1)
+    async with host.storage.unit_of_work("org-a") as uow:
+        (real,) = (await uow.leads.page(page=1, page_size=2)).items
+        tried = attrs.evolve(real, id="tried", external_id="tried", first_name="Dummy", is_test=True)
+        await uow.leads.add(tried)
+    page = await admin.page("/admin")
+
+    assert "Leads today 1 1 in all" in page.text
+    assert "Dummy" not in page.text
+
+
 async def test_with_more_leads_than_are_read_only_whole_days_are_drawn(host: Harbour, admin: Browser) -> None:
     await ready(host)
     async with host.storage.unit_of_work("org-a") as uow:
