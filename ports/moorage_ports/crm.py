@@ -89,7 +89,11 @@ class LeadOrder(Enum):
 
 @attrs.frozen(kw_only=True)
 class LeadFilter:
-    """Which leads: all that match everything given. `since` and `until` bound when they came here."""
+    """Which leads: all that match everything given.
+
+    `search` matches names, e-mail, phone and company literally, whatever the case; `since` and `until` bound
+    when they came here.
+    """
 
     search: str = ""
     status: str = ""
@@ -156,13 +160,10 @@ class Leads(Protocol):
         *,
         page: int,
         page_size: int,
-        search: str = "",
-        status: str = "",
-        form_id: str = "",
         where: LeadFilter | None = None,
         order: LeadOrder = LeadOrder.NEWEST,
     ) -> LeadPage:
-        """Those that fit; `search` matches names, e-mail, phone and company literally, whatever the case."""
+        """Those that fit."""
         ...
 
     async def fingerprints(self, wanted: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:

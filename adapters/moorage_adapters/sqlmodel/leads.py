@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import attrs
 from sqlalchemy import RowMapping, or_
 
 from moorage_adapters.sqlmodel.lead_answers import open_answers, seal_answers
@@ -123,22 +122,11 @@ class SqlLeads:
         *,
         page: int,
         page_size: int,
-        search: str = "",
-        status: str = "",
-        form_id: str = "",
         where: LeadFilter | None = None,
         order: LeadOrder = LeadOrder.NEWEST,
     ) -> LeadPage:
-        """Those that fit; `search` matches names, e-mail, phone and company literally, whatever the case."""
-        asked = where or LeadFilter()
-        conditions = _conditions(
-            attrs.evolve(
-                asked,
-                search=search or asked.search,
-                status=status or asked.status,
-                form_id=form_id or asked.form_id,
-            )
-        )
+        """Those that fit."""
+        conditions = _conditions(where or LeadFilter())
         size = min(max(page_size, 1), MAX_PAGE_SIZE)
         number = min(max(page, 1), _MAX_PAGE)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.types import clean
+from moorage_ports.crm import LeadFilter
 from tests.unit.adapters.conftest import NOON, Fresh
 from tests.unit.adapters.things import VENDOR, lead
 
@@ -69,9 +70,10 @@ async def test_filters_narrow_the_page(storage: SqlStorage) -> None:
         await uow.leads.add(lead(1, status="won", form_id="form-1"))
         await uow.leads.add(lead(2, form_id="form-1"))
         await uow.leads.add(lead(3, form_id="form-2"))
-        assert (await uow.leads.page(page=1, page_size=9, status="won")).total == 1
-        assert (await uow.leads.page(page=1, page_size=9, form_id="form-1")).total == 2
-        assert (await uow.leads.page(page=1, page_size=9, form_id="form-2", status="won")).total == 0
+        assert (await uow.leads.page(page=1, page_size=9, where=LeadFilter(status="won"))).total == 1
+        assert (await uow.leads.page(page=1, page_size=9, where=LeadFilter(form_id="form-1"))).total == 2
+        won_elsewhere = LeadFilter(form_id="form-2", status="won")
+        assert (await uow.leads.page(page=1, page_size=9, where=won_elsewhere)).total == 0
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,8 @@ async def test_search_is_literal_whatever_the_case(storage: SqlStorage, search: 
                 company="Straße",
             )
         )
-        assert (await uow.leads.page(page=1, page_size=9, search=search)).total == int(finds)
+        found = await uow.leads.page(page=1, page_size=9, where=LeadFilter(search=search))
+        assert found.total == int(finds)
 
 
 _TRICKY = st.text(alphabet=st.sampled_from("ab%_\\/'\"*?[ÄäßİıſK\ud800\0\n "), max_size=6)
@@ -118,7 +121,7 @@ async def test_search_finds_exactly_the_rows_that_hold_the_text(
         async with storage.unit_of_work("a") as uow:
             for number, name in enumerate(names):
                 await uow.leads.add(lead(number, company=name))
-            found = await uow.leads.page(page=1, page_size=99, search=search)
+            found = await uow.leads.page(page=1, page_size=99, where=LeadFilter(search=search))
         term = clean(search).casefold().strip()
         expected = {f"lead-{n}" for n, name in enumerate(names) if term in clean(name).casefold()}
         assert {one.id for one in found.items} == expected

@@ -18,6 +18,7 @@ from moorage_adapters.sqlmodel.postgres import POOL, PostgresDatabase
 from moorage_adapters.sqlmodel.postgres_connections import DURABLE, login_of, postgres_dsn
 from moorage_adapters.sqlmodel.postgres_errors import is_unavailable, out_of_reach, quiet
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_ports.crm import LeadFilter
 from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.inbox import ItemState, Kept, Settlement
 from moorage_ports.secret import Secret
@@ -535,7 +536,8 @@ async def test_f57_text_that_postgresql_refuses_is_nobodys_and_no_failure(
         assert await uow.integrations.get(odd) is None
         assert await uow.integrations.of_vendor(odd) is None
         assert await uow.leads.by_external_id(VENDOR, odd) is None
-        assert (await uow.leads.page(page=1, page_size=9, search=odd, status=odd, form_id=odd)).total == 0
+        by_odd = LeadFilter(search=odd, status=odd, form_id=odd)
+        assert (await uow.leads.page(page=1, page_size=9, where=by_odd)).total == 0
         assert await uow.publications.get(odd) is None
         assert await uow.leads.add(lead(external_id=odd, form_id=odd))
     assert await storage.channel_holders(odd, odd, [odd]) == {odd: frozenset()}
