@@ -43,7 +43,7 @@ class Traces:
 
 @attrs.frozen(kw_only=True)
 class TraceCounts:
-    """How many records of the CRM are about somebody."""
+    """How many records of the CRM go with somebody."""
 
     messages: int = 0
     activities: int = 0
@@ -153,7 +153,7 @@ class Erasures(Protocol):
         ...
 
     async def trace_counts(self, identity_ids: Collection[str]) -> TraceCounts:
-        """How much that is."""
+        """How much goes when all of that is erased: with what stands for it, and what is left empty."""
         ...
 
     async def idle_contacts(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, RowMapping, and_, exists, func, not_, or_, select, tuple_
 
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.crm_records import CONTACTS, IDENTITIES, contacts_of, records_by
@@ -120,15 +120,15 @@ class SqlErasures:
         return await self._gate.run(work) if people else Traces()
 
     async def trace_counts(self, identity_ids: Collection[str]) -> TraceCounts:
-        """How much that is; what the org answered below a comment of theirs is not counted in."""
+        """How much an erasure would remove: all that `traces` names in turn, and what goes with it."""
         people = list(identity_ids)
 
         def work(org: Tenant) -> TraceCounts:
             return TraceCounts(
-                messages=org.count(MESSAGE, _is_said_with(people)),
-                activities=org.count(ACTIVITY, ACTIVITY.c.identity_id.in_(people)),
+                messages=org.count(MESSAGE, _goes(org, MESSAGE, people)),
+                activities=org.count(ACTIVITY, _is_done_or_said_by(org, people)),
                 posts=org.count(POST, POST.c.identity_id.in_(people)),
-                conversations=org.count(CONVERSATION, _is_with(people)),
+                conversations=org.count(CONVERSATION, _is_left_empty(org, people)),
             )
 
         return await self._gate.run(work) if people else TraceCounts()
@@ -223,17 +223,50 @@ def _is_with(people: list[str]) -> ColumnElement[bool]:
     return CONVERSATION.c.identity_id.in_(people)
 
 
-def _is_said_with(people: list[str]) -> ColumnElement[bool]:
+def _is_said_with(message: FromClause, people: list[str]) -> ColumnElement[bool]:
     """What they wrote, and whatever was said in conversations with them."""
     talks = select(CONVERSATION.c.id).where(
-        CONVERSATION.c.org_id == MESSAGE.c.org_id, _is_with(people), CONVERSATION.c.kind == "direct"
+        CONVERSATION.c.org_id == message.c.org_id, _is_with(people), CONVERSATION.c.kind == "direct"
     )
-    return or_(MESSAGE.c.identity_id.in_(people), MESSAGE.c.conversation_id.in_(talks))
+    return or_(message.c.identity_id.in_(people), message.c.conversation_id.in_(talks))
+
+
+def _goes(org: Tenant, message: FromClause, people: list[str]) -> ColumnElement[bool]:
+    """The same, and what the org answered to their comments."""
+    said = MESSAGE.alias()
+    answered = select(said.c.conversation_id, said.c.external_id).where(
+        said.c.org_id == org.org_id, said.c.external_id != "", _is_said_with(said, people)
+    )
+    is_answer = tuple_(message.c.conversation_id, message.c.parent_external_id).in_(answered)
+    return or_(_is_said_with(message, people), and_(message.c.is_ours, is_answer))
+
+
+def _is_done_or_said_by(org: Tenant, people: list[str]) -> ColumnElement[bool]:
+    """What they did, and comments that go as messages."""
+    gone = MESSAGE.alias()
+    comments = select(gone.c.vendor, gone.c.external_id).where(
+        gone.c.org_id == org.org_id, gone.c.external_id != "", _goes(org, gone, people)
+    )
+    is_comment = tuple_(ACTIVITY.c.vendor, ACTIVITY.c.external_id).in_(comments)
+    return or_(ACTIVITY.c.identity_id.in_(people), and_(ACTIVITY.c.kind == "comment", is_comment))
+
+
+def _is_left_empty(org: Tenant, people: list[str]) -> ColumnElement[bool]:
+    """Conversations of theirs in which nobody else said anything, or tried to."""
+    gone, stays = MESSAGE.alias(), MESSAGE.alias()
+    touched = select(gone.c.conversation_id).where(gone.c.org_id == org.org_id, _goes(org, gone, people))
+    is_kept = exists().where(
+        stays.c.org_id == CONVERSATION.c.org_id,
+        stays.c.conversation_id == CONVERSATION.c.id,
+        or_(stays.c.is_known, stays.c.external_id == ""),
+        not_(_goes(org, stays, people)),
+    )
+    return and_(or_(_is_with(people), CONVERSATION.c.id.in_(touched)), not_(is_kept))
 
 
 def _messages(org: Tenant, people: list[str], limit: int) -> set[str]:
     """Some messages by them or with them, and what the org answered to these comments."""
-    rows = org.rows(MESSAGE, _is_said_with(people), order_by=(MESSAGE.c.id,), limit=limit)
+    rows = org.rows(MESSAGE, _is_said_with(MESSAGE, people), order_by=(MESSAGE.c.id,), limit=limit)
     answered = [row["external_id"] for row in rows if row["external_id"]]
     threads = list({row["conversation_id"] for row in rows if row["conversation_id"]})
     answers: Iterable[Any] = ()
