@@ -7,6 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from moorage.admin.sessions import open_session
+from moorage_adapters.memory.world import CAFE
 from moorage_ports.accounts import Account
 from moorage_ports.operations import Role
 from tests.support.harbour import ADMIN, Harbour, harbour
@@ -54,3 +55,10 @@ async def admin(host: Harbour, account: Account) -> AsyncIterator[Browser]:
     browser.http.cookies.set("moorage_session", token, domain="127.0.0.1", path="/")
     yield browser
     await browser.http.aclose()
+
+
+@pytest.fixture
+async def connected(host: Harbour) -> None:
+    """A channel of the made-up vendor, chosen: its forms and leads are there."""
+    await host.connect()
+    await host.select(CAFE.id)
