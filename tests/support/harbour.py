@@ -254,7 +254,9 @@ async def _assembled(
     url = database_url or f"sqlite:///{folder}/moorage.db"
     await migrate.upgrade(url)
     keyring_file = folder / "keyring.json"
-    storage = await SqlStorage.open(url, Keyring.create(keyring_file), clock)
+    # Another host over the same folder is the next process of the first one.
+    keyring = Keyring.load(keyring_file) if keyring_file.exists() else Keyring.create(keyring_file)
+    storage = await SqlStorage.open(url, keyring, clock)
     settings = _settings(vendors, world, keyring_file)
     services = Services(
         settings=settings,

@@ -1,5 +1,6 @@
 """Re-mapping as a job: ordered over HTTP, polled, gone on with whatever died, begun anew where it has to."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +17,10 @@ from moorage_ports.errors import UnavailableError
 from moorage_ports.jobs import LookAgain
 from moorage_ports.lead_ledger import LeadEntry, LeadOutcome
 from moorage_ports.lead_mapping import ValueType
+from moorage_ports.lead_orders import OrderState
 from moorage_ports.operations import Role
 from tests.support.crm import ask, read
-from tests.support.harbour import Harbour, harbour
+from tests.support.harbour import Harbour, harbour, working_harbour
 from tests.unit.adapters.conftest import NOON
 from tests.unit.leads.test_remapping import COUNT, FORM, ORG, came, companies, save
 
@@ -98,6 +100,40 @@ async def test_a_sweep_finds_what_nobody_was_told_of(dock: Harbour) -> None:
     await nudge_remaps(dock.services)
     await look(dock, ordered["id"])
     assert list(await dock.storage.backlog.running_remaps()) == []
+
+
+async def test_another_process_goes_on_where_one_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells it to: it finds the order's row, and maps no lead before that place again."""
+    mapped: list[str] = []
+    whole = remapping.remapped
+
+    def noted(lead: CrmLead, *rest: Any) -> CrmLead:
+        mapped.append(lead.id)
+        return whole(lead, *rest)
+
+    monkeypatch.setattr(remapping, "remapped", noted)
+    monkeypatch.setattr(remap_orders, "PIECES_A_LOOK", 1)
+    async with harbour(tmp_path) as first:
+        async with first.storage.unit_of_work(ORG) as uow:
+            await uow.leads.add_all([came(number) for number in range(COUNT)])
+        await save(first, 1, "company")
+        ordered = await order(first)
+        await look(first, ordered["id"])
+    assert len(mapped) == remapping.AT_ONCE
+
+    done = None
+    async with working_harbour(tmp_path) as second:
+        for _ in range(1_000):
+            async with second.storage.unit_of_work(ORG, reads_only=True) as uow:
+                done = await uow.remaps.get(ordered["id"])
+            if done is None or done.state is not OrderState.RUNNING:
+                break
+            await asyncio.sleep(0.01)
+    assert done is not None
+    assert (done.state, done.seen, done.changed) == (OrderState.DONE, COUNT, COUNT)
+    assert len(mapped) == len(set(mapped)) == COUNT
 
 
 async def test_a_version_that_is_saved_meanwhile_has_it_begin_anew(
