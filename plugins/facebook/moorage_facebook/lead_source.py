@@ -159,10 +159,10 @@ class GraphLeadSource:
     async def _make_room(
         self, page_id: str, form_id: str, answers: Collection[str], token: Secret, refused: RejectedError
     ) -> None:
-        """Delete the form's test leads, and nothing else, if it is they that are in the way.
+        """Delete the form's test leads, and nothing else, where nothing else is seen to be wrong.
 
         Raises:
-            RejectedError: Something else is wrong: they stay.
+            RejectedError: There are none, or what was answered is no question of the form: they stay.
         """
         form = form_from_graph(await self.client.send(read_form(page_id, form_id, token)), page_id=page_id)
         asked = {question.key for question in form.questions} if form else set()
