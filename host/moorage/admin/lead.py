@@ -11,9 +11,8 @@ from moorage import codec
 from moorage.admin import words
 from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, Form
-from moorage.admin.inbox import assignee_words
+from moorage.admin.inbox import NAMELESS, assignee_words
 from moorage.admin.lead_words import (
-    NAMELESS,
     by_key,
     entry_row,
     form_names,

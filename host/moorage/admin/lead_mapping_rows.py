@@ -7,6 +7,7 @@ import attrs
 
 from moorage.admin.lead_form_words import COLUMNS, target_words
 from moorage.admin.lead_mapping_draft import AS_PROPERTY, MappingFields, RuleDraft
+from moorage.admin.lead_words import name_of
 from moorage.leads.mappings import MappedView, PreviewedLead
 from moorage_ports.lead_mapping import ValueType
 from moorage_ports.lead_operations import LeadFormView
@@ -146,10 +147,9 @@ class PreviewRow:
 
 def preview_row(lead: PreviewedLead) -> PreviewRow:
     """A lead that was tried out; its values are shown in full, as they have to be judged."""
-    name = " ".join(part for part in (lead.before.first_name, lead.before.last_name) if part)
     return PreviewRow(
         lead=lead,
-        name=name or "Somebody without a name",
+        name=name_of(lead.before),
         lines=tuple(_lines(lead.before, lead.after)) if lead.after else (),
         problems=tuple((target_words(target), text) for target, text in lead.problems.items()),
     )

@@ -6,16 +6,16 @@ from typing import Final
 import attrs
 
 from moorage.admin import words
+from moorage.admin.inbox import NAMELESS
 from moorage.admin.lead_form_words import target_words
 from moorage.admin.words import Badge, Trouble
 from moorage.leads.ledger import DONE, EntryView, StepView
+from moorage.leads.mappings import MappedView
 from moorage_ports.crm import CrmLead
 from moorage_ports.erasure import WAITED_TOO_LONG
 from moorage_ports.inbox import HeardBy
 from moorage_ports.lead_ledger import LeadOutcome
 from moorage_ports.storage import UnitOfWork
-
-NAMELESS: Final = "Somebody without a name"
 
 OUTCOMES: Final[Mapping[str, Badge]] = {
     LeadOutcome.STORED.value: Badge("Stored", "good"),
@@ -92,7 +92,7 @@ def by_key(names: Iterable[FormName]) -> dict[tuple[str, str], str]:
     return {(form.vendor, form.id): form.name for form in names}
 
 
-def name_of(lead: CrmLead) -> str:
+def name_of(lead: CrmLead | MappedView) -> str:
     """How to call somebody; a lead without a name still is one."""
     return " ".join(part for part in (lead.first_name, lead.last_name) if part) or NAMELESS
 

@@ -11,7 +11,8 @@ from moorage import codec
 from moorage.admin import words
 from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES
-from moorage.admin.lead_words import NAMELESS, name_of
+from moorage.admin.inbox import NAMELESS
+from moorage.admin.lead_words import name_of
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
