@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from moorage_ports.errors import InvalidRequestError
 MAX_FORM_BYTES: Final = 1_000_000  # the longest post there is, percent-encoded
 TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the field's name
 MOST_FIELDS: Final = 4_500
+_FIRST, _LAST = 1970, 9998  # years of which every day has a next one, in whatever unit vendors count
 
 
 class ForeignFormError(ForbiddenError):
@@ -112,3 +114,13 @@ def origin_of(url: str) -> str:
     """`https://host[:port]` of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def day_of(text: str) -> datetime | None:
+    """The beginning of a day in UTC, as fields for days send it; `None` for what is none."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    is_usual = len(text) == len("2026-01-01") and _FIRST <= day.year <= _LAST
+    return datetime.combine(day, time(), UTC) if is_usual else None

@@ -1,6 +1,6 @@
 """Lead forms: which there are, what is missing of each; and one form: questions, counts, mapping."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from moorage.admin import words
 from moorage.admin.desk import LIVE_HEADER, FormHere, Visit, VisitHere
-from moorage.admin.forms import MAX_FORM_BYTES, Form
+from moorage.admin.forms import MAX_FORM_BYTES, Form, day_of
 from moorage.admin.lead_form_reading import ChannelForms, form_of, forms_of_channels
 from moorage.admin.lead_form_words import (
     CHECKED_BEFORE,
@@ -53,7 +53,6 @@ from moorage_ports.plugin import Vendor
 FORMS: Final = "/admin/leads/forms"
 FORMS_SHOWN: Final = 100  # on one page
 _DAY: Final = timedelta(days=1)
-_FIRST, _LAST = 1970, 9998  # years of which every day has a next one, in whatever unit vendors count
 NOT_A_DAY: Final = "Choose a day, or leave it empty."
 
 
@@ -270,15 +269,6 @@ def _order(form_id: str, form: Form, stretch: Stretch) -> BackfillLeads:
         raise InvalidRequestError(
             msg, fields={"until": "The last day must not be before the first."}
         ) from None
-
-
-def day_of(text: str) -> datetime | None:
-    """The beginning of a day in UTC; `None` for what is none."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return datetime.combine(day, time(), UTC) if _FIRST <= day.year <= _LAST else None
 
 
 async def form_page_of(

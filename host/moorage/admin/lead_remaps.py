@@ -5,8 +5,8 @@ from litestar.params import FromPath
 
 from moorage.admin import words
 from moorage.admin.desk import FormHere, VisitHere
-from moorage.admin.forms import MAX_FORM_BYTES
-from moorage.admin.lead_forms import NOT_A_DAY, day_of, form_here, form_page_of, form_path, named_form
+from moorage.admin.forms import MAX_FORM_BYTES, day_of
+from moorage.admin.lead_forms import NOT_A_DAY, form_here, form_page_of, form_path, named_form
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.auth import SESSION, require_role

@@ -1,7 +1,7 @@
 """Leads: who filled in a form, narrowed down as people ask for it, on a page or as a file."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Final, cast
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from moorage.admin.desk import VisitHere
+from moorage.admin.forms import day_of
 from moorage.admin.lead_words import form_names, status_badge
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number, search_text
 from moorage.admin.pages import Answer
@@ -59,7 +60,7 @@ class Asked:
 
     def wanted(self, file_type: ExportFormat = "csv") -> ExportQuery:
         """The same as the API asks for it."""
-        since, until = _midnight(self.since), _midnight(self.until)
+        since, until = day_of(self.since), day_of(self.until)
         return ExportQuery(
             search=self.search,
             status=self.status,
@@ -77,18 +78,9 @@ def _asked(q: str, status: str, form: str, tests: str, since: str, until: str) -
         status=status if status in LEAD_STATUSES else "",
         form=form.strip().replace("\0", "")[:128],
         tests=tests if tests in _TESTS else "",
-        since=since if _midnight(since) else "",
-        until=until if _midnight(until) else "",
+        since=since if day_of(since) else "",
+        until=until if day_of(until) else "",
     )
-
-
-def _midnight(day: str) -> datetime | None:
-    try:
-        found = date.fromisoformat(day)
-    except ValueError:
-        return None
-    is_usual = len(day) == len("2026-01-01") and 1970 <= found.year < 9999
-    return datetime.combine(found, time(), UTC) if is_usual else None
 
 
 @get("/leads", opt=SESSION)

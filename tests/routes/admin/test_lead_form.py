@@ -54,6 +54,7 @@ async def test_days_that_make_no_stretch_are_refused_at_their_field(host: Harbou
         ("yesterday", "", "since"),
         ("", "9999-12-31", "until"),
         ("2030-02-30", "", "since"),
+        ("20300501", "", "since"),
     ):
         answer = await admin.submit(f"{FORM}/backfill", {"since": since, "until": until})
         assert answer.status_code == 422
