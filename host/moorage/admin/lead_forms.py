@@ -225,9 +225,10 @@ async def form_page(
     checked: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """One form: what it asks, how its leads are counted and mapped."""
-    here = await form_here(visit, slug, form_id, is_look=LIVE_HEADER in request.headers)
+    is_look = LIVE_HEADER in request.headers
+    here = await form_here(visit, slug, form_id, is_look=is_look)
     doubt = {"not": UNCHECKED, "before": CHECKED_BEFORE}.get(checked, "")
-    return await form_page_of(visit, here, version=version, saved=saved, doubt=doubt)
+    return await form_page_of(visit, here, version=version, saved=saved, doubt=doubt, is_look=is_look)
 
 
 @post(
@@ -282,14 +283,15 @@ async def form_page_of(
     came_since: str = "",
     failure: Trouble | None = None,
     status: int = 200,
+    is_look: bool = False,
 ) -> Answer:
-    """A form's page, with what came of a button on it."""
+    """A form's page, with what came of a button on it; a look leaves the versions alone."""
     services, query = visit.services, FormQuery(vendor=here.standing.slug)
     current = await current_mapping(services, visit.org_id, here.form_id, query)
     mapping = current
     if version:
         mapping = await one_version(services, visit.org_id, here.form_id, version, query)
-    versions = (await list_versions(services, visit.org_id, here.form_id, query)).items
+    versions = () if is_look else (await list_versions(services, visit.org_id, here.form_id, query)).items
     backfill = here.view.backfill if here.view else None
     context = {
         "title": here.name,
@@ -302,6 +304,7 @@ async def form_page_of(
         "lines": _lines(mapping, here.view),
         "dedupe": dedupe_words(mapping.dedupe),
         "versions": versions,
+        "newest": current.version,
         "emails": await services.storage.accounts.emails(visit.org_id),
         "backfill": backfill,
         "remap": await _newest_remap(visit, here.form_id, query),

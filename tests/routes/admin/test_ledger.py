@@ -112,6 +112,8 @@ async def test_the_list_of_leads_says_what_did_not_get_that_far(host: Harbour, a
     page = await admin.page("/admin/leads")
 
     assert "1 lead could not be taken in, 1 more waits" in page.text
+    look = await admin.get("/admin/leads", **{"x-moorage-live": "1"})
+    assert "Nothing is lost" not in look.text, "a look replaces the list alone: nothing is added up for it"
     assert "/admin/leads/ledger?outcome=dead" in {each.get("href") for each in page.all("a")}
 
 

@@ -9,8 +9,8 @@ from moorage.admin.lead_form_words import CHECKED_BEFORE
 from moorage.leads.mappings import FRESH, UNCHECKED
 from moorage_ports.operations import Role
 from tests.support.harbour import Harbour
-from tests.support.lead_pages import EDITOR, FORM, Editor, below, hand_in, mapping, saved
-from tests.support.visitor import Browser, browser_as
+from tests.support.lead_pages import EDITOR, FORM, LOOK, Editor, below, hand_in, mapping, saved
+from tests.support.visitor import Browser, Page, browser_as
 
 pytestmark = pytest.mark.usefixtures("connected")
 
@@ -170,6 +170,13 @@ async def test_an_older_version_is_read_and_brought_back(host: Harbour, admin: B
     page = await admin.page(f"{FORM}?version=1")
     assert "Always “First”" in page.text
     assert "This is how it was." in page.text
+    assert "2 versions" in page.text
+    look = Page((await admin.get(FORM, **LOOK)).text)
+    assert "2 versions" not in look.text, "a look leaves them alone: they are not read"
+    assert [part["data-live"] for part in look.all("section") + look.all("div") if "data-live" in part] == [
+        "counts",
+        "remap",
+    ]
     editor = await Editor.opened(admin, "?version=1")
     assert below(await editor.press("save")) == f"{FORM}?saved=3"
     assert [rule["constant"] for rule in (await mapping(host))["rules"]] == ["First"]
