@@ -141,8 +141,8 @@ class LeadLedger(Protocol):
         """The leads that these kept changes tell of, as (vendor, the change's id); in no order."""
         ...
 
-    async def of_lead(self, lead_id: str) -> tuple[LeadEntry, ...]:
-        """How a lead of the CRM came about, the oldest first: its own entry, and what was merged into it."""
+    async def of_lead(self, *lead_ids: str) -> tuple[LeadEntry, ...]:
+        """How these came about, the oldest first: the entry of each lead, and what was merged into it."""
         ...
 
     async def page(self, where: EntryFilter, *, page: int, page_size: int) -> Listing[LeadEntry]:

@@ -101,11 +101,11 @@ class SqlLeadLedger:
 
         return await self._gate.run(work)
 
-    async def of_lead(self, lead_id: str) -> tuple[LeadEntry, ...]:
-        """How a lead of the CRM came about, the oldest first."""
-        if not lead_id:
+    async def of_lead(self, *lead_ids: str) -> tuple[LeadEntry, ...]:
+        """How leads of the CRM came about, the oldest first."""
+        if not any(lead_ids):
             return ()
-        where = (LEAD_ENTRY.c.lead_id == lead_id, LEAD_ENTRY.c.lead_id != literal_column("''"))
+        where = (LEAD_ENTRY.c.lead_id.in_(lead_ids), LEAD_ENTRY.c.lead_id != literal_column("''"))
         order = (LEAD_ENTRY.c.arrived_at, LEAD_ENTRY.c.external_id)
         return await self._gate.run(lambda org: _told(org, org.rows(LEAD_ENTRY, *where, order_by=order)))
 

@@ -116,6 +116,7 @@ async def _erase_traces_of(services: Services, uow: UnitOfWork, leads: Collectio
 
 async def _merged_into(uow: UnitOfWork, leads: Collection[LeadTrace]) -> list[LeadTrace]:
     """The vendor's leads that became a part of these: each of them may be heard of again."""
+    own = {lead.id: lead.external_id for lead in leads}
     return [
         LeadTrace(
             id="",
@@ -124,9 +125,8 @@ async def _merged_into(uow: UnitOfWork, leads: Collection[LeadTrace]) -> list[Le
             channel_external_id=entry.channel_external_id,
             form_id=entry.form_external_id,
         )
-        for lead in leads
-        for entry in await uow.lead_ledger.of_lead(lead.id)
-        if entry.external_id != lead.external_id
+        for entry in await uow.lead_ledger.of_lead(*own)
+        if entry.external_id != own[entry.lead_id]
     ]
 
 

@@ -75,6 +75,8 @@ class LeadLedgerContract(Contract):
         await write(storage, merged, STORED, attrs.evolve(STORED, external_id="lead-2", lead_id="ours-2"))
         async with storage.unit_of_work("acme", reads_only=True) as work:
             assert await work.lead_ledger.of_lead("ours-1") == (STORED, merged)
+            both = await work.lead_ledger.of_lead("ours-2", "ours-1", "")
+            assert {entry.external_id for entry in both} == {"lead-0", "lead-1", "lead-2"}
 
     async def test_a_later_word_replaces_all_but_the_first_arrival(self, storage: Storage) -> None:
         """Also where both are written at once: then the last one counts."""
