@@ -18,7 +18,7 @@ from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.admin.standing import VendorStanding, channel_names, vendor_standing
 from moorage.admin.words import Badge, Trouble
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.crm.inbox import no_conversation, status_at
 from moorage.crm.messages import delivery_state
 from moorage.crm.scoring import score
@@ -143,8 +143,7 @@ async def hide(visit: VisitHere, form: FormHere, conversation_id: FromPath[str])
 @post(f"{_ONE}/tend", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def tend(visit: VisitHere, form: FormHere, conversation_id: FromPath[str]) -> Answer:
     """Close, open, snooze, assign, tag, or mark as read."""
-    caller = caller_of(visit.session)
-    require_role(caller, Role.AGENT)
+    caller = visit.caller(Role.AGENT)
     try:
         asked = _tending(form, visit.desk.now())
         await tend_conversation(visit.services, caller, conversation_id, asked)

@@ -19,7 +19,7 @@ from moorage.admin.sessions import caller_of, session_from_request, touch
 from moorage.auth import require_role
 from moorage.ids import new_id
 from moorage.operations.handlers import HANDLERS
-from moorage.services import OperationCall, Services
+from moorage.services import Caller, OperationCall, Services
 from moorage.vendors import binding_of
 from moorage_ports.accounts import Session
 from moorage_ports.errors import IdempotencyMismatchError, MoorageError, UnsupportedError
@@ -113,6 +113,16 @@ class Visit:
         """On to another page."""
         return self.desk.renderer.redirect(path)
 
+    def caller(self, role: Role) -> Caller:
+        """This person, for what needs a role.
+
+        Raises:
+            ForbiddenError: The person's role does not reach that far.
+        """
+        caller = caller_of(self.session)
+        require_role(caller, role)
+        return caller
+
     async def ask(self, vendor: Vendor, operation: Operation[Q, A], request: Q, *, subject_id: str = "") -> A:
         """Have an operation done as this person, exactly as the API would.
 
@@ -121,8 +131,7 @@ class Visit:
             UnsupportedError: The vendor does not offer the operation.
             MoorageError: Whatever the operation raises.
         """
-        caller = caller_of(self.session)
-        require_role(caller, operation.role)
+        caller = self.caller(operation.role)
         if binding_of(vendor, operation) is None:
             msg = f"{vendor.title} does not offer this"
             raise UnsupportedError(msg)

@@ -13,9 +13,8 @@ from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, Form
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
 from moorage.admin.words import Badge, Trouble
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.errors import status_of
 from moorage.handover.endpoints import (
     MOST_REPLAYED,
@@ -38,7 +37,6 @@ from moorage.handover.endpoints import (
 )
 from moorage.handover.outcomes import remedy_of
 from moorage.ids import new_id
-from moorage.services import Caller
 from moorage_ports.errors import MoorageError
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import ANNOUNCED, MOST_ENDPOINTS, EventType, HandoverState
@@ -110,12 +108,6 @@ def _told(error: MoorageError) -> Trouble:
     return attrs.evolve(told, fields={"url": f"{told.detail} {told.remedy}"})
 
 
-def _admin(visit: Visit) -> Caller:
-    caller = caller_of(visit.session)
-    require_role(caller, Role.ADMIN)
-    return caller
-
-
 # All of them ----------------------------------------------------------------------------------
 
 
@@ -124,14 +116,14 @@ async def endpoints_page(
     visit: VisitHere, deleted: Annotated[str, QueryParameter(required=False)] = ""
 ) -> Answer:
     """Every endpoint, and the form of a new one."""
-    _admin(visit)
+    visit.caller(Role.ADMIN)
     return await _list_page(visit, Draft(key=new_id()), is_deleted=bool(deleted))
 
 
 @post(PATH, opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def add_endpoint(visit: VisitHere, form: FormHere) -> Answer:
     """Tell an endpoint from now on. The answer shows its secret, and the same form sent again does not."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     events = tuple(name for name in form.all("event") if name in EVENTS)
     draft = Draft(
         key=form.text("key") or new_id(),
@@ -198,7 +190,7 @@ async def endpoint_page(
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """One endpoint: how it stands, what may be changed, and its messages, the newest first."""
-    _admin(visit)
+    visit.caller(Role.ADMIN)
     state = which if which in HANDOVERS else ""
     query = HandoverQuery(p=page_number(p), ps=PAGE_SIZE, state=state)
     notes = {
@@ -268,7 +260,7 @@ async def _refused(visit: Visit, endpoint_id: str, error: MoorageError) -> Answe
 @post(f"{_ONE}/change", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def change(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Change where it is, what it is told, or whether."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     try:
         asked = codec.structure(_changes(form), EndpointChange)
         await change_endpoint(visit.services, caller, endpoint_id, asked)
@@ -288,7 +280,7 @@ def _changes(form: Form) -> dict[str, object]:
 @post(f"{_ONE}/rotate", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def rotate(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Sign with a new secret, shown once; the same form sent again changes nothing."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     hours = form.text("keep") if form.text("keep") in KEEPS else "24"
 
     async def turn(_: str) -> SecretShown:
@@ -304,14 +296,14 @@ async def rotate(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -
 @post(f"{_ONE}/test", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def test_it(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Send a test message and wait for what comes of it."""
-    sent = await send_ping(visit.services, _admin(visit), endpoint_id)
+    sent = await send_ping(visit.services, visit.caller(Role.ADMIN), endpoint_id)
     return visit.redirect(f"/admin{PATH}/{endpoint_id}?tested={sent.id}")
 
 
 @post(f"{_ONE}/replay", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def replay_messages(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Send one message again, or all that were given up."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     try:
         asked = codec.structure({"ids": list(form.all("id"))}, HandoverReplay)
         done = await replay_handovers(visit.services, caller, endpoint_id, asked)
@@ -323,5 +315,5 @@ async def replay_messages(visit: VisitHere, form: FormHere, endpoint_id: FromPat
 @post(f"{_ONE}/delete", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def delete(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Tell it nothing any more; the page said what goes with it."""
-    await delete_endpoint(visit.services, _admin(visit), endpoint_id)
+    await delete_endpoint(visit.services, visit.caller(Role.ADMIN), endpoint_id)
     return visit.redirect(f"/admin{PATH}?deleted=1")

@@ -20,10 +20,9 @@ from moorage.admin.lead_words import (
     status_badge,
 )
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
 from moorage.admin.standing import all_standings, channel_names
 from moorage.admin.words import Trouble
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.crm.contacts import name_of as contact_name
 from moorage.crm.lead_changes import LeadChange, change_lead
 from moorage.errors import status_of
@@ -59,8 +58,7 @@ async def lead_page(
 @post("/leads/{lead_id:str}", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def change(visit: VisitHere, form: FormHere, lead_id: FromPath[str]) -> Answer:
     """Change what differs from what the form showed: somebody else may have changed the rest meanwhile."""
-    caller = caller_of(visit.session)
-    require_role(caller, Role.AGENT)
+    caller = visit.caller(Role.AGENT)
     asked = {name: form.text(name) for name in _CHANGEABLE if name in form.fields}
     different = {name: text for name, text in asked.items() if text != form.text(_WAS + name)}
     try:

@@ -38,7 +38,7 @@ from moorage.admin.lead_mapping_rows import PreviewRow, RuleRow, complaints_of, 
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
 from moorage.admin.words import Trouble
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.errors import status_of
 from moorage.leads.mapping_suggestions import suggested_rules
 from moorage.leads.mappings import (
@@ -83,7 +83,7 @@ async def mapping_page(
     version: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """The current mapping to change, or an older `version` to begin the next one with."""
-    require_role(caller_of(visit.session), Role.AGENT)
+    visit.caller(Role.AGENT)
     here = await form_here(visit, slug, form_id, is_look=False)
     query = FormQuery(vendor=here.standing.slug)
     current = await current_mapping(visit.services, visit.org_id, form_id, query)
@@ -102,7 +102,7 @@ async def edit_mapping(
     visit: VisitHere, form: FormHere, slug: FromPath[str], form_id: FromPath[str]
 ) -> Answer:
     """Whatever button of the editor was pressed; without one, a preview, which changes nothing."""
-    require_role(caller_of(visit.session), Role.AGENT)
+    visit.caller(Role.AGENT)
     here = await form_here(visit, slug, form_id, is_look=True)
     fields, (deed, _, number) = posted_fields(form), form.text("do").partition(":")
     if deed == "save":
@@ -117,8 +117,7 @@ async def edit_mapping(
 
 
 async def _save(visit: Visit, here: LeadFormHere, fields: MappingFields) -> Answer:
-    caller, query = caller_of(visit.session), FormQuery(vendor=here.standing.slug)
-    require_role(caller, Role.ADMIN)
+    caller, query = visit.caller(Role.ADMIN), FormQuery(vendor=here.standing.slug)
     try:
         _check_doubles(fields)
         asked = codec.structure({**fields.body(), "basedOn": fields.based_on}, SaveMapping)

@@ -8,8 +8,7 @@ from moorage.admin.desk import FormHere, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, day_of
 from moorage.admin.lead_forms import NOT_A_DAY, form_here, form_page_of, form_path, named_form
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.errors import status_of
 from moorage.leads.mappings import FormQuery
 from moorage.leads.remap_orders import OrderRemap, order_remap
@@ -25,8 +24,7 @@ from moorage_ports.operations import Role
 )
 async def remap(visit: VisitHere, form: FormHere, slug: FromPath[str], form_id: FromPath[str]) -> Answer:
     """Map them, or only count which would change. The same order twice is one while it runs."""
-    caller, text = caller_of(visit.session), form.text("came_since")
-    require_role(caller, Role.ADMIN)
+    caller, text = visit.caller(Role.ADMIN), form.text("came_since")
     vendor, form_id = named_form(visit, slug, form_id)
     try:
         since = day_of(text)

@@ -20,9 +20,8 @@ from moorage.admin.lead_words import (
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
 from moorage.admin.replaying import nothing_page, plan_page
-from moorage.admin.sessions import caller_of
 from moorage.admin.standing import all_standings, channel_names
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.leads.ledger import FormTotals, LedgerQuery, list_entries, totals
 from moorage.replay import AT_ONCE
 from moorage_ports.operations import Role
@@ -133,7 +132,7 @@ async def replay_entries_page(
     trouble: Annotated[str, QueryParameter(required=False)] = "",
 ) -> Answer:
     """What a replay of the entries that fit would do, before the button that does it."""
-    require_role(caller_of(visit.session), Role.ADMIN)
+    visit.caller(Role.ADMIN)
     asked = _asked(outcome if outcome in REPLAYED else "dead", form_id, way, tests, trouble)
     ids, total = await _deliveries_of(visit, asked)
     if not ids:

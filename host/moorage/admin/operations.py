@@ -10,9 +10,8 @@ from moorage.admin.desk import VisitHere
 from moorage.admin.lead_words import stopped_by
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
 from moorage.admin.standing import all_standings
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.deliveries import DeliveryQuery, list_deliveries
 from moorage_ports.inbox import ItemState
 from moorage_ports.operations import Role
@@ -32,7 +31,7 @@ async def operations_page(
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """Kept deliveries of one state, the newest first."""
-    require_role(caller_of(visit.session), Role.ADMIN)
+    visit.caller(Role.ADMIN)
     chosen = which if which in STATES else ItemState.DEAD.value
     query = DeliveryQuery(p=page_number(p), ps=PAGE_SIZE, state=chosen)
     found = await list_deliveries(visit.services, visit.org_id, query)

@@ -15,14 +15,12 @@ from moorage.admin.inbox import NAMELESS
 from moorage.admin.lead_words import name_of
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
 from moorage.admin.words import Trouble
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.crm.contacts import name_of as contact_name
 from moorage.errors import status_of
 from moorage.privacy.requests import ErasedView, ErasePerson, ErasureQuery, erase_person, list_erasures
 from moorage.privacy.settings import RetentionView, SetRetention, get_retention, set_retention
-from moorage.services import Caller
 from moorage_ports.erasure import Cause
 from moorage_ports.errors import InvalidRequestError, MoorageError
 from moorage_ports.operations import Role
@@ -64,12 +62,6 @@ def amounts(counts: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _admin(visit: Visit) -> Caller:
-    caller = caller_of(visit.session)
-    require_role(caller, Role.ADMIN)
-    return caller
-
-
 @get(PATH, opt=SESSION)
 async def privacy_page(
     visit: VisitHere,
@@ -78,7 +70,7 @@ async def privacy_page(
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """What is kept for how long, whom to erase, and what was erased so far."""
-    _admin(visit)
+    visit.caller(Role.ADMIN)
     return await _page(visit, page=page_number(p), is_saved=bool(saved), is_erased=bool(erased))
 
 
@@ -131,7 +123,7 @@ def _written(kept: RetentionView) -> dict[str, str]:
 @get(f"{PATH}/retention", opt=SESSION)
 async def retention_preview(request: Request[Any, Any, Any], visit: VisitHere) -> Answer:
     """What these days would remove, before the button that saves them."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     written = {name: str(request.query_params.get(name, "")).strip()[:12] for name in DAYS}
     try:
         asked = attrs.evolve(_retention(written), dry_run=True)
@@ -153,7 +145,7 @@ async def retention_preview(request: Request[Any, Any, Any], visit: VisitHere) -
 @post(f"{PATH}/retention", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def save_retention(visit: VisitHere, form: FormHere) -> Answer:
     """Keep to these days from the next look on."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     written = {name: form.text(name) for name in DAYS}
     try:
         await set_retention(visit.services, caller, _retention(written))
@@ -223,7 +215,7 @@ async def look_for_person(visit: VisitHere, form: FormHere) -> Answer:
 @post(f"{PATH}/erase", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def erase(visit: VisitHere, form: FormHere) -> Answer:
     """Erase what the page before said."""
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     said, only_this = {name: form.text(name) for name in _SAID}, bool(form.text("only"))
     if not form.text("sure"):
         return await _look(visit, said, only_this=only_this, is_unsure=True)
@@ -240,7 +232,7 @@ def _person(said: Mapping[str, str], *, only_this: bool, dry_run: bool) -> Erase
 
 
 async def _look(visit: Visit, said: Mapping[str, str], *, only_this: bool, is_unsure: bool = False) -> Answer:
-    caller = _admin(visit)
+    caller = visit.caller(Role.ADMIN)
     try:
         found = await erase_person(visit.services, caller, _person(said, only_this=only_this, dry_run=True))
     except MoorageError as error:

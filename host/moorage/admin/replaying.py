@@ -11,7 +11,7 @@ from moorage.admin.forms import MAX_FORM_BYTES
 from moorage.admin.lead_words import form_names, stopped_by
 from moorage.admin.pages import Answer
 from moorage.admin.sessions import caller_of
-from moorage.auth import SESSION, require_role
+from moorage.auth import SESSION
 from moorage.deliveries import Replayed, ReplayPlan, ReplayRequest, replay_deliveries
 from moorage.leads.rehearsing import ALREADY_THERE, NOT_READ
 from moorage_ports.errors import InvalidRequestError
@@ -38,7 +38,7 @@ FATES: Final[Mapping[str, tuple[str, str]]] = {
 @get("/operations/replay", opt=SESSION)
 async def replay_page(request: Request[Any, Any, Any], visit: VisitHere) -> Answer:
     """What the replay that the address asks for would do. Changes nothing."""
-    require_role(caller_of(visit.session), Role.ADMIN)
+    visit.caller(Role.ADMIN)
     pairs = list(request.query_params.multi_items())
     back = next((text for name, text in pairs if name == "back"), "")
     return await plan_page(visit, pairs, back=back)
@@ -47,8 +47,7 @@ async def replay_page(request: Request[Any, Any, Any], visit: VisitHere) -> Answ
 @post("/operations/replay", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def do_replay(visit: VisitHere, form: FormHere) -> Answer:
     """Work on exactly that again."""
-    caller = caller_of(visit.session)
-    require_role(caller, Role.ADMIN)
+    caller = visit.caller(Role.ADMIN)
     pairs = [(name, text) for name in form.fields for text in form.all(name)]
     asked = codec.structure_query(_said(pairs), ReplayRequest)
     done = await replay_deliveries(visit.services, caller, asked)
