@@ -35,6 +35,11 @@ class Vendors:
         """What the tokens of all of them look like."""
         return tuple(shape for vendor in self for shape in vendor.token_shapes)
 
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """What people call each, by its slug."""
+        return {vendor.slug: vendor.title for vendor in self}
+
     def get(self, slug: str) -> Vendor:
         """The vendor of that slug.
 

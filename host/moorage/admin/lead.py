@@ -89,7 +89,7 @@ async def _page(
         older = await _older(uow, lead)
     log.info("lead_opened", lead=lead.id, org=visit.org_id, account=visit.session.account_id)
     emails = await visit.services.storage.accounts.emails(visit.org_id)
-    titles = {vendor.slug: vendor.title for vendor in visit.services.vendors}
+    titles = visit.services.vendors.titles
     channels = channel_names(standings)
     context = {
         "title": name_of(lead),

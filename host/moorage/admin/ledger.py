@@ -96,7 +96,7 @@ async def ledger_page(
         standings = await all_standings(uow, services.vendors)
         forms = await form_names(uow, [(one.vendor, one.form_id) for one in sums])
     named = by_key(forms)
-    channels, titles = channel_names(standings), {vendor.slug: vendor.title for vendor in services.vendors}
+    channels, titles = channel_names(standings), services.vendors.titles
     context = {
         "title": "Ledger of leads",
         "asked": asked,

@@ -45,7 +45,7 @@ async def operations_page(
         "counts": counts,
         "rows": found.items,
         "pages": leafing(found, {"state": "" if chosen == ItemState.DEAD.value else chosen}),
-        "titles": {vendor.slug: vendor.title for vendor in visit.services.vendors},
+        "titles": visit.services.vendors.titles,
         "trouble": stopped_by,
         "replayed": page_number(replayed) if replayed and replayed != "0" else 0,
         "expired": [standing for standing in standings if standing.is_expired],

@@ -102,7 +102,7 @@ async def _plan_page(
         "back_path": path,
         "back_title": place,
         "left_out": left_out,
-        "titles": {vendor.slug: vendor.title for vendor in visit.services.vendors},
+        "titles": visit.services.vendors.titles,
         "trouble": stopped_by,
         "forms": forms,
     }
