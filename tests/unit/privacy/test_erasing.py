@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from moorage.privacy.erasing import Reason, erase_leads
 from moorage.privacy.people import MOST_LEADS
 from moorage_adapters.memory.world import CAFE, NEWSLETTER
 from moorage_ports import events
 from moorage_ports.crm import CrmLead
-from moorage_ports.erasure import Cause
-from moorage_ports.lead_ledger import LeadOutcome
+from moorage_ports.erasure import Cause, LeadTrace
+from moorage_ports.lead_ledger import EntryFilter, LeadOutcome
 from moorage_ports.operations import Role
 from moorage_ports.outgoing import EventType
 from tests.support.asking import headers_of
 from tests.support.crm import ask, letter, read, tell
 from tests.support.harbour import ADMIN, Harbour
 from tests.support.remains import found_in, opened
+from tests.unit.leads.telling import ORG, heard, leads_of, settle, ways_of
 from tests.unit.privacy.planting import (
     ALL,
     ANSWER,
@@ -133,6 +135,31 @@ async def test_nothing_brings_them_back_m3(host: Harbour, tmp_path: Path, url: s
 
     # What no org owned comes aside again, sealed, for its week: whose it is, nobody here can tell.
     assert await remains(host, tmp_path, url, aside=False) == set()
+
+
+async def test_a_lead_goes_with_those_that_were_put_into_it_and_none_comes_back_m3(quick: Harbour) -> None:
+    """M3: of the second only the ledger knows."""
+    both = heard(1, email="ada@reed.example"), heard(2, email="ada@reed.example")
+    await settle(quick.storage, *both)
+    (whole,) = (await leads_of(quick.storage)).values()
+    assert await ways_of(quick.storage, whole.id) == [one.event.lead_external_id for one in both]
+
+    trace = LeadTrace(
+        id=whole.id,
+        vendor=whole.vendor,
+        external_id=whole.external_id,
+        channel_external_id=whole.channel_external_id,
+        form_id=whole.form_id,
+    )
+    await erase_leads(quick.services, ORG, [trace], Reason(cause=Cause.RETENTION))
+    assert await leads_of(quick.storage) == {}
+
+    async with quick.storage.unit_of_work(ORG, reads_only=True) as uow:
+        entries = await uow.lead_ledger.page(EntryFilter(), page=1, page_size=9)
+    assert [entry.outcome for entry in entries.items] == [LeadOutcome.ERASED, LeadOutcome.ERASED]
+    for one in both:
+        assert await settle(quick.storage, one) == {}, "it was here before, and is not asked after again"
+    assert await leads_of(quick.storage) == {}
 
 
 async def test_an_answer_under_a_key_says_that_it_is_gone_and_is_not_sent_again(quick: Harbour) -> None:
