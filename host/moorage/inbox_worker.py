@@ -16,6 +16,7 @@ import attrs
 import structlog
 
 from moorage.leads.fetching import Announced, Fetching
+from moorage.nudging import nudge_all
 from moorage.services import Services
 from moorage.settling import LeaseLostError, Outcome, Settler
 from moorage_ports.errors import (
@@ -64,9 +65,8 @@ _FOR_A_PERSON: Final = (ReauthorizationError, MissingScopeError, NotConnectedErr
 
 async def sweep(services: Services) -> None:
     """Nudge every group that has rows due: after a crash, after a wait, or because a nudge was lost."""
-    for org_id, bucket in await services.storage.backlog.pending_groups(services.clock.now()):
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(inbox_nudge(org_id, bucket))
+    groups = await services.storage.backlog.pending_groups(services.clock.now())
+    await nudge_all(services.storage, (inbox_nudge(org_id, bucket) for org_id, bucket in groups))
 
 
 @attrs.frozen

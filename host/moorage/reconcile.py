@@ -18,6 +18,7 @@ from moorage.leads.feeding import Subject, feed, subject_of, wait_of
 from moorage.leads.form_counter import FormCounter
 from moorage.leads.forms import remember_forms
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
+from moorage.nudging import nudge_all
 from moorage.operations.grants import note_subscribed, subscribe_channels
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
@@ -48,13 +49,12 @@ PAGES_A_LOOK: Final = 25  # then back to the end of the line: a big form must no
 
 async def nudge_channels(services: Services) -> None:
     """Have every selected channel of every connected org looked after."""
-    by_org: dict[str, list[Nudge]] = {}
-    for org_id, vendor, external_id in await services.storage.backlog.listening_channels():
-        nudge = Nudge(queue=QUEUE, group=f"{org_id}:{vendor}:{external_id}", org_id=org_id)
-        by_org.setdefault(org_id, []).append(nudge)
-    for org_id, nudges in by_org.items():
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(*nudges)
+    channels = await services.storage.backlog.listening_channels()
+    nudges = (
+        Nudge(queue=QUEUE, group=f"{org_id}:{vendor}:{external_id}", org_id=org_id)
+        for org_id, vendor, external_id in channels
+    )
+    await nudge_all(services.storage, nudges)
 
 
 @attrs.frozen

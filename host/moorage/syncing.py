@@ -17,6 +17,7 @@ import structlog
 
 from moorage.crm.apply import apply_events
 from moorage.metrics import SYNCED
+from moorage.nudging import nudge_all
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
 from moorage_ports.activity_sync import ActivityPiece, ActivitySync, SyncState
@@ -74,14 +75,10 @@ def may_sync(vendor: Vendor, integration: Integration | None) -> bool:
 
 async def nudge_channels(services: Services) -> None:
     """Have every selected channel of every connected org looked at; who is not due is left alone then."""
-    by_org: dict[str, list[Nudge]] = {}
-    for org_id, slug, external_id in await services.storage.backlog.listening_channels():
-        vendor = services.vendors.by_slug.get(slug)
-        if vendor is not None and vendor.activity_sync is not None:
-            by_org.setdefault(org_id, []).append(sync_nudge(org_id, slug, external_id))
-    for org_id, nudges in by_org.items():
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(*nudges)
+    reads = {slug for slug, vendor in services.vendors.by_slug.items() if vendor.activity_sync is not None}
+    channels = await services.storage.backlog.listening_channels()
+    nudges = (sync_nudge(org_id, slug, each) for org_id, slug, each in channels if slug in reads)
+    await nudge_all(services.storage, nudges)
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from moorage.handover.outcomes import (
 )
 from moorage.handover.signing import body_of, headers_of
 from moorage.metrics import HANDOVERS
+from moorage.nudging import nudge_all
 from moorage.services import Services
 from moorage_ports.failpoints import fail_point
 from moorage_ports.http import HttpError, HttpRequest
@@ -49,9 +50,8 @@ SWEEP_EVERY: Final = timedelta(seconds=10)
 
 async def sweep(services: Services) -> None:
     """Nudge every endpoint that something is due for: after a crash or a wait, or for a lost nudge."""
-    for org_id, endpoint_id in await services.storage.handovers.due_endpoints(services.clock.now()):
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(outgoing_nudge(org_id, endpoint_id))
+    due = await services.storage.handovers.due_endpoints(services.clock.now())
+    await nudge_all(services.storage, (outgoing_nudge(org_id, endpoint_id) for org_id, endpoint_id in due))
 
 
 async def send(services: Services, endpoint: Endpoint, parcel: Parcel) -> Told:

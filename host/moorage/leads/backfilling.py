@@ -12,6 +12,7 @@ import attrs
 import structlog
 
 from moorage.leads.feeding import Subject, feed, subject_of, wait_of
+from moorage.nudging import nudge_all
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
 from moorage_ports.errors import (
@@ -52,12 +53,8 @@ def backfill_nudge(org_id: str, backfill_id: str) -> Nudge:
 
 async def nudge_backfills(services: Services) -> None:
     """Have every backfill looked at that is not over and not told to wait: a lost nudge costs a minute."""
-    by_org: dict[str, list[Nudge]] = {}
-    for org_id, backfill_id in await services.storage.backlog.backfills_due(services.clock.now()):
-        by_org.setdefault(org_id, []).append(backfill_nudge(org_id, backfill_id))
-    for org_id, nudges in by_org.items():
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(*nudges)
+    due = await services.storage.backlog.backfills_due(services.clock.now())
+    await nudge_all(services.storage, (backfill_nudge(org_id, backfill_id) for org_id, backfill_id in due))
 
 
 @attrs.frozen

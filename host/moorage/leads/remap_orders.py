@@ -19,6 +19,7 @@ from moorage.leads.remapping import (
     remap_some,
     versions_of,
 )
+from moorage.nudging import nudge_all
 from moorage.services import Caller, Services
 from moorage_ports.errors import ConflictError, MoorageError, NotFoundError
 from moorage_ports.jobs import LookAgain, Nudge
@@ -134,12 +135,8 @@ def remap_nudge(org_id: str, remap_id: str) -> Nudge:
 
 async def nudge_remaps(services: Services) -> None:
     """Have every re-mapping looked at that is not over: a lost nudge costs a minute."""
-    by_org: dict[str, list[Nudge]] = {}
-    for org_id, remap_id in await services.storage.backlog.running_remaps():
-        by_org.setdefault(org_id, []).append(remap_nudge(org_id, remap_id))
-    for org_id, nudges in by_org.items():
-        async with services.storage.unit_of_work(org_id) as uow:
-            await uow.jobs.nudge(*nudges)
+    running = await services.storage.backlog.running_remaps()
+    await nudge_all(services.storage, (remap_nudge(org_id, remap_id) for org_id, remap_id in running))
 
 
 @attrs.frozen
