@@ -111,6 +111,7 @@ class MessageRecord:
     parent_external_id: str = ""
     is_known: bool = False
     is_ours: bool = False
+    is_history: bool = False  # nobody has told of it but a history: it was never news here
     identity_id: str = ""
     sent_by: str = ""  # the member of the org who wrote it here
     attempt_id: str = ""

@@ -224,6 +224,9 @@ class MessageKind(Enum):
 class MessageSeen:
     """A message between a person and a channel. `is_ours`: the channel sent it, from here or elsewhere.
 
+    `is_history`: it is told with much else that was said before, not because it has just come. Nobody has to
+    look at it. If it is told as news as well, it is news.
+
     `reference` is what we called it when it was sent from here, if the vendor gives that back: proof of
     what became of it, whatever happened to the answer.
     """
@@ -234,6 +237,7 @@ class MessageSeen:
     at: datetime = attrs.field(validator=is_aware)
     surface: str = attrs.field(validator=min_len(1))
     is_ours: bool = False
+    is_history: bool = False
     kind: MessageKind = MessageKind.TEXT
     text: str = attrs.field(default="", repr=False)
     attachments: tuple[Attachment, ...] = attrs.field(default=(), repr=False)

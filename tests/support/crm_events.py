@@ -121,6 +121,7 @@ def letters(draw: st.DrawFn) -> MessageSeen:
         at=at(number * 3),
         surface="letters",
         is_ours=number == 3,
+        is_history=draw(st.booleans()),
         kind=draw(st.sampled_from([MessageKind.TEXT, MessageKind.NOTICE, MessageKind.UNSUPPORTED])),
         text=f"text {number}",
         attachments=(),

@@ -69,7 +69,10 @@ class DictRecords:
             last_at=last.at,
             received_at=max((one.at for one in theirs), default=None),
             received_exactly_at=max((one.at for one in theirs if one.is_exact), default=None),
-            unread=sum(one.removed_at is None and (since is None or one.at > since) for one in theirs),
+            unread=sum(
+                one.removed_at is None and not one.is_history and (since is None or one.at > since)
+                for one in theirs
+            ),
         )
 
     async def attempts_in(self, conversation_ids: Collection[str]) -> tuple[MessageRecord, ...]:

@@ -18,7 +18,7 @@ from moorage_adapters.sqlmodel.crm_people import (
     matches,
     people_of,
 )
-from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, IS_THEIRS, MESSAGES, POSTS, records_by
+from moorage_adapters.sqlmodel.crm_records import CONVERSATIONS, MAY_BE_UNREAD, MESSAGES, POSTS, records_by
 from moorage_adapters.sqlmodel.crm_tables import (
     CONVERSATION,
     IS_ATTEMPT,
@@ -124,8 +124,7 @@ class SqlConversations:
         where = [
             MESSAGE.c.conversation_id == conversation_id,
             MESSAGE.c.is_known,
-            IS_THEIRS,
-            MESSAGE.c.removed_at.is_(None),
+            MAY_BE_UNREAD,
         ]
         if since is not None:
             where.append(MESSAGE.c.at > since)

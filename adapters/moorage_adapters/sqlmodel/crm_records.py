@@ -44,6 +44,7 @@ _LAST: Final = "\U0010fffd"  # after every name: where contacts without one are 
 _MAX_SORT_NAME: Final = 80
 # What the vendor itself says in a conversation is nobody's word: see `moorage_ports.events.MessageKind`.
 IS_THEIRS: Final = and_(not_(MESSAGE.c.is_ours), MESSAGE.c.kind != MessageKind.NOTICE)
+MAY_BE_UNREAD: Final = and_(IS_THEIRS, MESSAGE.c.removed_at.is_(None), not_(MESSAGE.c.is_history))
 _NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,7 +67,7 @@ def _about_key(activity: ActivityRecord) -> str:
     return short(activity.vendor, activity.external_id) if activity.kind == "comment" else ""
 
 
-IDENTITIES: Final = Codec(IDENTITY, IdentityRecord)
+IDENTITIES: Final = Codec(IDENTITY, IdentityRecord, besides="ask_at")
 CONTACTS: Final = Codec(CONTACT, ContactRecord, {"sort_name": lambda contact: _sort_name(contact.name)})
 CONVERSATIONS: Final = Codec(CONVERSATION, ConversationRecord)
 MESSAGES: Final = Codec(MESSAGE, MessageRecord)
@@ -283,7 +284,7 @@ def _totals(org: Tenant, conversation_id: str, read_at: datetime | None) -> Mess
     if last_id is None:
         return None
     at = MESSAGE.c.at
-    is_unread = [IS_THEIRS, MESSAGE.c.removed_at.is_(None)] + ([at > read_at] if read_at is not None else [])
+    is_unread = MAY_BE_UNREAD if read_at is None else and_(MAY_BE_UNREAD, at > read_at)
     sums = org.sums(
         MESSAGE,
         (
@@ -293,7 +294,7 @@ def _totals(org: Tenant, conversation_id: str, read_at: datetime | None) -> Mess
             func.max(MESSAGE.c.removed_at),
             func.max(case((IS_THEIRS, at))),
             func.max(case((and_(IS_THEIRS, MESSAGE.c.is_exact), at))),
-            func.count(case((and_(*is_unread), 1))),
+            func.count(case((is_unread, 1))),
         ),
         *of_it,
     )

@@ -7,7 +7,7 @@ stands for a vendor's id where that is looked up: what is indexed must be short 
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Double, Index, Text, UniqueConstraint, text, true
+from sqlalchemy import BigInteger, Double, Index, Text, UniqueConstraint, false, text, true
 from sqlmodel import Field
 
 from moorage_adapters.sqlmodel.crm_types import BYTEWISE, Attachments, Reactions, TextMap
@@ -17,11 +17,16 @@ from moorage_ports.events import DeliveryState, MessageKind, Severity
 
 # Conditions of partial indexes: a statement has to say them in these words, not with parameters.
 IS_CONTACT: Final = text("contact.merged_into = ''")
+IS_NAMELESS: Final = text("contact_identity.name = '' AND contact_identity.handle = ''")
 IS_LISTED: Final = text("conversation.last_message_id <> ''")
 IS_PRESENT: Final = text("activity.is_present")
 IS_POST: Final = text("post.removed_at IS NULL")
 IS_SENT_FROM_HERE: Final = text("message.attempt_id <> ''")
 IS_ATTEMPT: Final = text("message.external_id = ''")
+
+
+# Long before anybody wrote: who is asked about for the first time is asked about at once.
+_AT_ONCE: Final = text("'1970-01-01 00:00:00.000000'")
 
 
 class ContactRow(Base, table=True):
@@ -48,10 +53,19 @@ class ContactRow(Base, table=True):
 
 
 class IdentityRow(Base, table=True):
-    """A person as one vendor knows them in one realm."""
+    """A person as one vendor knows them in one realm.
+
+    `ask_at` is when the vendor is asked what they are called, if nobody has said that by then. No record
+    has it: events write whole records, and know nothing of it.
+    """
 
     __tablename__ = "contact_identity"
-    __table_args__ = (Index("ix_contact_identity_contact", "org_id", "contact_id"),)
+    __table_args__ = (
+        Index("ix_contact_identity_contact", "org_id", "contact_id"),
+        partial(
+            "ix_contact_identity_nameless", text("name = '' AND handle = ''"), "org_id", "vendor", "ask_at"
+        ),
+    )
 
     org_id: str = Field(primary_key=True, sa_type=Text)
     id: str = Field(primary_key=True, sa_type=CleanText)
@@ -63,6 +77,7 @@ class IdentityRow(Base, table=True):
     handle: str = Field(sa_type=CleanText)
     handle_stamp: datetime | None = Field(sa_type=UtcDateTime)
     contact_id: str = Field(sa_type=CleanText)
+    ask_at: datetime = Field(sa_type=UtcDateTime, sa_column_kwargs={"server_default": _AT_ONCE})
 
 
 class ConversationRow(Base, table=True):
@@ -126,6 +141,7 @@ class MessageRow(Base, table=True):
     parent_external_id: str = Field(sa_type=CleanText)
     is_known: bool
     is_ours: bool
+    is_history: bool = Field(sa_column_kwargs={"server_default": false()})
     identity_id: str = Field(sa_type=CleanText)
     sent_by: str = Field(sa_type=CleanText)
     attempt_id: str = Field(sa_type=CleanText)

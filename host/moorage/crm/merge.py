@@ -103,6 +103,7 @@ def is_unread(message: MessageRecord, conversation: ConversationRecord) -> bool:
         message.is_known
         and is_theirs(message)
         and message.removed_at is None
+        and not message.is_history
         and (conversation.read_at is None or message.at > conversation.read_at)
     )
 
@@ -143,18 +144,22 @@ class Merge:
             self.ledger.identities[key] = self.changed.identities[key] = identity
         moment = seen_at or at
         contact = self.contact(identity.contact_id, moment, is_exact=is_exact)
-        if person.name and is_later(at, person.name, identity.name_stamp, identity.name):
-            identity.name, identity.name_stamp = person.name, at
-            self.changed.identities[key] = identity
-        if person.handle and is_later(at, person.handle, identity.handle_stamp, identity.handle):
-            identity.handle, identity.handle_stamp = person.handle, at
-            self.changed.identities[key] = identity
-        if person.name and is_later(at, person.name, contact.name_stamp, contact.name):
-            contact.name, contact.name_stamp = person.name, at
-            self.changed.contacts[contact.id] = contact
+        self.name(identity, contact, person, at)
         if _see(contact, moment, moment, is_exact=is_exact):
             self.changed.contacts[contact.id] = contact
         return key
+
+    def name(self, identity: IdentityRecord, contact: ContactRecord, person: Person, at: datetime) -> None:
+        """What a person is called, known as of `at`; that they were seen then it does not say."""
+        if person.name and is_later(at, person.name, identity.name_stamp, identity.name):
+            identity.name, identity.name_stamp = person.name, at
+            self.changed.identities[identity.id] = identity
+        if person.handle and is_later(at, person.handle, identity.handle_stamp, identity.handle):
+            identity.handle, identity.handle_stamp = person.handle, at
+            self.changed.identities[identity.id] = identity
+        if person.name and is_later(at, person.name, contact.name_stamp, contact.name):
+            contact.name, contact.name_stamp = person.name, at
+            self.changed.contacts[contact.id] = contact
 
     def contact(self, contact_id: str, seen_at: datetime, *, is_exact: bool = True) -> ContactRecord:
         """The contact of that id, made if there is none."""

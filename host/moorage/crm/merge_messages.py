@@ -34,7 +34,10 @@ from moorage_ports.events import (
 )
 
 _RANKS: Final = {state: rank for rank, state in enumerate(DeliveryState)}
-_KINDS: Final = {kind: rank for rank, kind in enumerate(MessageKind)}
+# What a vendor did not hand over at first may come again, as what it is.
+_KINDS: Final = {
+    kind: -1 if kind is MessageKind.UNSUPPORTED else rank for rank, kind in enumerate(MessageKind)
+}
 
 
 # What both have ----------------------------------------------------------------------------------
@@ -176,11 +179,12 @@ def message_seen(merge: Merge, vendor: str, event: MessageSeen) -> None:
     message = merge.message(vendor, event, event.message_external_id)
     before = Before.of(message, merge)
     _date(message, event.at, is_exact=True)
+    message.is_history = event.is_history and (message.is_history or not message.is_known)
+    message.kind = max(message.kind, event.kind, key=_KINDS.__getitem__) if message.is_known else event.kind
     message.is_known = True
     message.is_ours |= event.is_ours
     message.conversation_id = conversation.id
     message.identity_id = "" if message.is_ours else identity_id
-    message.kind = max(message.kind, event.kind, key=_KINDS.__getitem__)
     message.reply_to_external_id = max(message.reply_to_external_id, event.reply_to_external_id)
     _write(message, event.at, event.text, event.attachments)
     if message.removed_at is None:

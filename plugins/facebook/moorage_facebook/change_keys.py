@@ -33,7 +33,7 @@ _FRAME: Final = frozenset({"sender", "recipient", "timestamp", "prior_message", 
 
 LISTS: Final = (
     *("messages", "message_echoes", "statuses", "calls", "groups"),
-    *("user_preferences", "user_id_update"),
+    *("user_preferences", "user_id_update", "history", "state_sync"),
 )
 """Lists inside a WhatsApp change whose items happened one by one."""
 _LIST_NAMES: Final = frozenset(LISTS)
@@ -186,7 +186,7 @@ def _business_key(context: ChangeContext, happened: object, value: Mapping[str, 
         _message_key(context, talk)
         if talk
         else _lead_key(change, value)
-        or _whatsapp_key(value)
+        or _whatsapp_key(change, value)
         or _listed_key(context, change, value)
         or _comment_key(context, change, value)
     )
@@ -208,16 +208,18 @@ def _message_key(context: ChangeContext, event: Mapping[str, object]) -> str:
     return f"message:{_hash(text(context.entry.get('id')), message_id)}{suffix}"
 
 
-def _whatsapp_key(value: Mapping[str, object]) -> str:
+def _whatsapp_key(change: Mapping[str, object], value: Mapping[str, object]) -> str:
     """One message, or one step of a message's way to one person.
 
     What came as `unsupported` may come again under its id as what it is, so the type is part of the name.
+    What a history tells of may come as news as well, which is more.
     """
+    prefix = "history" if change.get("field") == "history" else "message"
     for name in ("messages", "message_echoes"):
         happenings = records(value.get(name))
         if len(happenings) == 1 and text(happenings[0].get("id")):
             named = [text(happenings[0].get(part)) for part in ("id", "type")]
-            return f"message:{_hash(_phone_number(value), *named)}"
+            return f"{prefix}:{_hash(_phone_number(value), *named)}"
     statuses = records(value.get("statuses"))
     if len(statuses) != 1 or not text(statuses[0].get("id")):
         return ""
@@ -231,7 +233,7 @@ def _listed_key(context: ChangeContext, change: Mapping[str, object], value: Map
         return ""
     channel = [text(context.entry.get("id")), _phone_number(value)]
     parts: list[object] = [context.topic, *channel, text(change.get("field")), name, told]
-    if not _is_dated(told):
+    if not (_is_dated(told) or items(told.get("threads"))):  # a history's messages are dated each
         parts.append(context.entry.get("time"))
     return f"content:{hashlib.sha256(canonical(parts)).hexdigest()}"
 
@@ -276,7 +278,8 @@ def _content_key(
 def _is_dated(told: Mapping[str, object]) -> bool:
     """Whether it says when. A mark does so by the moment up to which it speaks."""
     return any(told.get(name) for name in _OWN_TIMES) or any(
-        record(told.get(name)).get("watermark") for name in ("delivery", "read")
+        record(told.get(name)).get(moment)
+        for name, moment in (("delivery", "watermark"), ("read", "watermark"), ("metadata", "timestamp"))
     )
 
 
@@ -321,6 +324,16 @@ def _whatsapp_person(value: Mapping[str, object]) -> str:
             person = next((who for who in told if who and who != _phone_number(value)), "")
             if person:
                 return person
+    return _person_within(value)
+
+
+def _person_within(value: Mapping[str, object]) -> str:
+    """Whom a piece of a history, or of the phone's address book, is about."""
+    for chunk in records(value.get("history"))[:1]:
+        return next((text(thread.get("id")) for thread in records(chunk.get("threads"))), "")
+    for entry in records(value.get("state_sync"))[:1]:
+        contact = record(entry.get("contact"))
+        return text(contact.get("phone_number")) or text(contact.get("user_id"))
     return ""
 
 

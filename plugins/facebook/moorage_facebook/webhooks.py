@@ -20,6 +20,7 @@ from moorage_facebook.graph.values import (
     records,
     text,
 )
+from moorage_facebook.history_pieces import pieces_of
 from moorage_facebook.translate.happening import Happening
 from moorage_facebook.translate.table import row_of
 from moorage_ports.errors import MalformedError, SignatureError
@@ -169,7 +170,7 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
     if context.source != "changes" or not has_lists(value):
         yield change
         return
-    happenings = [(name, item) for name in LISTS for item in items(value.get(name))]
+    happenings = [(name, item) for name in LISTS for item in _apart(name, value)]
     if len(happenings) < 2:
         yield change
         return
@@ -185,6 +186,11 @@ def _one_by_one(context: ChangeContext, change: object) -> Iterator[object]:
         theirs = contacts if len(contacts) == 1 else _named_in(item, by_id)
         field = text(record(change).get("field"))[:_MOST_HEAD]
         yield {"field": field, "value": {**shared, "contacts": theirs, name: [item]}}
+
+
+def _apart(name: str, value: Mapping[str, object]) -> Iterator[object]:
+    for item in items(value.get(name)):
+        yield from pieces_of(item) if name == "history" else [item]
 
 
 def _whose(value: Mapping[str, object]) -> Mapping[str, object]:
@@ -206,7 +212,9 @@ def _is_small(part: Mapping[str, object]) -> bool:
 
 
 def _named_in(happening: object, by_id: Mapping[str, Mapping[str, object]]) -> list[object]:
-    names = filter(None, map(text, record(happening).values()))
+    told = record(happening)
+    threads = (thread.get("id") for thread in records(told.get("threads")))
+    names = filter(None, map(text, (*told.values(), *threads)))
     return [*{id(by_id[name]): by_id[name] for name in names if name in by_id}.values()]
 
 

@@ -112,6 +112,8 @@ class Happening:
         """What of it: the wall's `item`, or the type of a WhatsApp message, a status or errors among them."""
         if self.list_name == "statuses":
             return "status"
+        if self.list_name == "history" and not items(self.told.get("threads")) and "errors" in self.told:
+            return "errors"
         if not self.told and "errors" in self.value:
             return "errors"
         return text(self.told.get("type")) or text(self.value.get("item"))

@@ -11,7 +11,16 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from moorage_facebook.translate import account, feed, instagram, leads, messaging, thread, whatsapp
+from moorage_facebook.translate import (
+    account,
+    feed,
+    instagram,
+    leads,
+    messaging,
+    thread,
+    whatsapp,
+    whatsapp_history,
+)
 from moorage_facebook.translate.happening import Events, Happening
 from moorage_facebook.translate.whatsapp_content import CONTENTS
 from moorage_ports.events import (
@@ -182,6 +191,18 @@ _WHATSAPP: Final = (
     _whatsapp(_CHATS, ("status",), whatsapp.status_deleted, MessageRemoved, verbs=("deleted",)),
     _whatsapp(_CHATS, ("errors",), whatsapp.failed, ChannelNotice),
     Row(WHATSAPP, _CHATS, (ANY,), (ANY,), whatsapp.message, _SEEN, is_guess=True),
+    _whatsapp(
+        ("history",),
+        (ANY,),
+        whatsapp_history.told,
+        *_SEEN,
+        MessageDelivery,
+        MessageEdited,
+        MessageRemoved,
+        ReactionSet,
+        ReactionRemoved,
+    ),
+    _whatsapp(("history",), ("errors",), whatsapp_history.declined, ChannelNotice),
     _whatsapp(("calls",), (ANY,), whatsapp.called, ContactMoved, PersonLinked),
     _whatsapp(("user_preferences",), (ANY,), whatsapp.preferred, ContactMoved, PersonLinked),
     _whatsapp(("user_id_update",), (ANY,), whatsapp.user_id_updated, PersonLinked),

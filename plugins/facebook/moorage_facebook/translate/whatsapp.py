@@ -98,7 +98,7 @@ def chat_of(happening: Happening) -> Chat | None:
     """
     sender = loose_id(happening.told.get("from"))
     others = {loose_id(contact.get("wa_id")) for contact in records(happening.value.get("contacts"))}
-    is_own = sender in _own_numbers(happening) and sender not in others
+    is_own = sender in own_numbers(happening) and sender not in others
     is_ours = is_own or happening.list_name == "message_echoes"
     group = _group_of(happening)
     known = () if group and is_ours else _persons(happening, "to" if is_ours else "from")
@@ -220,7 +220,7 @@ def status(happening: Happening) -> Events:
     message_id = loose_id(told.get("id"))
     if state is None or not message_id:
         return None
-    code, words = _error_of(told.get("errors"))
+    code, words = error_of(told.get("errors"))
     return (
         MessageDelivery(
             channel_external_id=happening.channel,
@@ -236,7 +236,7 @@ def status(happening: Happening) -> Events:
 
 def failed(happening: Happening) -> Events:
     """WhatsApp has trouble with the number itself; no message is named."""
-    code, words = _error_of(happening.value.get("errors"))
+    code, words = error_of(happening.value.get("errors"))
     if not code and not words:
         return None
     return (
@@ -254,7 +254,7 @@ def _removed(happening: Happening, message_id: str) -> Events:
     )
 
 
-def _error_of(errors: object) -> tuple[str, str]:
+def error_of(errors: object) -> tuple[str, str]:
     """Code and words of the first error; the details say most, where there are any."""
     told = next(iter(records(errors)), {})
     details = prose(record(told.get("error_data")).get("details"))
@@ -280,7 +280,8 @@ def _referred(chat: Chat, message_id: str) -> Iterator[ContactMoved]:
 # Who is who --------------------------------------------------------------------------------------
 
 
-def _own_numbers(happening: Happening) -> frozenset[str]:
+def own_numbers(happening: Happening) -> frozenset[str]:
+    """The number that a change is about, by its id and as it is displayed."""
     told = record(happening.value.get("metadata"))
     return frozenset(
         {loose_id(told.get(name)) for name in ("phone_number_id", "display_phone_number")} - {""}
@@ -291,7 +292,7 @@ def _persons(happening: Happening, side: str) -> tuple[Person, ...]:
     """The other side by number and by user id, as far as the change says both; the number first."""
     told = happening.told
     number, user = loose_id(told.get(side)), first_id(told, f"{side}_user_id")
-    if number in _own_numbers(happening):
+    if number in own_numbers(happening):
         number = ""
     contact = _contact_of(happening, number, user)
     profile = record(contact.get("profile"))

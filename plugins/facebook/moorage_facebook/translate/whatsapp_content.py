@@ -147,6 +147,7 @@ CONTENTS: Final[Mapping[str, Callable[[Mapping[str, object]], Content]]] = {
     "order": _order,
     "system": _system,
     "request_welcome": lambda _: Content(MessageKind.NOTICE),
+    "media_placeholder": lambda _: Content(MessageKind.UNSUPPORTED),  # of a history: the file may follow
     "unsupported": _unsupported,
     "unknown": _unsupported,
 }
