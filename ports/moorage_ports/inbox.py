@@ -287,6 +287,10 @@ class Backlog(Protocol):
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         ...
 
+    async def strangers_due(self, vendors: Collection[str], now: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, vendor of these) that is connected and has people without a name to be asked about."""
+        ...
+
     async def backfills_due(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Every (org, backfill) that is not over, and not told to wait beyond `now`."""
         ...

@@ -24,6 +24,7 @@ from moorage_ports.governor import Governor
 from moorage_ports.http import HttpClient
 from moorage_ports.lead_source import LeadSource
 from moorage_ports.operations import Binding
+from moorage_ports.profiles import Profiles
 from moorage_ports.publisher import Publisher
 from moorage_ports.secret_store import SecretStore
 from moorage_ports.subscriptions import Subscriptions
@@ -111,6 +112,7 @@ class Vendor:
     lead_source: Callable[[VendorContext], LeadSource] | None = None
     activity_sync: Callable[[VendorContext], ActivitySync] | None = None
     direct_messages: Callable[[VendorContext], DirectMessages] | None = None
+    profiles: Callable[[VendorContext], Profiles] | None = None
     webhooks: WebhookSource | None = None
     withdrawals: Withdrawals | None = None
     token_shapes: tuple[re.Pattern[str], ...] = ()  # what its tokens look like: logs leave that out

@@ -26,6 +26,7 @@ from moorage_ports.lead_ledger import LeadLedger
 from moorage_ports.lead_mapping import LeadMappings
 from moorage_ports.lead_orders import Backfills, LeadTests, Remaps
 from moorage_ports.outgoing import Handovers, Outgoing
+from moorage_ports.profiles import Strangers
 from moorage_ports.publications import Publications, RememberedCalls
 from moorage_ports.retention import RetentionRules
 from moorage_ports.secret import Secret
@@ -60,6 +61,8 @@ class UnitOfWork(Protocol):
     def conversations(self) -> Conversations: ...
     @property
     def contacts(self) -> Contacts: ...
+    @property
+    def strangers(self) -> Strangers: ...
     @property
     def sync_states(self) -> SyncStates: ...
     @property

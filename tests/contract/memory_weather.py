@@ -13,7 +13,7 @@ from moorage_adapters.memory.direct_messages import SURFACE as LETTERS
 from moorage_adapters.memory.news import news_of_slips, signed
 from moorage_adapters.memory.plugin import MemoryPlugin, memory_plugin
 from moorage_adapters.memory.things import SCOPES, Note, Slip
-from moorage_adapters.memory.world import BOOKS, CAFE, NEWSLETTER, MemoryWorld
+from moorage_adapters.memory.world import ADA, BOOKS, CAFE, NEWSLETTER, MemoryWorld
 from moorage_ports.events import LeadArrived, Person
 from moorage_ports.plugin import Vendor
 from moorage_ports.secret import Secret
@@ -97,6 +97,12 @@ class MemoryWeather:
 
     async def write(self, text: str) -> Person:
         return person_from_memory(self.world.write_to(CAFE.id, text).person)
+
+    async def name_of_writer(self) -> str:
+        return ADA.name
+
+    async def hide_writer(self) -> None:
+        self.world.mail.hidden.add(ADA.id)
 
     async def messages_got(self) -> Sequence[str]:
         return [

@@ -5,6 +5,7 @@ from moorage_ports.testing.authorizer import AuthorizerContract
 from moorage_ports.testing.direct_messages import DirectMessagesContract
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
+from moorage_ports.testing.profiles import ProfilesContract
 from moorage_ports.testing.publisher import PublisherContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
@@ -38,6 +39,9 @@ class TestMemoryActivitySync(OnMemory, ActivitySyncContract): ...
 
 
 class TestMemoryDirectMessages(OnMemory, DirectMessagesContract): ...
+
+
+class TestMemoryProfiles(OnMemory, ProfilesContract): ...
 
 
 class TestMemoryWebhooks(OnMemory, WebhookSourceContract): ...

@@ -51,6 +51,24 @@ class Mail:
     letters: dict[str, Letter] = attrs.field(factory=dict)
     answered: set[str] = attrs.field(factory=set)
     keeps_marks: bool = True  # whether news of a letter says what is written on its back
+    names_people: bool = True  # whether news of a letter says what its person is called
+    hidden: set[str] = attrs.field(factory=set)  # people of whom nobody is told what they are called
+
+    def writer(self, board_id: str, person_id: str) -> Person | None:
+        """Whoever wrote to a board, unless they hide."""
+        if person_id in self.hidden:
+            return None
+        wrote = (
+            letter.person
+            for letter in self.letters.values()
+            if (letter.board_id, letter.person.id) == (board_id, person_id) and not letter.is_from_board
+        )
+        return next(wrote, None)
+
+    def as_told(self, letter: Letter) -> Letter:
+        """What the news says of a letter."""
+        person = letter.person if self.names_people else attrs.evolve(letter.person, name="")
+        return attrs.evolve(letter, person=person, mark=letter.mark if self.keeps_marks else "")
 
     def last_to(self, board_id: str, person_id: str) -> datetime | None:
         """When a person last wrote to a board."""

@@ -13,6 +13,7 @@ from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.directory import MemoryDirectory
 from moorage_adapters.memory.door import SLUG
 from moorage_adapters.memory.lead_source import MemoryLeadSource
+from moorage_adapters.memory.profiles import MemoryProfiles
 from moorage_adapters.memory.publisher import MemoryPublisher
 from moorage_adapters.memory.subscriptions import MemorySubscriptions
 from moorage_adapters.memory.token_vault import MemoryTokenVault
@@ -111,6 +112,10 @@ def _direct_messages(world: MemoryWorld, context: VendorContext) -> MemoryDirect
     return MemoryDirectMessages(world, _vault(context))
 
 
+def _profiles(world: MemoryWorld, context: VendorContext) -> MemoryProfiles:
+    return MemoryProfiles(world, _vault(context))
+
+
 @attrs.frozen
 class MemoryPlugin:
     """What is registered with the host: an object here, a module in a plugin of its own."""
@@ -164,6 +169,7 @@ class MemoryPlugin:
             lead_source=partial(_lead_source, self.world),
             activity_sync=partial(_activity_sync, self.world),
             direct_messages=partial(_direct_messages, self.world),
+            profiles=partial(_profiles, self.world),
             webhooks=MemoryWebhooks(),
             withdrawals=MemoryWithdrawals(),
         )

@@ -1,4 +1,4 @@
-"""What people do below notes, and the news of it that goes to the apps that hear the board."""
+"""What people do below notes and by letter, and the news of it that goes to the apps that hear the board."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from datetime import datetime
 import attrs
 
 from moorage_adapters.memory.chatter import Chatter, Cheer, Remark
-from moorage_adapters.memory.news import news_of_cheer, news_of_remark
+from moorage_adapters.memory.letters import Mail, Receipt
+from moorage_adapters.memory.news import news_of_cheer, news_of_receipt, news_of_remark
 from moorage_adapters.memory.things import Note, Person
 from moorage_adapters.memory.town import ADA
 
@@ -18,6 +19,7 @@ class Talking(ABC):
     now: Callable[[], datetime]
     notes: dict[str, Note]
     chatter: Chatter
+    mail: Mail
 
     def say(self, note_id: str, text: str, *, by: Person | None = ADA, answers: str = "") -> Remark:
         """Write below a note, or below another remark; `by` nobody is the board itself."""
@@ -62,6 +64,12 @@ class Talking(ABC):
         cheer = Cheer(note_id=note_id, board_id=board_id, by=by, face="", told_at=self.now())
         self.chatter.hush(cheer)
         self._tell(board_id, news_of_cheer(cheer))
+
+    def take_note(self, letter_id: str, what: str) -> None:
+        """A board's letter `arrived`, was `opened` or `returned`; apps that hear the board are told."""
+        letter = self.mail.letters[letter_id]
+        receipt = Receipt(letter=self.mail.as_told(letter), what=what, at=self.now())
+        self._tell(letter.board_id, news_of_receipt(receipt))
 
     def _spread(self, remark: Remark, *, is_changed: bool = False) -> Remark:
         self.chatter.add(remark)

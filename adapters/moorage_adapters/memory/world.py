@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import attrs
 
 from moorage_adapters.memory.chatter import Chatter, Cheer, Remark
-from moorage_adapters.memory.letters import BY_HAND, WINDOW, Enclosure, Letter, Mail, Receipt
-from moorage_adapters.memory.news import news_of_letter, news_of_receipt, news_of_slips, signed
+from moorage_adapters.memory.letters import BY_HAND, WINDOW, Enclosure, Letter, Mail
+from moorage_adapters.memory.news import news_of_letter, news_of_slips, signed
 from moorage_adapters.memory.talking import Talking
 from moorage_adapters.memory.things import (
     LONGEST_NOTE,
@@ -220,6 +220,14 @@ class MemoryWorld(Talking):
         self.mail.answered.add(remark_id)
         return self._answer(self._post(board_id, remark.by, text=text, mark=mark))
 
+    def writer_to(self, token: Secret, board_id: str, person_id: str) -> Person:
+        """Who somebody is that wrote to a board."""
+        self._admit(token, SEND_LETTERS, board_id)
+        person = self.mail.writer(board_id, person_id)
+        if person is None:
+            raise TroubleError(Trouble.NO_SUCH_THING)
+        return self._answer(person)
+
     def forms_on(self, token: Secret, board_id: str) -> tuple[tuple[Form, int, int], ...]:
         """The forms of a board, how often each was filled in, and how many of its slips are shredded."""
         self._admit(token, READ_FORMS, board_id)
@@ -319,12 +327,6 @@ class MemoryWorld(Talking):
         """Write to a board."""
         return self._post(board_id, by, text=text, is_from_board=False)
 
-    def take_note(self, letter_id: str, what: str) -> None:
-        """A board's letter `arrived`, was `opened` or `returned`; apps that hear the board are told."""
-        letter = self.mail.letters[letter_id]
-        receipt = Receipt(letter=self._as_told(letter), what=what, at=self.now())
-        self._tell(letter.board_id, news_of_receipt(receipt))
-
     def fill_in(self, form_id: str, answers: _Answers, *, is_trial: bool = False) -> Slip:
         """Hand in a form; for each app that hears the board a signed delivery lies in the outbox."""
         form = self.forms[form_id]
@@ -418,11 +420,8 @@ class MemoryWorld(Talking):
             written_at=self.now(),
         )
         self.mail.letters[letter.id] = letter
-        self._tell(board_id, news_of_letter(self._as_told(letter)))
+        self._tell(board_id, news_of_letter(self.mail.as_told(letter)))
         return letter
-
-    def _as_told(self, letter: Letter) -> Letter:
-        return letter if self.mail.keeps_marks else attrs.evolve(letter, mark="")
 
     def _tell(self, board_id: str, news: bytes) -> None:
         """Put a signed delivery into the outbox for each app that hears the board."""

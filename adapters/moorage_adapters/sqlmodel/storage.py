@@ -15,6 +15,7 @@ from moorage_adapters.sqlmodel.crm_contacts import SqlContacts
 from moorage_adapters.sqlmodel.crm_conversations import SqlConversations, pending_attempts
 from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
 from moorage_adapters.sqlmodel.crm_search import compact
+from moorage_adapters.sqlmodel.crm_strangers import SqlStrangers, strangers_due
 from moorage_adapters.sqlmodel.database import Database, unavailable
 from moorage_adapters.sqlmodel.deletion_requests import SqlDeletionRequests
 from moorage_adapters.sqlmodel.erasure import SqlErasures
@@ -117,6 +118,11 @@ class SqlUnitOfWork:
     def contacts(self) -> SqlContacts:
         """The org's contacts and their activity, to read."""
         return SqlContacts(self._gate)
+
+    @cached_property
+    def strangers(self) -> SqlStrangers:
+        """The org's people without a name."""
+        return SqlStrangers(self._gate)
 
     @cached_property
     def lead_checkpoints(self) -> SqlLeadCheckpoints:
@@ -224,6 +230,10 @@ class SqlBacklog:
     async def listening_channels(self) -> Sequence[tuple[str, str, str]]:
         """Every (org, vendor, channel's external id) that is selected, can be acted as and is connected."""
         return await self._database.read_at_once(listening_channels)
+
+    async def strangers_due(self, vendors: Collection[str], now: datetime) -> Sequence[tuple[str, str]]:
+        """Every (org, vendor of these) that is connected and has people without a name to be asked about."""
+        return await self._database.read_at_once(lambda connection: strangers_due(connection, vendors, now))
 
     async def backfills_due(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Every (org, backfill) that is not over, and not told to wait beyond `now`."""

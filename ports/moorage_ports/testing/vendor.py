@@ -23,6 +23,7 @@ from moorage_ports.directory import Directory
 from moorage_ports.lead_source import LeadSource
 from moorage_ports.operations import Binding
 from moorage_ports.plugin import PROJECT, Vendor, VendorContext, VendorHooks
+from moorage_ports.profiles import Profiles
 from moorage_ports.publisher import Publisher
 from moorage_ports.secret import Secret
 from moorage_ports.subscriptions import Subscriptions
@@ -38,6 +39,7 @@ PORTS: Final[Mapping[str, type]] = {
     "lead_source": LeadSource,
     "activity_sync": ActivitySync,
     "direct_messages": DirectMessages,
+    "profiles": Profiles,
 }
 CONNECTING: Final = ("authorizer", "token_vault", "directory")
 NEEDED_BY_CAPABILITY: Final[Mapping[Capability, tuple[str, ...]]] = {

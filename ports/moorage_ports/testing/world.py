@@ -160,6 +160,18 @@ class MessagesWorld(World, Protocol):
         ...
 
 
+class ProfilesWorld(MessagesWorld, Protocol):
+    """A vendor that tells what people are called."""
+
+    async def name_of_writer(self) -> str:
+        """What the person is called who `write`s."""
+        ...
+
+    async def hide_writer(self) -> None:
+        """Be that person: have the vendor tell nobody what you are called."""
+        ...
+
+
 class WebhookWorld(Protocol):
     """A vendor that sends deliveries. Nothing here needs a connection."""
 
