@@ -6,6 +6,7 @@ import attrs
 import msgspec
 import pytest
 
+from moorage_facebook.sandbox.crowd import SOMEBODY
 from moorage_facebook.sandbox.seed import INSTAGRAM_ID, PHONE_NUMBER_ID
 from moorage_facebook.settings import GraphSettings
 from moorage_ports.events import Person
@@ -37,6 +38,13 @@ class InboxWeather(FacebookWeather):
         made = await self.control("messages", text=text, **channel, **named)
         self._writer = str(first(made, "messages")["personId"])
         return Person(external_id=self._writer, realm=self.realm)
+
+    async def name_of_writer(self) -> str:
+        return SOMEBODY
+
+    async def hide_writer(self) -> None:
+        channel = {"channelId": self.channel_external_id, "channel": self.inbox}
+        await self.control("messages", action="hide", personId=self._writer, **channel)
 
     async def show_media(self) -> None:
         """The one picture that people talk about."""

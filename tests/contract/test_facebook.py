@@ -9,6 +9,7 @@ from moorage_ports.testing.direct_messages import DirectMessagesContract, Messag
 from moorage_ports.testing.directory import DirectoryContract
 from moorage_ports.testing.lead_source import LeadSourceContract
 from moorage_ports.testing.lent import FakeClock
+from moorage_ports.testing.profiles import ProfilesContract
 from moorage_ports.testing.publisher import PublisherContract, SchedulingContract
 from moorage_ports.testing.subscriptions import SubscriptionsContract
 from moorage_ports.testing.token_vault import TokenVaultContract
@@ -66,6 +67,12 @@ class TestInstagramDirectMessages(OnInstagram, DirectMessagesContract): ...
 
 
 class TestWhatsAppDirectMessages(OnWhatsApp, MessageSendingContract): ...
+
+
+class TestMessengerProfiles(OnMessenger, ProfilesContract): ...
+
+
+class TestInstagramProfiles(OnInstagram, ProfilesContract): ...
 
 
 class TestFacebookWebhooks(OnFacebook, WebhookSourceContract):

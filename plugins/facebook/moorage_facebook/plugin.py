@@ -10,6 +10,7 @@ from moorage_facebook.direct_messages import direct_messages
 from moorage_facebook.directory import directory
 from moorage_facebook.lead_source import lead_source
 from moorage_facebook.operations import OPERATIONS
+from moorage_facebook.profiles import profiles
 from moorage_facebook.publisher import publisher
 from moorage_facebook.settings import VENDOR, GraphSettings, MetaApp
 from moorage_facebook.subscriptions import subscriptions
@@ -70,6 +71,7 @@ def moorage_vendor() -> Vendor:
         lead_source=lead_source,
         activity_sync=activity_sync,
         direct_messages=direct_messages,
+        profiles=profiles,
         webhooks=GraphWebhooks(),
         withdrawals=SignedRequests(),
         token_shapes=TOKEN_SHAPES,

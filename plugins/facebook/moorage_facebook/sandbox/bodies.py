@@ -271,13 +271,14 @@ class MessagesBody(ActBody):
     """`POST /_sandbox/messages`. `{n}` in the text becomes the number of the message, from 1.
 
     `message_id` is the message that is edited, unsent, reacted to or read; `reply_to` the answered one.
-    `press`: a button of the business's with this `payload`, and `text` on it.
+    `press`: a button of the business's with this `payload`, and `text` on it. `hide`: the business can not
+    look up any more who the person is; `show` ends that.
     """
 
     channel: Literal["messenger", "instagram", "whatsapp"] = "messenger"
-    action: Literal["send", "press", "edit", "unsend", "react", "unreact", "read", "block", "unblock"] = (
-        "send"
-    )
+    action: Literal[
+        "send", "press", "edit", "unsend", "react", "unreact", "read", "block", "unblock", "hide", "show"
+    ] = "send"
     page_id: Id | None = None
     channel_id: Id | None = None
     phone: Annotated[str, msgspec.Meta(pattern=r"^\+?[0-9 ]{7,20}$")] | None = None

@@ -2,11 +2,16 @@
 
 https://developers.facebook.com/docs/graph-api/reference/page/conversations ·
 https://developers.facebook.com/docs/graph-api/reference/conversation ·
-https://developers.facebook.com/docs/messenger-platform/identity/user-profile
+https://developers.facebook.com/docs/messenger-platform/identity/user-profile ·
+https://developers.facebook.com/docs/messenger-platform/instagram/features/user-profile
 """
 
+from typing import Final
+
+import attrs
+
 from moorage_facebook.sandbox.entities import Page
-from moorage_facebook.sandbox.errors import invalid, not_found
+from moorage_facebook.sandbox.errors import GraphError, GraphFailure, invalid, not_found
 from moorage_facebook.sandbox.faces import author_name
 from moorage_facebook.sandbox.jsontext import Json, graph_time
 from moorage_facebook.sandbox.messaging import INSTAGRAM, MESSENGER, need
@@ -17,6 +22,11 @@ from moorage_facebook.sandbox.threads import is_open, written
 from moorage_facebook.sandbox.wire import AnyRoute, AnyShape, Call, Route, Shape, nothing, render
 
 _SNIPPET = 100
+_UNREADABLE: Final = "Insufficient permission to access user profile."
+_NO_PROFILE: Final = "No profile available for this user."
+# Each of the two shows people by fields of its own.
+_NOT_ON_INSTAGRAM: Final = frozenset({"first_name", "last_name"})
+_NOT_ON_MESSENGER: Final = frozenset({"username"})
 
 
 async def list_page_threads(call: Call, page: Page) -> Json:
@@ -67,9 +77,30 @@ async def read_message(call: Call, message: Message) -> Json:
 
 
 async def read_person(call: Call, face: Face) -> Json:
-    """`GET /{page-scoped id}`: who wrote."""
+    """`GET /{page-scoped id}`, `GET /{Instagram-scoped id}`: who wrote.
+
+    Raises:
+        GraphError: 230 (Instagram) or 100/2018247 for somebody who never wrote to this channel, 100/2018218
+            or 100/33 for somebody who hides, 100 for a field that the other channel has.
+    """
     _may_read(call, face)
+    on_instagram = face.channel_id in call.world.instagram_accounts
+    thread = next(iter(call.world.threads.of(f"{face.channel_id}:{face.id}")), None)
+    if thread is None or not thread.last_in_at:
+        raise _no_consent() if on_instagram else invalid(_UNREADABLE, subcode=2018247)
+    if face.is_hidden:
+        raise not_found(call.method, face.id) if on_instagram else invalid(_NO_PROFILE, subcode=2018218)
+    for field in call.fields():
+        if field.name in (_NOT_ON_INSTAGRAM if on_instagram else _NOT_ON_MESSENGER):
+            raise invalid(f"Tried accessing nonexisting field ({field.name})")
+    if on_instagram and not call.param("fields"):
+        call = attrs.evolve(call, params={**call.params, "fields": "name,username"})
     return await render(call, face, call.fields())
+
+
+def _no_consent() -> GraphError:
+    message = "(#230) User consent is required to access user profile"
+    return GraphError(GraphFailure(message=message, code=230))
 
 
 def _may_read(call: Call, node: Thread | Message | Face) -> None:

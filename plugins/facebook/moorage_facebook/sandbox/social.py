@@ -31,6 +31,7 @@ class Face:
     name: str
     username: str = ""
     user_id: str = ""  # WhatsApp's other name for the same person
+    is_hidden: bool = False  # whether the channel may look up who this is no more
 
 
 @attrs.frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""What people do in conversations: write, change and unsend, react, read, block. The app is told of each."""
+"""What people do in conversations: write, change and unsend, react, read, block, hide. The app is told."""
 
 import re
 from collections.abc import Sequence
@@ -105,6 +105,10 @@ def _write(world: World, body: MessagesBody, channel: Inbox) -> tuple[Sequence[M
 
 
 def _change(world: World, body: MessagesBody, channel: Inbox) -> tuple[Sequence[Message], list[News]]:
+    if body.action in {"hide", "show"}:
+        face = _writer(world, body, channel)
+        world.faces.put(attrs.evolve(face, is_hidden=body.action == "hide"))
+        return [], []
     if body.action in {"read", "block", "unblock"} and not body.message_id:
         face = _writer(world, body, channel)
         return _of_a_thread(world, body, thread_with(world, channel, face.id), None)

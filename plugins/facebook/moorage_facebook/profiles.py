@@ -1,0 +1,84 @@
+"""`GraphProfiles`: what people are called who write by Messenger or on Instagram; WhatsApp says it itself.
+
+https://developers.facebook.com/docs/messenger-platform/identity/user-profile ·
+https://developers.facebook.com/docs/messenger-platform/instagram/features/user-profile
+"""
+
+from typing import Final
+
+import attrs
+
+from moorage_facebook.channel_types import INSTAGRAM as INSTAGRAM_CHANNEL
+from moorage_facebook.direct_messages import INSTAGRAM, MESSENGER
+from moorage_facebook.graph.call import GraphCall
+from moorage_facebook.graph.client import GraphClient, graph_client
+from moorage_facebook.graph.values import node_id
+from moorage_facebook.settings import VENDOR
+from moorage_facebook.token_vault import GraphTokenVault, token_vault
+from moorage_facebook.translate.happening import name_of
+from moorage_ports.errors import Hits, MissingScopeError, VendorNotFoundError
+from moorage_ports.events import Person
+from moorage_ports.plugin import VendorContext
+from moorage_ports.secret import Secret
+
+READ_INSTAGRAM: Final = "instagram_manage_messages"
+# On Instagram: they never wrote to the account. Messenger's 230 says that `pages_messaging` is missing.
+_NO_CONSENT: Final = "230"
+_ALLOW: Final = "Connect again and allow the messages of the Instagram account."
+
+
+def profile(person_id: str, channel_id: str, token: Secret, *, on_instagram: bool) -> GraphCall:
+    """`GET /{page-scoped id}` or `GET /{Instagram-scoped id}`: the names, and nothing else."""
+    return GraphCall(
+        path=(person_id,),
+        query={"fields": "name,username" if on_instagram else "name,first_name,last_name"},
+        token=token,
+        owner=channel_id,
+        use_case=INSTAGRAM if on_instagram else MESSENGER,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class GraphProfiles:
+    """A `Profiles` for the Pages and Instagram accounts of one org."""
+
+    client: GraphClient
+    vault: GraphTokenVault
+
+    async def person(self, channel_external_id: str, person: Person) -> Person | None:
+        """One call; none for ids that are not of this channel, as WhatsApp's."""
+        if person.realm != channel_external_id or node_id(person.external_id) != person.external_id:
+            return None
+        token = await self.vault.channel_token(channel_external_id)
+        on_instagram = await self.vault.channel_type(channel_external_id) == INSTAGRAM_CHANNEL
+        if on_instagram:
+            await self._check_scopes(channel_external_id)
+        call = profile(person.external_id, channel_external_id, token, on_instagram=on_instagram)
+        try:
+            answer = await self.client.send(call)
+        except VendorNotFoundError:
+            return None
+        except MissingScopeError as refused:
+            if on_instagram and refused.vendor_code == _NO_CONSENT:
+                return None
+            raise
+        parts = (name_of(answer.get(part)).strip() for part in ("first_name", "last_name"))
+        name = name_of(answer.get("name")).strip() or " ".join(filter(None, parts))
+        handle = name_of(answer.get("username")).strip() if on_instagram else ""
+        return attrs.evolve(person, name=name, handle=handle) if name or handle else None
+
+    async def _check_scopes(self, channel_external_id: str) -> None:
+        """What is known to be missing, so that 230 means one thing.
+
+        Raises:
+            MissingScopeError: The account's messages were not allowed.
+        """
+        scopes = await self.vault.channel_scopes(channel_external_id)
+        if scopes and READ_INSTAGRAM not in scopes:
+            msg = "the messages of this account were not allowed"
+            raise MissingScopeError(msg, vendor=VENDOR, hits=Hits.CHANNEL, remedy=_ALLOW)
+
+
+def profiles(context: VendorContext) -> GraphProfiles:
+    """The people of one org's channels."""
+    return GraphProfiles(client=graph_client(context), vault=token_vault(context))
