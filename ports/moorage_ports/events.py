@@ -345,6 +345,15 @@ class ThreadHandedOver:
 
 
 @attrs.frozen(kw_only=True)
+class PersonNamed:
+    """What somebody is called as of `at`, told by itself: nobody did anything."""
+
+    channel_external_id: str = attrs.field(validator=min_len(1))
+    person: Person
+    at: datetime = attrs.field(validator=is_aware)
+
+
+@attrs.frozen(kw_only=True)
 class PersonLinked:
     """The vendor itself says that these are one person: the only proof on which contacts are joined."""
 
@@ -430,6 +439,7 @@ CrmEvent: TypeAlias = (
     | DeliveryMark
     | ContactMoved
     | ThreadHandedOver
+    | PersonNamed
     | PersonLinked
     | ChannelNotice
 )

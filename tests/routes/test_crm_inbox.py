@@ -336,6 +336,19 @@ async def test_snoozed_until_a_moment_or_until_somebody_writes(full: Harbour) ->
     assert len(await items(full, status="open")) == 2
 
 
+async def test_what_only_a_history_told_of_is_read_until_somebody_says_otherwise(host: Harbour) -> None:
+    """And what a history tells of once more stays as it was; what is told out of order is counted anew."""
+    await tell(host, letter(2, 4, is_history=True), letter(1, 3, is_history=True))
+    await tell(host, letter(1, 2, is_history=True))
+    key, unread = (await only(host))["id"], "unreadCount"
+    assert (await only(host))[unread] == 0
+    assert (await tend(host, key, read=False))[unread] == 1
+    await tell(host, letter(2, 4, is_history=True), letter(1, 1, is_history=True), letter(3, 5))
+    assert (await only(host))[unread] == 2, "of the one that somebody wants to look at, and of news"
+    assert (await tend(host, key, read=True))[unread] == 0
+    assert (await tend(host, key, readUpTo="2030-06-01T12:00:01Z"))[unread] == 0
+
+
 async def test_somebody_sees_to_it(full: Harbour) -> None:
     key = (await only(full, kind="direct"))["id"]
     assert (await tend(full, key, assignee="me"))["assignee"] == "user-1"

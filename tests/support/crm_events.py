@@ -29,6 +29,7 @@ from moorage_ports.events import (
     MessageSeen,
     Person,
     PersonLinked,
+    PersonNamed,
     PostRemoved,
     PostSeen,
     PostShared,
@@ -191,6 +192,7 @@ events: st.SearchStrategy[CrmEvent] = st.one_of(
         at=_seconds.map(at),
         owner=st.sampled_from(["", "robot"]),
     ),
+    st.builds(PersonNamed, channel_external_id=st.just(BOARD), person=_persons, at=_seconds.map(at)),
     st.builds(
         PersonLinked,
         channel_external_id=st.just(BOARD),

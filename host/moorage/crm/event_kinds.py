@@ -24,6 +24,7 @@ from moorage_ports.events import (
     MessageRemoved,
     MessageSeen,
     PersonLinked,
+    PersonNamed,
     PostRemoved,
     PostSeen,
     PostShared,
@@ -63,6 +64,7 @@ EVENT_KINDS: Final[Mapping[type, EventKind]] = {
     Mentioned: EventKind(merge_activity.mentioned, records.note_mention, records.mention_of),
     MentionRemoved: EventKind(merge_activity.mention_removed, records.note_mention, records.mention_of),
     ContactMoved: EventKind(merge_activity.contact_moved, records.note_moved, records.moment_of),
+    PersonNamed: EventKind(merge_activity.person_named, records.note_named, records.nothing_of),
     PersonLinked: EventKind(merge_activity.person_linked, records.note_linked, records.nothing_of),
     ChannelNotice: EventKind(merge_activity.channel_notice, records.note_notice, records.nothing_of),
 }

@@ -10,7 +10,15 @@ from datetime import datetime
 from moorage.crm.event_kinds import thing_of
 from moorage.crm.merge import identity_id_of
 from moorage_ports.crm_records import CrmRecords
-from moorage_ports.events import CommentSeen, CrmEvent, DeliveryMark, Person, PersonLinked, PostSeen
+from moorage_ports.events import (
+    CommentSeen,
+    CrmEvent,
+    DeliveryMark,
+    Person,
+    PersonLinked,
+    PersonNamed,
+    PostSeen,
+)
 
 
 async def forgotten_among(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> frozenset[int]:
@@ -38,8 +46,8 @@ def _is_of_before(event: CrmEvent, persons: Sequence[str], marks: Mapping[str, d
     erased = [marks[one] for one in persons if one in marks]
     if not erased:
         return False
-    # How far our messages got is nothing that they did, however late it is told.
-    return isinstance(event, DeliveryMark) or _happened_at(event) <= max(erased)
+    # How far our messages got, or what we call them, is nothing that they did, however late it is told.
+    return isinstance(event, DeliveryMark | PersonNamed) or _happened_at(event) <= max(erased)
 
 
 def _happened_at(event: CrmEvent) -> datetime:

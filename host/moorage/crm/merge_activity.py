@@ -21,6 +21,7 @@ from moorage_ports.events import (
     MentionRemoved,
     Person,
     PersonLinked,
+    PersonNamed,
     PostRemoved,
     PostSeen,
     PostShared,
@@ -210,6 +211,11 @@ def _who(
 
 
 # People and notices ------------------------------------------------------------------------------
+
+
+def person_named(merge: Merge, vendor: str, event: PersonNamed) -> None:
+    """A contact with that name; when they were first here, nobody knows."""
+    merge.person(vendor, event.person, event.at, is_exact=False)
 
 
 def person_linked(merge: Merge, vendor: str, event: PersonLinked) -> None:

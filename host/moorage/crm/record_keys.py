@@ -24,6 +24,7 @@ from moorage_ports.events import (
     MessageSeen,
     Person,
     PersonLinked,
+    PersonNamed,
     PostRemoved,
     PostSeen,
     PostShared,
@@ -96,6 +97,11 @@ def note_post(keys: LedgerKeys, vendor: str, event: PostSeen | PostRemoved) -> N
     keys.posts.add(post_of(vendor, event))
     if isinstance(event, PostSeen) and event.author is not None:
         _person(keys, vendor, event.author)
+
+
+def note_named(keys: LedgerKeys, vendor: str, event: PersonNamed) -> None:
+    """Whoever is named."""
+    _person(keys, vendor, event.person)
 
 
 def note_linked(keys: LedgerKeys, vendor: str, event: PersonLinked) -> None:

@@ -9,11 +9,12 @@ from attrs.validators import deep_iterable, in_, max_len, optional
 
 from moorage.crm.channel_book import channel_book
 from moorage.crm.inbox import ME, ConversationView, conversation_view, no_conversation
-from moorage.crm.merge import latest
+from moorage.crm.merge import is_unread, latest
 from moorage.services import Caller, Services
 from moorage_ports.conversations import STATUSES
-from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys
+from moorage_ports.crm_records import ConversationRecord, Ledger, LedgerKeys, MessageRecord
 from moorage_ports.errors import InvalidRequestError
+from moorage_ports.storage import UnitOfWork
 from moorage_ports.values import is_aware
 
 _MOMENT: Final = timedelta(microseconds=1)
@@ -61,12 +62,24 @@ async def tend_conversation(
         if asked.read is not None or asked.read_up_to is not None:
             record.read_at = _read_at(record, asked, now)
             record.unread_count = await uow.conversations.count_unread(record.id, since=record.read_at)
-        await uow.crm_records.save(Ledger(conversations={record.id: record}))
+        is_old = asked.read is False and not record.unread_count
+        messages = await _as_news(uow, record) if is_old else {}
+        await uow.crm_records.save(Ledger(conversations={record.id: record}, messages=messages))
         seen = await uow.conversations.get(record.id)
         book = await channel_book(uow)
     if seen is None:
         raise no_conversation()
     return conversation_view(seen, book, now)
+
+
+async def _as_news(uow: UnitOfWork, record: ConversationRecord) -> dict[str, MessageRecord]:
+    """The last message of the other side, for somebody to look at, although only a history told of it."""
+    found = await uow.crm_records.messages_of({record.id})
+    last = [one for one in found if one.at == record.last_received_at and one.is_history]
+    for message in last:
+        message.is_history = False
+    record.unread_count = sum(is_unread(message, record) for message in last)
+    return {message.id: message for message in last}
 
 
 def _check(asked: TendConversation, now: datetime) -> None:

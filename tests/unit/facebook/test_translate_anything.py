@@ -86,6 +86,14 @@ def change_of(row: Row, told: dict[str, Any], number: int) -> dict[str, Any]:
             name = "statuses" if item == "status" else "messages" if field == "messages" else "message_echoes"
             one = {**told, "status": verb} if item == "status" else {**told, "type": item, item: told}
             entry = {"changes": [{"field": field, "value": {**told, name: [one]}}]}
+        case "history":
+            chunk = {**told, "threads": [{**told, "messages": [told, {**told, "type": "reaction"}]}]}
+            if item:
+                chunk = {**told, "threads": [], "errors": [told]}
+            entry = {"changes": [{"field": field, "value": {**told, "history": [chunk]}}]}
+        case "smb_app_state_sync":
+            one = {**told, "type": item, "action": verb, "contact": told}
+            entry = {"changes": [{"field": field, "value": {**told, "state_sync": [one]}}]}
         case _:
             entry = {"changes": [{"field": field, "value": {**told, "item": item, "verb": verb}}]}
     return {"object": row.topic, "entry": [{"id": "1", "time": told.get("time"), **entry}]}

@@ -32,6 +32,7 @@ DATED_BY_ITS_ENTRY: Final = {
     *("whatsapp__number_named", "whatsapp__partner_added_without_object", "whatsapp__template_approved"),
     *("whatsapp__template_quality", "whatsapp__template_rejected", "whatsapp__template_shown_again"),
     *("whatsapp__account_has_a_blocked_flow", "whatsapp__number_limited"),
+    *("whatsapp__history_declined", "whatsapp__history_of_nothing"),
 }
 
 

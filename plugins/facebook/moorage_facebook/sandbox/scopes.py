@@ -83,6 +83,8 @@ WEBHOOK_FIELDS: Mapping[str, tuple[str, ...]] = {
         "messages",
         "calls",
         "smb_message_echoes",
+        "smb_app_state_sync",
+        "history",
         "user_preferences",
         "user_id_update",
         "group_lifecycle_update",

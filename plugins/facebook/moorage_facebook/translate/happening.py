@@ -124,6 +124,8 @@ class Happening:
         if self.list_name == "statuses":
             return text(self.told.get("status"))
         verb = text(self.value.get("verb")) or text(self.change.get("verb"))
+        if self.list_name == "state_sync":
+            verb = text(self.told.get("action"))
         return VERBS.get(verb.lower(), verb.lower())
 
     # Where and when

@@ -5,6 +5,7 @@
 https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -23,6 +24,7 @@ from moorage_facebook.translate.happening import (
     notice,
     prose,
     said,
+    when,
 )
 from moorage_facebook.translate.whatsapp_content import content_of
 from moorage_ports.events import (
@@ -37,6 +39,7 @@ from moorage_ports.events import (
     MessageSeen,
     Person,
     PersonLinked,
+    PersonNamed,
     ReactionRemoved,
     ReactionSet,
     Severity,
@@ -59,6 +62,7 @@ STATES: Final = {
 _ANSWERED: Final = frozenset({"ACCEPTED", "COMPLETED"})
 _STOPPED: Final = frozenset({"stop", "opt_out", "unsubscribe"})
 _MOST_CONTACTS: Final = 1_000
+NO_DIGIT: Final = re.compile(r"\D")
 _OF_A_GROUP: Final = "@g.us"  # what the id of a group ends with
 
 
@@ -337,6 +341,29 @@ def user_id_updated(happening: Happening) -> Events:
     persons = [Person(external_id=number, realm=NUMBERS)] if number else []
     persons += [Person(external_id=user, realm=USERS) for user in users]
     return (_linked(happening, *persons),) if len(persons) > 1 else None
+
+
+def saved(happening: Happening) -> Events:
+    """Somebody in the address book of the business's phone; taken out of it, they stay who they are here.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/smb_app_state_sync
+    """
+    contact = record(happening.told.get("contact"))
+    number = NO_DIGIT.sub("", loose_id(contact.get("phone_number")))
+    found, realm = (number, NUMBERS) if number else (first_id(contact, "user_id"), USERS)
+    name = name_of(first_text(contact, "full_name", "first_name"))
+    handle = name_of(contact.get("username")).removeprefix("@")
+    if not found:
+        return None
+    if happening.verb == "remove" or not (name or handle):
+        return ()
+    return (
+        PersonNamed(
+            channel_external_id=happening.channel,
+            person=Person(external_id=found, realm=realm, name=name, handle=handle),
+            at=when(record(happening.told.get("metadata")).get("timestamp")) or happening.at,
+        ),
+    )
 
 
 # Calls and preferences ---------------------------------------------------------------------------

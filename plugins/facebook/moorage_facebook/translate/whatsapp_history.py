@@ -6,7 +6,6 @@ no window to answer in.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/history
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ import attrs
 from moorage_facebook.graph.values import items, record, text
 from moorage_facebook.translate.happening import Events, Happening, loose_id, notice, said
 from moorage_facebook.translate.whatsapp import (
+    NO_DIGIT,
     STATES,
     edited,
     error_of,
@@ -26,7 +26,6 @@ from moorage_facebook.translate.whatsapp import (
 )
 from moorage_ports.events import DeliveryState, Event, MessageDelivery, MessageSeen, Severity, Unmapped
 
-_NO_DIGIT = re.compile(r"\D")
 _READERS: Final[Mapping[str, Callable[[Happening], Events]]] = {
     "system": renumbered,
     "reaction": reaction,
@@ -107,7 +106,7 @@ def _is_ours(happening: Happening, one: Mapping[str, object], thread_id: str) ->
 
 def _digits(number: str) -> str:
     """A number as it is dialled: the one that is displayed may have blanks and brackets."""
-    return _NO_DIGIT.sub("", number)
+    return NO_DIGIT.sub("", number)
 
 
 def _as_history(event: Event) -> Event:

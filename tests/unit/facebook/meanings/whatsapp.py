@@ -8,6 +8,7 @@ from attrs import evolve
 from moorage_ports.events import (
     Attachment,
     AttachmentType,
+    ChannelNotice,
     ContactMoment,
     ContactMoved,
     DeliveryState,
@@ -19,6 +20,7 @@ from moorage_ports.events import (
     MessageSeen,
     Person,
     PersonLinked,
+    PersonNamed,
     ReactionRemoved,
     ReactionSet,
     Target,
@@ -50,6 +52,10 @@ MOVED = ContactMoved(
     surface="whatsapp",
 )
 
+TOM = Person(external_id="491700000002", realm="whatsapp")
+TOLD = evolve(SAID, person=ADAS_NUMBER, is_history=True, reply_until=None)  # on the phone, long ago
+HANDED_OVER_AT = at(100)  # what had become of it by then
+
 MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
     "whatsapp__button": (
         evolve(
@@ -60,6 +66,85 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
     "whatsapp__call_of_ours_answered": (evolve(MOVED, moment_external_id="wacid.2=", text="COMPLETED"),),
     "whatsapp__call_of_ours_rings": (),
     "whatsapp__call_permission": (evolve(SAID, kind=MessageKind.CHOICE, text="accept", payload="accept"),),
+    "whatsapp__contacts_saved": (
+        PersonNamed(channel_external_id=NUMBER, person=evolve(ADA, handle="adalind"), at=at(1)),
+        PersonNamed(channel_external_id=NUMBER, person=evolve(TOM, name="Tom"), at=at(2)),
+    ),
+    "whatsapp__history": (
+        evolve(TOLD, message_external_id="wamid.HA==", text="Do you deliver?"),
+        PersonLinked(channel_external_id=NUMBER, persons=(ADAS_NUMBER, ADAS_USER_ID), at=at(2)),
+        evolve(TOLD, message_external_id="wamid.HB==", text="We do, from ten", is_ours=True, at=at(2)),
+        MessageDelivery(
+            channel_external_id=NUMBER,
+            message_external_id="wamid.HB==",
+            state=DeliveryState.READ,
+            at=HANDED_OVER_AT,
+        ),
+        evolve(TOLD, message_external_id="wamid.HC==", kind=MessageKind.UNSUPPORTED, at=at(3)),
+        ReactionSet(
+            channel_external_id=NUMBER,
+            target=Target.MESSAGE,
+            target_external_id="wamid.HB==",
+            person=ADAS_NUMBER,
+            reaction="👍",
+            at=at(4),
+        ),
+        ReactionRemoved(
+            channel_external_id=NUMBER,
+            target=Target.MESSAGE,
+            target_external_id="wamid.HB==",
+            person=ADAS_NUMBER,
+            at=at(5),
+        ),
+        MessageEdited(
+            channel_external_id=NUMBER,
+            message_external_id="wamid.HA==",
+            at=after(at(6)),
+            text="Do you deliver on Sundays?",
+        ),
+        MessageRemoved(channel_external_id=NUMBER, message_external_id="wamid.HC==", at=at(7)),
+        evolve(TOLD, message_external_id="wamid.HH==", person=TOM, text="A table for two", at=at(8)),
+        ContactMoved(
+            channel_external_id=NUMBER,
+            person=TOM,
+            moment=ContactMoment.REFERRAL,
+            moment_external_id="wamid.HH==",
+            at=at(8),
+            surface="whatsapp",
+            text="Breakfast",
+            ad_external_id="23851100990011",
+        ),
+        evolve(TOLD, message_external_id="wamid.HI==", person=TOM, text="Gladly", is_ours=True, at=at(9)),
+        MessageDelivery(
+            channel_external_id=NUMBER,
+            message_external_id="wamid.HI==",
+            state=DeliveryState.FAILED,
+            at=HANDED_OVER_AT,
+        ),
+        evolve(TOLD, message_external_id="wamid.HJ==", person=TOM, text="When?", is_ours=True, at=at(10)),
+    ),
+    "whatsapp__history_declined": (
+        ChannelNotice(
+            channel_external_id=NUMBER,
+            kind="whatsapp.history",
+            notice_external_id="#",
+            at=HANDED_OVER_AT,
+            text="The business shares none of its chats",
+            details={"code": "2593109"},
+        ),
+    ),
+    "whatsapp__history_file": (
+        evolve(
+            TOLD,
+            message_external_id="wamid.HC==",
+            text="this one",
+            at=at(3),
+            attachments=(
+                Attachment(type=AttachmentType.IMAGE, external_id="1003383421387256", mime_type="image/jpeg"),
+            ),
+        ),
+    ),
+    "whatsapp__history_of_nothing": (),
     "whatsapp__called": (
         evolve(MOVED, person=ADA, moment_external_id="wacid.1=", text="connect"),
         PersonLinked(
