@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from moorage import inbox_worker, reconcile, syncing
+from moorage import inbox_worker, naming, reconcile, syncing
 from moorage.handover import delivering
 from moorage.leads import backfilling, remap_orders
 from moorage.operations import connecting, outgoing, publishing
@@ -43,6 +43,7 @@ def register_workers(services: Services) -> None:
     jobs.handle(backfilling.QUEUE, backfilling.Backfiller(services).look, concurrency=backfilling.AT_ONCE)
     jobs.handle(remap_orders.QUEUE, remap_orders.Remapper(services).look, concurrency=remap_orders.AT_ONCE)
     jobs.handle(syncing.QUEUE, syncing.Syncer(services).look, concurrency=syncing.CHANNELS_AT_ONCE)
+    jobs.handle(naming.QUEUE, naming.Namer(services).look, concurrency=naming.ORGS_AT_ONCE)
     jobs.every("inbox sweep", inbox_worker.SWEEP_EVERY, _bound(inbox_worker.sweep, services))
     jobs.every("outgoing sweep", delivering.SWEEP_EVERY, _bound(delivering.sweep, services))
     jobs.every("outgoing forgotten", timedelta(hours=1), _bound(forget_handovers, services))
@@ -58,6 +59,7 @@ def register_workers(services: Services) -> None:
     jobs.every("reconciliation", reconcile.EVERY, _bound(reconcile.nudge_channels, services))
     jobs.every("backfills", backfilling.SWEEP_EVERY, _bound(backfilling.nudge_backfills, services))
     jobs.every("remaps", remap_orders.SWEEP_EVERY, _bound(remap_orders.nudge_remaps, services))
+    jobs.every("names", naming.SWEEP_EVERY, _bound(naming.sweep, services))
     jobs.every("activity sync", services.settings.sync_every, _bound(syncing.nudge_channels, services))
 
 

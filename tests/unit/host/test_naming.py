@@ -1,0 +1,539 @@
+"""Who writes by direct message gets a name: asked once, again only when that may help, never in the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from sqlalchemy import select
+
+from moorage import naming
+from moorage.apps import OrgApps
+from moorage.crm.apply import apply_events
+from moorage.naming import (
+    CALLS_AT_ONCE,
+    CLAIM,
+    NAMELESS,
+    NOT_ALLOWED,
+    NOT_NOW,
+    REFUSED,
+    UNAVAILABLE,
+    Namer,
+    may_name,
+    naming_nudge,
+    sweep,
+)
+from moorage_adapters.memory.direct_messages import SURFACE
+from moorage_adapters.memory.plugin import MemorySettings
+from moorage_adapters.memory.profiles import MemoryProfiles
+from moorage_adapters.memory.things import SEND_LETTERS, Person
+from moorage_adapters.memory.world import BOOKS, CAFE
+from moorage_adapters.sqlmodel.tables import JOB
+from moorage_ports import events
+from moorage_ports.capabilities import Capability
+from moorage_ports.errors import RejectedError, VendorUnavailableError
+from moorage_ports.integrations import IntegrationStatus
+from moorage_ports.jobs import LookAgain
+from tests.support.crm import ask, read
+from tests.support.harbour import ADMIN, NOON, Harbour, harbour
+
+BO, CY = Person(id="person-7", name="Bo Quay"), Person(id="person-8", name="Cy Moor")
+OTHER = attrs.evolve(ADMIN, org_id="org-b", user_id="user-9")
+SECOND = timedelta(seconds=1)
+ERASE = "/crm/privacy/erase"
+
+
+@pytest.fixture
+def url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """The database that is none of the harbour's own."""
+    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
+
+
+@pytest.fixture
+async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+    async with harbour(tmp_path, database_url=url) as made:
+        await _open(made)
+        yield made
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[Harbour]:
+    """The same, where it makes no difference which database there is."""
+    async with harbour(tmp_path) as made:
+        await _open(made)
+        yield made
+
+
+async def _open(host: Harbour) -> None:
+    """A café to write to, at a vendor that says of its writers no more than an id."""
+    await host.connect()
+    await host.select(CAFE.id)
+    host.world.mail.names_people = False
+
+
+async def hear(host: Harbour, *people: Person, board: str = CAFE.id) -> None:
+    """These write, one after the other, and it is heard of."""
+    for person in people:
+        host.world.write_to(board, "Do you open on Sunday?", by=person)
+        host.clock.advance(SECOND)
+    await host.deliver_all()
+    await host.work()
+
+
+async def look(host: Harbour) -> LookAgain | None:
+    """What the schedule does, and the workers after it."""
+    due = await host.storage.backlog.strangers_due(["memory"], host.clock.now())
+    again = None
+    for org_id, slug in due:
+        for _ in range(50):
+            again = await Namer(host.services).look(naming_nudge(org_id, slug))
+            if again is None or again.at is not None:
+                break
+            assert again == LookAgain()
+    return again
+
+
+async def asked(host: Harbour) -> int:
+    """How many calls a look makes now."""
+    before = host.world.calls
+    await look(host)
+    return host.world.calls - before
+
+
+async def names(host: Harbour, org_id: str = ADMIN.org_id) -> list[str]:
+    """Everybody's, as the inbox shows them."""
+    found = await read(host, "/crm/contacts", org_id=org_id)
+    return sorted(contact["name"] for contact in found["items"])
+
+
+async def contact_of(host: Harbour) -> dict[str, Any]:
+    (contact,) = (await read(host, "/crm/contacts"))["items"]
+    assert isinstance(contact, dict)
+    return contact
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    """Have `answer(real, channel, person)` stand in for the vendor's word."""
+    real = MemoryProfiles.person
+
+    async def person(port: MemoryProfiles, channel: str, who: events.Person) -> events.Person | None:
+        said: events.Person | None = await answer(lambda: real(port, channel, who), who)
+        return said
+
+    monkeypatch.setattr(MemoryProfiles, "person", person)
+
+
+# A name comes in ---------------------------------------------------------------------------------
+
+
+async def test_who_wrote_is_asked_about_once_and_named_everywhere(host: Harbour) -> None:
+    await hear(host, BO)
+    before = await contact_of(host)
+    assert before["name"] == ""
+    host.clock.advance(timedelta(minutes=3))
+
+    assert await asked(host) == 1
+
+    after = await contact_of(host)
+    assert after["name"] == "Bo Quay"
+    assert (after["firstSeenAt"], after["lastSeenAt"]) == (before["firstSeenAt"], before["lastSeenAt"])
+    assert after["identities"][0]["name"] == "Bo Quay"
+    (talk,) = (await read(host, "/crm/inbox/conversations"))["items"]
+    (letter,) = (await read(host, "/crm/inbox/messages", conversationId=talk["id"]))["items"]
+    assert letter["author"]["name"] == "Bo Quay"
+    assert talk["unreadCount"] == 1
+    assert (await read(host, "/crm/contacts", search="quay"))["total"] == 1
+    assert (await read(host, f"/crm/contacts/{after['id']}"))["signalTotal"] == 0, (
+        "asking is nothing they did"
+    )
+    host.clock.advance(NAMELESS * 2)
+    assert await asked(host) == 0
+
+
+async def test_the_sweep_leaves_a_nudge_where_somebody_has_no_name_and_nowhere_else(quick: Harbour) -> None:
+    await sweep(quick.services)
+    assert await _in_line(quick) == []
+    await hear(quick, BO)
+
+    await sweep(quick.services)
+    assert await _in_line(quick) == [f"{ADMIN.org_id}:memory"]
+
+
+async def _in_line(host: Harbour) -> list[str]:
+    """The groups of our queue."""
+    statement = select(JOB.c.group_key).where(JOB.c.queue == naming.QUEUE)
+    return await host.storage.database.read_at_once(
+        lambda connection: list(connection.execute(statement).scalars())
+    )
+
+
+async def test_many_are_named_a_few_at_a_time(quick: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "PEOPLE_A_LOOK", 2)
+    await hear(quick, *(Person(id=f"person-{number}", name=f"P {number}") for number in range(5)))
+
+    assert await Namer(quick.services).look(naming_nudge(ADMIN.org_id, "memory")) == LookAgain()
+    assert await asked(quick) == 3
+    assert await names(quick) == [f"P {number}" for number in range(5)]
+
+
+async def test_two_workers_ask_once(host: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second comes while the first waits for an answer; so does another host's."""
+    await hear(host, BO, CY)
+    calls: list[str] = []
+
+    async def slow(real: Any, who: events.Person) -> events.Person | None:
+        calls.append(who.external_id)
+        await asyncio.sleep(0.01)
+        said: events.Person | None = await real()
+        return said
+
+    tell(monkeypatch, slow)
+    nudge = naming_nudge(ADMIN.org_id, "memory")
+    await asyncio.gather(*(Namer(host.services).look(nudge) for _ in range(4)))
+
+    assert sorted(calls) == [BO.id, CY.id]
+    assert await names(host) == ["Bo Quay", "Cy Moor"]
+
+
+async def test_what_is_killed_while_asking_is_asked_again(
+    quick: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hear(quick, BO)
+
+    is_asking = asyncio.Event()
+
+    async def hang(real: Any, who: events.Person) -> None:
+        is_asking.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        tell(patch, hang)
+        killed = asyncio.create_task(Namer(quick.services).look(naming_nudge(ADMIN.org_id, "memory")))
+        await is_asking.wait()
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+    assert await asked(quick) == 0
+    quick.clock.advance(CLAIM + SECOND)
+
+    assert await asked(quick) == 1
+    assert await names(quick) == ["Bo Quay"]
+
+
+async def test_another_org_is_left_alone(host: Harbour) -> None:
+    """Both have the café; one of them is looked at."""
+    await host.connect(OTHER)
+    await host.select(CAFE.id, caller=OTHER)
+    await hear(host, BO)
+
+    await Namer(host.services).look(naming_nudge(ADMIN.org_id, "memory"))
+
+    assert await names(host) == ["Bo Quay"]
+    assert await names(host, OTHER.org_id) == [""]
+    assert await host.storage.backlog.strangers_due(["memory"], host.clock.now()) == [
+        (OTHER.org_id, "memory")
+    ]
+
+
+# Whoever is not asked about ----------------------------------------------------------------------
+
+
+async def test_who_has_a_name_already_is_not_asked_about(quick: Harbour) -> None:
+    quick.world.mail.names_people = True
+    await hear(quick, BO)
+
+    assert await asked(quick) == 0
+
+
+async def test_who_only_cheered_or_is_on_a_board_not_in_use_is_not_asked_about(quick: Harbour) -> None:
+    """Until they write, or the board is chosen."""
+    nobody = events.Person(external_id=CY.id, realm="town")
+    mark = events.DeliveryMark(
+        channel_external_id=CAFE.id,
+        person=nobody,
+        up_to=NOON,
+        surface=SURFACE,
+        state=events.DeliveryState.READ,
+    )
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await apply_events(uow.crm_records, [("memory", mark)])
+    await quick.select(CAFE.id, BOOKS.id)
+    await hear(quick, BO, board=BOOKS.id)
+    await quick.select(CAFE.id)
+
+    assert await asked(quick) == 0
+    await hear(quick, CY)
+    await quick.select(CAFE.id, BOOKS.id)
+    quick.clock.advance(NOT_NOW)
+    assert await asked(quick) == 2
+    assert await names(quick) == ["Bo Quay", "Cy Moor"]
+
+
+async def test_a_vendor_that_tells_no_names_is_asked_nothing(quick: Harbour) -> None:
+    integration = await quick.integration()
+    silent = attrs.evolve(quick.vendor, profiles=None)
+    assert may_name(quick.vendor, integration)
+    assert not may_name(silent, integration)
+    elsewhere = attrs.evolve(integration, capabilities=(Capability.PUBLISH_POSTS,))
+    assert not may_name(quick.vendor, elsewhere), "an org that wants no messages"
+    await hear(quick, BO)
+    by_slug = {"memory": silent}
+    services = attrs.evolve(quick.services, vendors=attrs.evolve(quick.services.vendors, by_slug=by_slug))
+
+    await sweep(services)
+    assert await Namer(services).look(naming_nudge(ADMIN.org_id, "memory")) is None
+    assert await names(quick) == [""]
+
+
+# Names win by the moment they were known of ------------------------------------------------------
+
+
+async def test_a_name_that_is_heard_of_while_asking_is_kept_if_it_is_later(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is of the moment of asking, whenever the answer comes: what is known of later stands."""
+    await hear(host, BO)
+
+    async def meanwhile(real: Any, who: events.Person) -> events.Person | None:
+        host.clock.advance(SECOND)
+        renamed = events.CommentSeen(
+            channel_external_id=CAFE.id,
+            comment_external_id="remark-9",
+            post_external_id="note-1",
+            author=attrs.evolve(who, name="Bo of the Quay"),
+            at=host.clock.now(),
+            surface="board",
+        )
+        async with host.storage.unit_of_work(ADMIN.org_id) as uow:
+            await apply_events(uow.crm_records, [("memory", renamed)])
+        said: events.Person | None = await real()
+        return said
+
+    tell(monkeypatch, meanwhile)
+    assert await asked(host) == 1
+
+    assert await names(host) == ["Bo of the Quay"]
+
+
+async def test_a_handle_alone_is_enough(quick: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    await hear(quick, BO)
+
+    async def handle(real: Any, who: events.Person) -> events.Person:
+        return attrs.evolve(who, handle="bo.quay")
+
+    tell(monkeypatch, handle)
+    await look(quick)
+    quick.clock.advance(NAMELESS * 2)
+
+    assert await names(quick) == ["bo.quay"]
+    assert await quick.storage.backlog.strangers_due(["memory"], quick.clock.now()) == []
+
+
+# Whoever was forgotten ---------------------------------------------------------------------------
+
+
+async def test_who_is_forgotten_while_the_vendor_is_asked_stays_forgotten(
+    host: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hear(host, BO, CY)
+    found = (await read(host, "/crm/contacts"))["items"]
+    contact = next(one for one in found if one["identities"][0]["externalId"] == BO.id)
+
+    async def erasing(real: Any, who: events.Person) -> events.Person | None:
+        if who.external_id == BO.id:
+            body = {"contactId": contact["id"], "dryRun": False}
+            assert (await ask(host, ERASE, method="POST", body=body)).status_code == 200
+        said: events.Person | None = await real()
+        return said
+
+    tell(monkeypatch, erasing)
+    await look(host)
+
+    assert await names(host) == ["Cy Moor"]
+    assert (await read(host, "/crm/contacts", search="Bo"))["total"] == 0
+    assert (await ask(host, f"/crm/contacts/{contact['id']}")).status_code == 404
+
+
+async def test_who_writes_again_after_that_is_somebody_new(quick: Harbour) -> None:
+    await hear(quick, BO)
+    await look(quick)
+    contact = await contact_of(quick)
+    await ask(quick, ERASE, method="POST", body={"contactId": contact["id"], "dryRun": False})
+    assert await asked(quick) == 0
+    quick.clock.advance(SECOND)
+
+    await hear(quick, BO)
+
+    assert await names(quick) == [""]
+    assert await asked(quick) == 1
+    assert await names(quick) == ["Bo Quay"]
+
+
+async def test_nobody_is_asked_about_who_is_being_erased(quick: Harbour) -> None:
+    """An erasure marks first, and gets to the person last."""
+    await hear(quick, BO)
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        (stranger,) = await uow.strangers.claim(
+            "memory", now=quick.clock.now(), until=quick.clock.now(), limit=9
+        )
+        await uow.erasures.mark([stranger.identity_id], at=quick.clock.now())
+
+    assert await asked(quick) == 0
+
+
+# There is none to be had, or not now -------------------------------------------------------------
+
+
+async def test_who_hides_is_asked_about_again_after_a_month(host: Harbour) -> None:
+    await hear(host, BO)
+    host.world.mail.hidden.add(BO.id)
+    assert await asked(host) == 1
+    host.clock.advance(NAMELESS - SECOND)
+    assert await asked(host) == 0
+    host.world.mail.hidden.clear()
+    host.clock.advance(SECOND)
+
+    assert await asked(host) == 1
+    assert await names(host) == ["Bo Quay"]
+
+
+async def test_a_failure_that_may_pass_is_asked_again_soon(quick: Harbour) -> None:
+    await hear(quick, BO)
+    quick.world.go_down()
+    assert await asked(quick) == 1
+    assert await asked(quick) == 0
+    quick.world.clear_up()
+    quick.clock.advance(UNAVAILABLE * 1.2)
+
+    assert await asked(quick) == 1
+    assert await names(quick) == ["Bo Quay"]
+
+
+async def test_a_vendor_that_is_down_is_not_asked_about_everybody(quick: Harbour) -> None:
+    await hear(quick, *(Person(id=f"person-{number}", name=f"P {number}") for number in range(20)))
+    quick.world.go_down()
+
+    assert await asked(quick) <= CALLS_AT_ONCE + 1
+
+
+async def test_one_whose_question_always_fails_keeps_nobody_waiting(
+    quick: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hear(quick, BO, CY)
+
+    async def poisoned(real: Any, who: events.Person) -> events.Person | None:
+        if who.external_id == BO.id:
+            msg = "something broke over there"
+            raise VendorUnavailableError(msg, vendor="memory")
+        said: events.Person | None = await real()
+        return said
+
+    tell(monkeypatch, poisoned)
+    await look(quick)
+
+    assert await names(quick) == ["", "Cy Moor"]
+
+
+@pytest.mark.parametrize(
+    "failure", [RejectedError("no", vendor="memory"), ValueError("a mistake of the plugin's")]
+)
+async def test_a_refusal_about_one_says_nothing_of_the_others(
+    quick: Harbour, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    await hear(quick, BO, CY)
+
+    async def refused(real: Any, who: events.Person) -> events.Person | None:
+        if who.external_id == BO.id:
+            raise failure
+        said: events.Person | None = await real()
+        return said
+
+    with monkeypatch.context() as patch:
+        tell(patch, refused)
+        await look(quick)
+    assert await names(quick) == ["", "Cy Moor"]
+    assert await asked(quick) == 0
+    quick.clock.advance(REFUSED)
+    assert await asked(quick) == 1
+    assert await names(quick) == ["Bo Quay", "Cy Moor"]
+
+
+async def test_a_limit_is_waited_out(quick: Harbour) -> None:
+    """Whom nobody was asked about yet waits with the others, without a call."""
+    await hear(quick, *(Person(id=f"person-{number}", name=f"P {number}") for number in range(9)))
+    quick.world.limit(timedelta(minutes=20))
+
+    assert await asked(quick) == CALLS_AT_ONCE
+    quick.clock.advance(timedelta(minutes=19))
+    assert await asked(quick) == 0
+    quick.world.clear_up()
+    quick.clock.advance(timedelta(minutes=6))
+    assert await asked(quick) == 9
+    assert await names(quick) == [f"P {number}" for number in range(9)]
+
+
+async def test_what_was_not_allowed_is_asked_for_quietly(quick: Harbour) -> None:
+    """No loop of refusals: a few calls, then none for hours; and the integration stands."""
+    await hear(quick, *(Person(id=f"person-{number}", name=f"P {number}") for number in range(9)))
+    quick.world.drop_scope(SEND_LETTERS)
+    assert await asked(quick) == CALLS_AT_ONCE
+    quick.clock.advance(NOT_ALLOWED - SECOND)
+    assert await asked(quick) == 0
+    assert (await quick.integration()).status is IntegrationStatus.ACTIVE
+    quick.world.restore_scope(SEND_LETTERS)
+    quick.clock.advance(SECOND)
+
+    await look(quick)
+    assert await names(quick) == [f"P {number}" for number in range(9)]
+
+
+async def test_an_integration_that_expires_waits_and_goes_on_after_reconnection(host: Harbour) -> None:
+    """Nobody is asked about meanwhile, and nobody has to be found again."""
+    await hear(host, BO)
+    host.world.revoke_grant()
+    assert await asked(host) == 1
+    assert (await host.integration()).status is IntegrationStatus.EXPIRED
+    host.clock.advance(timedelta(days=1))
+    assert await host.storage.backlog.strangers_due(["memory"], host.clock.now()) == []
+    assert await Namer(host.services).look(naming_nudge(ADMIN.org_id, "memory")) is None
+
+    await host.connect()
+
+    await look(host)
+    assert await names(host) == ["Bo Quay"]
+
+
+async def test_a_channel_whose_token_is_gone_is_left_alone(quick: Harbour) -> None:
+    await quick.select(CAFE.id, BOOKS.id)
+    await hear(quick, BO)
+    await hear(quick, CY, board=BOOKS.id)
+    quick.world.take_board(CAFE.id)
+
+    await look(quick)
+    assert await names(quick) == ["", "Cy Moor"]
+    quick.clock.advance(timedelta(minutes=2))
+    assert await asked(quick) == 0, "the channel is broken, which everybody can see"
+
+
+async def test_without_an_app_nobody_is_asked(quick: Harbour) -> None:
+    await hear(quick, BO)
+    settings = attrs.evolve(quick.services.settings, vendors={"memory": MemorySettings()})
+    apps = OrgApps(settings, quick.services.vendors, quick.storage, quick.clock)
+    services = attrs.evolve(quick.services, settings=settings, apps=apps)
+
+    assert await Namer(services).look(naming_nudge(ADMIN.org_id, "memory")) is None
+    assert await asked(quick) == 0, "for hours"
+    quick.clock.advance(NOT_ALLOWED)
+    assert await asked(quick) == 1
+
+
+async def test_what_people_are_called_stands_in_no_log(
+    quick: Harbour, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await hear(quick, BO)
+    await look(quick)
+
+    assert await names(quick) == ["Bo Quay"]
+    assert "Quay" not in capsys.readouterr().out + caplog.text
