@@ -10,6 +10,7 @@ from facebook_business.adobjects.igmedia import IGMedia
 from facebook_business.adobjects.page import Page
 from facebook_business.adobjects.pagepost import PagePost
 from facebook_business.adobjects.unifiedthread import UnifiedThread
+from facebook_business.adobjects.user import User
 from facebook_business.api import FacebookAdsApi
 from facebook_business.exceptions import FacebookRequestError
 
@@ -98,6 +99,8 @@ def test_messages_are_answered_within_the_window(sdk: Sdk) -> None:
     )
     assert (thread["snippet"], thread["message_count"], thread["can_reply"]) == ("From ten to four.", 2, True)
     assert len(UnifiedThread(thread["id"], api=sdk.api).get_messages()) == 2
+
+    assert User(person, api=sdk.api).api_get(fields=[User.Field.name])["name"] == "Mei Chen"
 
     sdk.sandbox.control("clock", advanceSeconds=86_500)
     with pytest.raises(FacebookRequestError) as late:

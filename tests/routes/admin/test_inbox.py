@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage.admin.sessions import open_session
+from moorage.naming import Namer, naming_nudge
 from moorage_adapters.memory.direct_messages import MemoryDirectMessages
 from moorage_adapters.memory.letters import WINDOW
 from moorage_adapters.memory.things import Note, Person
@@ -71,6 +72,23 @@ async def test_the_inbox_lists_who_wrote_what_where(town: Harbour, admin: Browse
     assert {f"/admin/inbox/{await key_of(town, kind)}" for kind in ("comment", "direct")} <= {
         each["href"] for each in page.all("a")
     }
+
+
+async def test_who_was_named_by_an_id_only_is_shown_by_name_once_the_vendor_was_asked(
+    town: Harbour, admin: Browser
+) -> None:
+    """In the list, in the conversation and among the contacts."""
+    town.world.mail.names_people = False
+    town.world.write_to(CAFE.id, "And on Sunday?", by=Person(id="person-7", name="Cy Moor"))
+    await town.deliver_all()
+    await town.work()
+    assert "Cy Moor" not in (await admin.page("/admin/inbox")).text
+
+    await Namer(town.services).look(naming_nudge(ADMIN.org_id, "memory"))
+
+    (talk,) = (await read(town, CONVERSATIONS, search="Sunday"))["items"]
+    for path in ("/admin/inbox", f"/admin/inbox/{talk['id']}", f"/admin/contacts/{talk['contactId']}"):
+        assert "Cy Moor" in (await admin.page(path)).text, path
 
 
 NARROWED = [

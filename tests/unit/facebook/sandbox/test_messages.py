@@ -222,6 +222,47 @@ async def test_conversations_are_shown_to_those_who_may_see_them(sandbox: Driver
     assert error_of(listed) == (10, None)
 
 
+async def test_who_wrote_is_shown_with_the_fields_of_the_channel(sandbox: Driver) -> None:
+    token = await sandbox.page_token(token=await sandbox.user_token(EVERYTHING))
+    psid = (await write(sandbox, person="Mei Chen"))["personId"]
+    igsid = (await write(sandbox, person="Mei Chen", channel="instagram"))["personId"]
+
+    async def shown(person: str, fields: str) -> Any:
+        return await sandbox.graph("GET", person, token, fields=fields)
+
+    assert (await shown(psid, "name,first_name")).json() == {
+        "name": "Mei Chen",
+        "first_name": "Mei",
+        "id": psid,
+    }
+    assert (await shown(igsid, "name,username")).json() == {
+        "name": "Mei Chen",
+        "username": "mei.chen",
+        "id": igsid,
+    }
+    assert (await sandbox.graph("GET", igsid, token)).json() == (await shown(igsid, "name,username")).json()
+    assert error_of(await shown(psid, "name,username")) == (100, None)
+    assert error_of(await shown(igsid, "name,last_name")) == (100, None)
+
+
+async def test_who_never_wrote_or_hides_is_not_shown(sandbox: Driver) -> None:
+    """A comment allows nothing; the code says which of the two it is, and not on both channels the same."""
+    token = await sandbox.page_token(token=await sandbox.user_token(EVERYTHING))
+    await sandbox.control("bulk", posts=1, commentsPerPost=0, reactionsPerPost=0)
+    commented = (await sandbox.control("comments", text="Lovely", person="Omar Haddad"))["comments"][0]
+    media = (await sandbox.control("media"))["id"]
+    below = (await sandbox.control("comments", mediaId=media, text="Lovely"))["comments"][0]
+    assert error_of(await sandbox.graph("GET", commented["personId"], token)) == (100, 2018247)
+    assert error_of(await sandbox.graph("GET", below["personId"], token)) == (230, None)
+
+    for channel, refused in (("messenger", (100, 2018218)), ("instagram", (100, 33))):
+        person = (await write(sandbox, channel=channel))["personId"]
+        await sandbox.control("messages", channel=channel, action="hide", personId=person)
+        assert error_of(await sandbox.graph("GET", person, token)) == refused
+        await sandbox.control("messages", channel=channel, action="show", personId=person)
+        assert (await sandbox.graph("GET", person, token)).status_code == 200
+
+
 async def whatsapp(sandbox: Driver, token: str, to: str, **more: object) -> Any:
     """`POST /{phone-number}/messages`."""
     body: dict[str, object] = {
