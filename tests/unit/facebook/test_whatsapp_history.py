@@ -177,6 +177,9 @@ async def test_a_file_takes_the_place_of_what_stood_for_it(is_file_first: bool) 
     file = change("history", messages=[said(4, TOM, type="image", image={"id": "77", "caption": "look"})])
     for each in (file, placeholder) if is_file_first else (placeholder, file):
         await taken_in(records, WEBHOOKS.split(delivery(each)), known)
+        [message] = records.kept.messages.values()
+        is_there = each is file or is_file_first
+        assert message.kind is (MessageKind.TEXT if is_there else MessageKind.UNSUPPORTED)
 
     [message] = records.kept.messages.values()
     assert (message.kind, message.text) == (MessageKind.TEXT, "look")

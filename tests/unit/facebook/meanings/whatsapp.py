@@ -66,10 +66,76 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
     "whatsapp__call_of_ours_answered": (evolve(MOVED, moment_external_id="wacid.2=", text="COMPLETED"),),
     "whatsapp__call_of_ours_rings": (),
     "whatsapp__call_permission": (evolve(SAID, kind=MessageKind.CHOICE, text="accept", payload="accept"),),
+    "whatsapp__called": (
+        evolve(MOVED, person=ADA, moment_external_id="wacid.1=", text="connect"),
+        PersonLinked(
+            channel_external_id=NUMBER,
+            persons=(
+                ADA,
+                Person(external_id="DE.13491208655302741918", realm="whatsapp-user", name="Ada Lind"),
+            ),
+            at=at(1),
+        ),
+    ),
+    "whatsapp__contacts": (
+        evolve(
+            SAID,
+            attachments=(
+                Attachment(
+                    type=AttachmentType.CONTACT,
+                    title="Tom Okoye",
+                    details={
+                        "phones": "+49 431 555",
+                        "emails": "tom@customer.example",
+                        "company": "Okoye Ltd",
+                    },
+                ),
+                Attachment(
+                    type=AttachmentType.CONTACT,
+                    details={"phones": "49431556", "vcard": "BEGIN:VCARD\nFN:Mia\nEND:VCARD"},
+                ),
+            ),
+        ),
+    ),
     "whatsapp__contacts_saved": (
         PersonNamed(channel_external_id=NUMBER, person=evolve(ADA, handle="adalind"), at=at(1)),
         PersonNamed(channel_external_id=NUMBER, person=evolve(TOM, name="Tom"), at=at(2)),
     ),
+    "whatsapp__delivered": (evolve(GOT, state=DeliveryState.DELIVERED, reference="answer-2"),),
+    "whatsapp__document": (
+        evolve(
+            SAID,
+            text="my order",
+            attachments=(
+                Attachment(
+                    type=AttachmentType.FILE,
+                    external_id="8472976218004",
+                    title="order.pdf",
+                    mime_type="application/pdf",
+                ),
+            ),
+        ),
+    ),
+    "whatsapp__edited": (
+        MessageEdited(
+            channel_external_id=NUMBER,
+            message_external_id="wamid.QA==",
+            at=after(at(1)),
+            text="Two loaves please",
+        ),
+    ),
+    "whatsapp__edited_caption": (
+        MessageEdited(
+            channel_external_id=NUMBER, message_external_id="wamid.QF==", at=after(at(1)), text="like that"
+        ),
+    ),
+    "whatsapp__failed": (
+        evolve(GOT, state=DeliveryState.FAILED, error_code="131047", error="More than 24 hours have passed."),
+    ),
+    "whatsapp__failed_old_shape": (
+        evolve(GOT, state=DeliveryState.FAILED, error_code="470", error="Outside of the window"),
+    ),
+    "whatsapp__flow_reply": (evolve(SAID, kind=MessageKind.CHOICE, text="Sent", payload='{"stars":"4"}'),),
     "whatsapp__history": (
         evolve(TOLD, message_external_id="wamid.HA==", text="Do you deliver?"),
         PersonLinked(channel_external_id=NUMBER, persons=(ADAS_NUMBER, ADAS_USER_ID), at=at(2)),
@@ -145,72 +211,6 @@ MEANINGS: Final[Mapping[str, tuple[Event, ...]]] = {
         ),
     ),
     "whatsapp__history_of_nothing": (),
-    "whatsapp__called": (
-        evolve(MOVED, person=ADA, moment_external_id="wacid.1=", text="connect"),
-        PersonLinked(
-            channel_external_id=NUMBER,
-            persons=(
-                ADA,
-                Person(external_id="DE.13491208655302741918", realm="whatsapp-user", name="Ada Lind"),
-            ),
-            at=at(1),
-        ),
-    ),
-    "whatsapp__contacts": (
-        evolve(
-            SAID,
-            attachments=(
-                Attachment(
-                    type=AttachmentType.CONTACT,
-                    title="Tom Okoye",
-                    details={
-                        "phones": "+49 431 555",
-                        "emails": "tom@customer.example",
-                        "company": "Okoye Ltd",
-                    },
-                ),
-                Attachment(
-                    type=AttachmentType.CONTACT,
-                    details={"phones": "49431556", "vcard": "BEGIN:VCARD\nFN:Mia\nEND:VCARD"},
-                ),
-            ),
-        ),
-    ),
-    "whatsapp__delivered": (evolve(GOT, state=DeliveryState.DELIVERED, reference="answer-2"),),
-    "whatsapp__document": (
-        evolve(
-            SAID,
-            text="my order",
-            attachments=(
-                Attachment(
-                    type=AttachmentType.FILE,
-                    external_id="8472976218004",
-                    title="order.pdf",
-                    mime_type="application/pdf",
-                ),
-            ),
-        ),
-    ),
-    "whatsapp__edited": (
-        MessageEdited(
-            channel_external_id=NUMBER,
-            message_external_id="wamid.QA==",
-            at=after(at(1)),
-            text="Two loaves please",
-        ),
-    ),
-    "whatsapp__edited_caption": (
-        MessageEdited(
-            channel_external_id=NUMBER, message_external_id="wamid.QF==", at=after(at(1)), text="like that"
-        ),
-    ),
-    "whatsapp__failed": (
-        evolve(GOT, state=DeliveryState.FAILED, error_code="131047", error="More than 24 hours have passed."),
-    ),
-    "whatsapp__failed_old_shape": (
-        evolve(GOT, state=DeliveryState.FAILED, error_code="470", error="Outside of the window"),
-    ),
-    "whatsapp__flow_reply": (evolve(SAID, kind=MessageKind.CHOICE, text="Sent", payload='{"stars":"4"}'),),
     "whatsapp__image": (
         evolve(
             SAID,
