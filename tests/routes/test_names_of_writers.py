@@ -38,7 +38,7 @@ async def name_all(town: Town) -> None:
 async def looked_up(town: Town) -> int:
     """How often the sandbox was asked who somebody is."""
     answer = await town.http.client.get(f"{SANDBOX}/_sandbox/state", params={"only": "calls"})
-    return int(answer.json()["calls"].get("GET /{face}", 0))
+    return int(answer.json()["calls"].get("GET /{person}", 0))
 
 
 async def authors(town: Town) -> dict[str, str]:
