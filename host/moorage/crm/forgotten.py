@@ -1,7 +1,8 @@
 """What was erased stays erased: late and repeated words about it are left out before they are merged.
 
 An event is left out if the very thing it tells of was erased, or if it names somebody who was, and happened
-before that. What somebody does after they were forgotten is new, and they are a new contact.
+before that; so is whatever is told of that thing together with it. What somebody does after they were
+forgotten is new, and they are a new contact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,11 +29,14 @@ async def forgotten_among(records: CrmRecords, events: Sequence[tuple[str, CrmEv
     marks = await records.erased({key for key in (*things, *(one for each in people for one in each)) if key})
     if not marks:
         return frozenset()
-    return frozenset(
+    old = {
         place
         for place, ((_, event), thing, persons) in enumerate(zip(events, things, people, strict=True))
         if thing in marks or _is_of_before(event, persons, marks)
-    )
+    }
+    # How far such a message got, or how it was changed, names nobody.
+    gone = {things[place] for place in old} - {""}
+    return frozenset(old | {place for place, thing in enumerate(things) if thing in gone})
 
 
 def is_about(vendor: str, event: CrmEvent, erased: Collection[str]) -> bool:

@@ -22,6 +22,7 @@ from moorage_ports.events import (
     MessageDelivery,
     MessageKind,
     PersonLinked,
+    PersonNamed,
     ReactionRemoved,
     ReactionSet,
     Target,
@@ -127,6 +128,22 @@ async def test_what_a_delivery_and_a_sync_say_of_one_comment_is_one_row() -> Non
     assert len(records.kept.messages) == len(records.kept.conversations) == len(records.kept.activities) == 1
     [conversation] = records.kept.conversations.values()
     assert (conversation.unread_count, conversation.updated_at) == (1, at(1))
+
+
+async def test_a_name_alone_makes_a_contact_whom_nobody_has_seen() -> None:
+    """When they were here, only what they do says; and the later name stays, whichever comes first."""
+    named = PersonNamed(channel_external_id=BOARD, person=person(1, "Bo in the book"), at=at(50))
+    records = await merged(named)
+    [contact] = records.kept.contacts.values()
+    assert (contact.name, contact.is_exact, contact.heat) == ("Bo in the book", False, 0)
+
+    await merged(message(1, 9, person=person(1, "Bo")), into=records)
+    [contact] = records.kept.contacts.values()
+    assert (contact.name, contact.first_seen_at, contact.last_seen_at) == ("Bo in the book", at(9), at(9))
+
+    await merged(message(4, 60, person=person(1, "Bo Quay")), named, into=records)
+    [contact] = records.kept.contacts.values()
+    assert (contact.name, contact.last_seen_at) == ("Bo Quay", at(60))
 
 
 async def test_our_own_words_are_read_and_date_no_contact() -> None:

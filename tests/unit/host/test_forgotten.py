@@ -22,6 +22,7 @@ from moorage_ports.events import (
     MessageSeen,
     Person,
     PersonLinked,
+    PersonNamed,
     PostSeen,
     PostShared,
     ReactionSet,
@@ -98,6 +99,7 @@ OLD: list[CrmEvent] = [
     ),
     ThreadHandedOver(channel_external_id=BOARD, person=ADA, surface="mail", at=BEFORE, owner="bot"),
     PersonLinked(channel_external_id=BOARD, persons=(ADA, BEN), at=BEFORE),
+    PersonNamed(channel_external_id=BOARD, person=ADA, at=AFTER),  # an address book, told anew
     reaction(ADA, AFTER),  # a sync dates it by when it looked
     PostShared(
         channel_external_id=BOARD,
@@ -138,6 +140,22 @@ async def test_what_is_told_again_of_somebody_who_was_erased_has_no_effect_m3(
 
     assert sum(applied.written.values()) == 0
     assert not any(vars_of(records))
+
+
+async def test_a_history_that_is_told_after_an_erasure_leaves_no_stub_m3(records: DictRecords) -> None:
+    """M3: how far a message of before got, and how it was changed, names nobody; another's stays."""
+    told: list[CrmEvent] = [
+        MessageEdited(channel_external_id=BOARD, message_external_id="m7", at=AFTER, text="hello again"),
+        message("m7", ADA, BEFORE),
+        MessageDelivery(
+            channel_external_id=BOARD, message_external_id="m7", state=DeliveryState.READ, at=AFTER
+        ),
+    ]
+    applied = await apply_events(records, [(VENDOR, event) for event in told])
+    assert (sum(applied.written.values()), applied.left_out) == (0, frozenset({0, 1, 2}))
+
+    await apply_events(records, [(VENDOR, event) for event in (*told, message("m8", BEN, BEFORE))])
+    assert [one.external_id for one in records.kept.messages.values()] == ["m8"]
 
 
 def vars_of(records: DictRecords) -> list[object]:
