@@ -271,7 +271,7 @@ UNMAPPED: Final[Mapping[str, str]] = {
     "a field, item or verb that is not in this table": "nobody knows what it means until somebody looks",
     "a change that names nothing (no comment, no person, no message)": "there is nothing to tell it of",
     "a lead or a purchase that WhatsApp thinks it sees in a chat (`automatic_events`)": "it names no person",
-    "a message of a history without an id, or in no thread": "there is nothing to file it under; those beside it are read",
+    "a message of a history without an id, or in no thread": "nothing says where it belongs",
 }
 """What no translator reads, and why. It is kept, counted and listed."""
 
