@@ -136,20 +136,14 @@ class _Look:
         """How many had waited, and whom of them to ask about: who wrote to a channel that is in use."""
         async with self.services.storage.unit_of_work(self.org_id) as uow:
             integration = await uow.integrations.of_vendor(self.vendor.slug)
-            if integration is None or not may_name(self.vendor, integration):
-                return 0, ()
+            if integration is None or integration.status is not IntegrationStatus.ACTIVE:
+                return 0, ()  # they are found again once somebody has connected
             claimed = await uow.strangers.claim(
                 self.vendor.slug, now=now, until=now + CLAIM, limit=PEOPLE_A_LOOK
             )
             if not claimed:
                 return 0, ()
-            in_use = {
-                channel.external_id
-                for channel in await uow.integrations.channels(integration.id)
-                if channel.selected
-                and channel.selectable
-                and self.vendor.suits(channel.type, Capability.DIRECT_MESSAGES)
-            }
+            in_use = await self._channels_in_use(uow, integration)
             going = await _being_erased(uow, [one.identity_id for one in claimed])
             strangers = [
                 one for one in claimed if one.channel_external_id in in_use and one.identity_id not in going
@@ -157,6 +151,17 @@ class _Look:
             others = {one.identity_id for one in claimed} - {one.identity_id for one in strangers}
             await uow.strangers.ask_again(others, at=now + NOT_NOW)
         return len(claimed), strangers
+
+    async def _channels_in_use(self, uow: UnitOfWork, integration: Integration) -> frozenset[str]:
+        if not may_name(self.vendor, integration):
+            return frozenset()
+        return frozenset(
+            channel.external_id
+            for channel in await uow.integrations.channels(integration.id)
+            if channel.selected
+            and channel.selectable
+            and self.vendor.suits(channel.type, Capability.DIRECT_MESSAGES)
+        )
 
     # Asking ----------------------------------------------------------------------------------
 

@@ -25,10 +25,9 @@ class SqlStrangers:
     async def claim(self, vendor: str, *, now: datetime, until: datetime, limit: int) -> tuple[Stranger, ...]:
         """Those whose time has come, the longest waiting first; nobody else gets them before `until`."""
         are_due = (IDENTITY.c.vendor == vendor, IS_NAMELESS, IDENTITY.c.ask_at <= now)
-        order = (IDENTITY.c.ask_at, IDENTITY.c.id)
 
         def work(org: Tenant) -> tuple[Stranger, ...]:
-            ids = org.ids(IDENTITY, *are_due, order_by=order, limit=limit)  # type: ignore[arg-type]
+            ids = org.ids(IDENTITY, *are_due, order_by=(IDENTITY.c.ask_at,), limit=limit)  # type: ignore[arg-type]
             if not ids:
                 return ()
             of_them = IDENTITY.c.id.in_(ids)

@@ -271,13 +271,22 @@ async def test_who_only_cheered_or_is_on_a_board_not_in_use_is_not_asked_about(q
     assert await names(quick) == ["Bo Quay", "Cy Moor"]
 
 
+async def test_an_org_that_wants_no_messages_is_looked_at_rarely(quick: Harbour) -> None:
+    await hear(quick, BO)
+    integration = attrs.evolve(await quick.integration(), capabilities=(Capability.PUBLISH_POSTS,))
+    assert not may_name(quick.vendor, integration)
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await uow.integrations.save(integration)
+
+    assert await asked(quick) == 0
+    assert await quick.storage.backlog.strangers_due(["memory"], quick.clock.now()) == []
+
+
 async def test_a_vendor_that_tells_no_names_is_asked_nothing(quick: Harbour) -> None:
     integration = await quick.integration()
     silent = attrs.evolve(quick.vendor, profiles=None)
     assert may_name(quick.vendor, integration)
     assert not may_name(silent, integration)
-    elsewhere = attrs.evolve(integration, capabilities=(Capability.PUBLISH_POSTS,))
-    assert not may_name(quick.vendor, elsewhere), "an org that wants no messages"
     await hear(quick, BO)
     by_slug = {"memory": silent}
     services = attrs.evolve(quick.services, vendors=attrs.evolve(quick.services.vendors, by_slug=by_slug))
