@@ -34,8 +34,9 @@ from moorage_ports.errors import (
 from moorage_ports.events import CrmEvent, GrantChanged, LeadArrived, Unmapped
 from moorage_ports.failpoints import fail_point
 from moorage_ports.inbox import InboxItem, ItemState, inbox_nudge
-from moorage_ports.integrations import IntegrationStatus
+from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -96,9 +97,12 @@ class InboxWorker:
         """Work on the oldest rows of a group; look again while there are more, or when one has to wait."""
         org_id, _, bucket = nudge.group.rpartition(":")
         now = self.services.clock.now()
-        async with self.services.storage.unit_of_work(org_id) as uow:
+
+        async def claim(uow: UnitOfWork) -> tuple[Sequence[InboxItem], Sequence[Integration]]:
             items = await uow.inbox.claim(int(bucket), limit=BATCH, now=now)
-            integrations = await uow.integrations.all() if items else ()
+            return items, await uow.integrations.all() if items else ()
+
+        items, integrations = await self.services.storage.at_once(org_id, claim)
         standing = _Standing(at=now, statuses={one.vendor: one.status for one in integrations})
         if not items:
             return None

@@ -132,8 +132,7 @@ class Settler:
                 retry_at = self._held[waiting.item.partition]
                 waiting.outcome = Outcome(state=ItemState.PENDING, retry_at=retry_at)
         try:
-            async with self.services.storage.unit_of_work(self.org_id) as uow:
-                marks = await self._mark(uow, group)
+            marks = await self.services.storage.at_once(self.org_id, lambda uow: self._mark(uow, group))
         except (UnavailableError, asyncio.CancelledError) as failure:
             _fail(group, UnavailableError("the outcome was not written"))
             if isinstance(failure, asyncio.CancelledError):

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import attrs
@@ -38,6 +39,7 @@ from moorage_ports.failpoints import fail_point
 from moorage_ports.integrations import Integration, IntegrationStatus
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.plugin import Vendor
+from moorage_ports.storage import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -202,20 +204,29 @@ class _Look:
         """
         slices = list(_slices(piece.events))
         for number, events in enumerate(slices, start=1):
-            async with self.services.storage.unit_of_work(self.org_id) as uow:
-                stands = await uow.sync_states.get(self.state.vendor, self.state.channel_external_id)
-                if stands is None or not stands.is_running or stands.checkpoint != self.state.checkpoint:
-                    raise OvertakenError
-                if events:
-                    told = [(self.vendor.slug, event) for event in events]
-                    await apply_events(uow.crm_records, told)
-                if number == len(slices):
-                    after = self._after(stands, piece)
-                    await uow.sync_states.save(after)
-                    self.state = after
+            whole = piece if number == len(slices) else None
+            after = await self.services.storage.at_once(
+                self.org_id, partial(self._merge_slice, events=events, whole=whole)
+            )
+            self.state = after or self.state
             fail_point("S2")
             await asyncio.sleep(0)  # whoever waits to write comes first
         SYNCED.labels(self.vendor.slug).inc(piece.items)
+
+    async def _merge_slice(
+        self, uow: UnitOfWork, events: Sequence[CrmEvent], whole: ActivityPiece | None
+    ) -> SyncState | None:
+        """Some of a piece; where the next begins after the last of it, when it is `whole`."""
+        stands = await uow.sync_states.get(self.state.vendor, self.state.channel_external_id)
+        if stands is None or not stands.is_running or stands.checkpoint != self.state.checkpoint:
+            raise OvertakenError
+        if events:
+            await apply_events(uow.crm_records, [(self.vendor.slug, event) for event in events])
+        if whole is None:
+            return None
+        after = self._after(stands, whole)
+        await uow.sync_states.save(after)
+        return after
 
     def _after(self, stands: SyncState, piece: ActivityPiece) -> SyncState:
         now = self.services.clock.now()

@@ -4,9 +4,9 @@ Everything of an org goes through `unit_of_work(org_id)`: one transaction, one t
 yet (a delivery, an OAuth return, a sign-in) has a named door of its own.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from moorage_ports.accounts import Accounts
 from moorage_ports.activity_sync import SyncStates
@@ -31,6 +31,8 @@ from moorage_ports.publications import Publications, RememberedCalls
 from moorage_ports.retention import RetentionRules
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretStore
+
+T = TypeVar("T")
 
 
 class UnitOfWork(Protocol):
@@ -105,6 +107,19 @@ class Storage(Protocol):
         Raises:
             UnavailableError: The database is out of reach, locked or full; nothing was written.
             CommitUnknownError: It went away while committing; nobody knows whether that was written.
+        """
+        ...
+
+    async def at_once(self, org_id: str, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """All of `work` in one unit of work, which it awaits and nothing else; for what is done all the time.
+
+        Where only one may write this holds it up for less: the steps follow each other, possibly on another
+        thread, without coming back to the event loop. Whoever is cancelled meanwhile does not stop it.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; nothing was written.
+            CommitUnknownError: It went away while committing; nobody knows whether that was written.
+            RuntimeError: `work` awaited something else; nothing was written. Not every store notices.
         """
         ...
 

@@ -4,7 +4,7 @@ Stores hand synchronous work to `Transaction.run`; on which thread or driver it 
 business.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, TypeVar
 
@@ -70,6 +70,12 @@ class Database(Protocol):
 
     async def write_at_once(self, work: Callable[[Connection], T], *, hot: bool = False) -> T:
         """A whole writing transaction of the host's, durable when this returns; `hot` is the intake's."""
+        ...
+
+    async def write_through(
+        self, work: Callable[[Transaction], Awaitable[T]], *, org_id: str | None = None
+    ) -> T:
+        """A whole writing transaction, durable when this returns. `work` awaits nothing but it."""
         ...
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:

@@ -21,8 +21,9 @@ from moorage_adapters.sqlmodel.postgres_connections import is_postgres, login_of
 from moorage_adapters.sqlmodel.postgres_errors import calling_postgres
 from moorage_adapters.sqlmodel.revision import MIGRATIONS, current_revision, head
 from moorage_adapters.sqlmodel.row_security import for_system, secure
-from moorage_adapters.sqlmodel.sqlite import sqlite_engine, sqlite_path
+from moorage_adapters.sqlmodel.sqlite import sqlite_path
 from moorage_adapters.sqlmodel.sqlite_errors import mapping_errors
+from moorage_adapters.sqlmodel.sqlite_lane import sqlite_engine
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ do not take that lock; their statements are right alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from moorage_adapters.fair import Seats
-from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, unavailable, unknown
+from moorage_adapters.sqlmodel.database import PATIENCE_SECONDS, Transaction, unavailable, unknown
 from moorage_adapters.sqlmodel.postgres_connections import Connecting, take_clean_text
 from moorage_adapters.sqlmodel.postgres_errors import (
     DATABASE_ERRORS,
@@ -260,6 +260,22 @@ class PostgresDatabase:
                 raise
             await transaction.commit()
             return result
+
+        return await asyncio.shield(self._spawn(whole()))
+
+    async def write_through(
+        self, work: Callable[[Transaction], Awaitable[T]], *, org_id: str | None = None
+    ) -> T:
+        """A whole writing transaction, durable when this returns. `work` awaits nothing but it.
+
+        Raises:
+            UnavailableError: Nothing was written.
+            CommitUnknownError: The connection was lost while committing.
+        """
+
+        async def whole() -> T:
+            async with self.write(org_id=org_id) as transaction:
+                return await work(transaction)
 
         return await asyncio.shield(self._spawn(whole()))
 

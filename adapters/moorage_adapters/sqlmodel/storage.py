@@ -1,9 +1,10 @@
 """`SqlStorage`: the host's data over SQL, one unit of work per transaction and org."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property, partial
+from typing import TypeVar
 
 from moorage_adapters.cipher import HOST, EnvelopeCipher, Keyring
 from moorage_adapters.sqlmodel import inbox as inbox_rows
@@ -16,7 +17,7 @@ from moorage_adapters.sqlmodel.crm_conversations import SqlConversations, pendin
 from moorage_adapters.sqlmodel.crm_records import SqlCrmRecords
 from moorage_adapters.sqlmodel.crm_search import compact
 from moorage_adapters.sqlmodel.crm_strangers import SqlStrangers, strangers_due
-from moorage_adapters.sqlmodel.database import Database, unavailable
+from moorage_adapters.sqlmodel.database import Database, Transaction, unavailable
 from moorage_adapters.sqlmodel.deletion_requests import SqlDeletionRequests
 from moorage_adapters.sqlmodel.erasure import SqlErasures
 from moorage_adapters.sqlmodel.inbox import SqlInbox
@@ -52,6 +53,9 @@ from moorage_adapters.sqlmodel.sync_states import SqlSyncStates
 from moorage_adapters.sqlmodel.tenant import OrgGate
 from moorage_ports.clock import Clock
 from moorage_ports.secret import Secret
+from moorage_ports.storage import UnitOfWork
+
+T = TypeVar("T")
 
 _REWRAP_AT_ONCE = 200
 
@@ -301,6 +305,20 @@ class SqlStorage:
         """
         async with self._gate(org_id, reads_only=reads_only) as gate:
             yield SqlUnitOfWork(gate, self.bell, self._clock)
+
+    async def at_once(self, org_id: str, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """All of `work` in one unit of work, which it awaits and nothing else.
+
+        Raises:
+            UnavailableError: The database is out of reach, locked or full; nothing was written.
+        """
+
+        async def whole(transaction: Transaction) -> T:
+            transaction.after_commit.append(keys.publish)
+            return await work(SqlUnitOfWork(OrgGate(transaction, org_id, keys), self.bell, self._clock))
+
+        keys = TransactionKeys(self.cipher, self._clock)
+        return await self.database.write_through(whole, org_id=org_id)
 
     def secrets(self, org_id: str, vendor: str) -> SqlSecrets:
         """One org's secrets with one vendor, each call a transaction of its own."""

@@ -18,7 +18,7 @@ from moorage_adapters.clock import FixedClock
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.metadata import metadata
 from moorage_adapters.sqlmodel.revision import head
-from moorage_adapters.sqlmodel.sqlite import sqlite_engine
+from moorage_adapters.sqlmodel.sqlite_lane import sqlite_engine
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_adapters.sqlmodel.tables import INBOX
 from moorage_ports.errors import UnavailableError

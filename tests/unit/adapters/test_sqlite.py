@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel import migrate, sqlite
+from moorage_adapters.sqlmodel import migrate, sqlite, sqlite_lane
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.sqlite import READERS, SqliteDatabase, Turns, sqlite_path
 from moorage_adapters.sqlmodel.sqlite_errors import is_fatal, is_unavailable
@@ -24,6 +24,7 @@ from moorage_adapters.sqlmodel.tenant import Tenant
 from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
+from moorage_ports.storage import UnitOfWork
 from tests.unit.adapters.conftest import Opener
 from tests.unit.adapters.things import VENDOR, arrival, change, connect, lead
 
@@ -56,7 +57,7 @@ async def test_d1_every_connection_is_set_up_for_durability(storage: SqlStorage)
 async def test_d1_a_database_that_does_not_take_a_setting_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sqlite.PRAGMAS, "journal_mode", ("MEMORY", "wal"))
+    monkeypatch.setitem(sqlite_lane.PRAGMAS, "journal_mode", ("MEMORY", "wal"))
     with pytest.raises(UnsafeDatabaseError, match="journal_mode"):
         await SqliteDatabase.open(tmp_path / "m.db")
 
@@ -151,7 +152,7 @@ async def test_w4_a_full_disk_refuses_keeps_nothing_half_and_heals(storage: SqlS
 async def impatient(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch) -> SqlStorage:
     """A storage that waits 50 ms for another process's lock, on this connection and on every later one."""
     await storage.database.write_at_once(lambda c: c.exec_driver_sql("PRAGMA busy_timeout = 50").close())
-    monkeypatch.setitem(sqlite.PRAGMAS, "busy_timeout", ("50", 50))
+    monkeypatch.setitem(sqlite_lane.PRAGMAS, "busy_timeout", ("50", 50))
     return storage
 
 
@@ -344,6 +345,21 @@ async def test_ping_wants_a_current_schema(tmp_path: Path, keyring: Keyring, clo
     with pytest.raises(UnavailableError):
         await storage.ping()
     await storage.aclose()
+
+
+async def test_work_at_once_may_wait_for_nothing_else(storage: SqlStorage) -> None:
+    """On the writer's thread there is no event loop, and everybody else who wants to write waits."""
+
+    async def dawdle(uow: UnitOfWork) -> None:
+        await uow.leads.add(lead())
+        await asyncio.sleep(0)
+
+    async def find(uow: UnitOfWork) -> bool:
+        return await uow.leads.get("lead-1") is not None
+
+    with pytest.raises(RuntimeError, match="nothing but its unit of work"):
+        await storage.at_once("a", dawdle)
+    assert not await storage.at_once("a", find), "and nothing of it was kept"
 
 
 # Turns ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import traceback
 
 import pytest
@@ -11,7 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from moorage_adapters.sqlmodel.postgres import POOL
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.errors import UnavailableError
-from tests.unit.adapters.things import lead
+from moorage_ports.jobs import Nudge
+from moorage_ports.secret import Secret
+from moorage_ports.secret_store import SecretRef
+from moorage_ports.storage import UnitOfWork
+from tests.unit.adapters.things import VENDOR, lead
 
 
 async def test_a_unit_of_work_that_only_reads_cannot_write(storage: SqlStorage) -> None:
@@ -108,3 +113,82 @@ async def test_l5_sql_is_not_echoed(storage: SqlStorage, caplog: pytest.LogCaptu
     async with storage.unit_of_work("a") as uow:
         await uow.leads.add(lead(email="canary@customer.example"))
     assert "canary" not in caplog.text
+
+
+# At once -------------------------------------------------------------------------------------
+
+
+TOKEN = SecretRef(owner_type="channel", owner_id="page-1", field="token")
+
+
+async def _names(storage: SqlStorage, *ids: str) -> list[str]:
+    async with storage.unit_of_work("a", reads_only=True) as uow:
+        return [found.id for one in ids if (found := await uow.leads.get(one)) is not None]
+
+
+async def test_work_at_once_is_one_unit_of_work_with_its_nudges_and_secrets(storage: SqlStorage) -> None:
+    rung: list[str] = []
+    storage.bell.listen(lambda: rung.append("bell"))
+
+    async def work(uow: UnitOfWork) -> str:
+        await uow.leads.add(lead(1))
+        await uow.leads.add(lead(2))
+        await uow.jobs.nudge(Nudge(queue="inbox", group="a:0", org_id="a"))
+        await uow.secrets(VENDOR).put(TOKEN, Secret("one"))
+        return uow.org_id
+
+    assert await storage.at_once("a", work) == "a"
+    assert await _names(storage, "lead-1", "lead-2") == ["lead-1", "lead-2"]
+    assert rung == ["bell"]
+    kept = await storage.secrets("a", VENDOR).get(TOKEN)
+    assert kept is not None
+    assert kept.value.reveal() == "one"
+
+
+async def test_work_at_once_that_raises_is_undone_and_the_next_one_gets_its_turn(storage: SqlStorage) -> None:
+    async def break_off(uow: UnitOfWork) -> None:
+        await uow.leads.add(lead(1))
+        raise KeyError
+
+    async def add(uow: UnitOfWork) -> None:
+        await uow.leads.add(lead(2))
+
+    with pytest.raises(KeyError):
+        await storage.at_once("a", break_off)
+    async with asyncio.timeout(2):
+        await storage.at_once("a", add)
+    assert await _names(storage, "lead-1", "lead-2") == ["lead-2"]
+
+
+async def test_after_a_failed_statement_nothing_of_work_at_once_is_kept(storage: SqlStorage) -> None:
+    """Not even if whoever wrote it caught the error."""
+
+    async def go_on(uow: UnitOfWork) -> None:
+        await uow.leads.add(lead(1))
+        with pytest.raises(IntegrityError):
+            await uow.leads.add(lead(2, source=None))
+        await uow.leads.add(lead(3))
+
+    with pytest.raises(UnavailableError):
+        await storage.at_once("a", go_on)
+    assert await _names(storage, "lead-1", "lead-3") == []
+
+
+async def test_work_at_once_whose_caller_is_cancelled_is_done_all_the_same(storage: SqlStorage) -> None:
+    begun = threading.Event()
+    go_on = threading.Event()
+
+    async def work(uow: UnitOfWork) -> None:
+        begun.set()
+        if storage.database.dialect_name == "sqlite":
+            assert go_on.wait(5)
+        await uow.leads.add(lead(1))
+
+    task = asyncio.create_task(storage.at_once("a", work))
+    assert await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(2), storage.unit_of_work("a") as uow:
+        assert await uow.leads.get("lead-1") is not None
