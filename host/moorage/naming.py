@@ -46,10 +46,12 @@ from moorage_ports.storage import UnitOfWork
 log = structlog.get_logger(__name__)
 
 QUEUE: Final = "names"
-ORGS_AT_ONCE: Final = 4
-SWEEP_EVERY: Final = timedelta(seconds=10)  # so long a new person goes without a name at most
-PEOPLE_A_LOOK: Final = 50
-CALLS_AT_ONCE: Final = 4  # of one org: names are never worth a limit that messages would run into
+ORGS_AT_ONCE: Final = 2
+SWEEP_EVERY: Final = timedelta(seconds=10)
+# Names are in nobody's way: not of what is delivered, and not of the limits that answers need.
+PEOPLE_A_LOOK: Final = 20
+CALLS_AT_ONCE: Final = 2  # of one org
+PAUSE: Final = timedelta(seconds=5)  # between two looks at an org
 CALL_DEADLINE: Final = timedelta(seconds=30)
 CLAIM: Final = timedelta(minutes=10)  # longer than a look can take
 
@@ -130,7 +132,8 @@ class _Look:
             await self._ask_all(strangers, asked_at)
             await self._write(asked_at)
         # After trouble the next sweep is soon enough.
-        return LookAgain() if claimed == PEOPLE_A_LOOK and not self.closed else None
+        is_more = claimed == PEOPLE_A_LOOK and not self.closed
+        return LookAgain(at=self.services.clock.now() + PAUSE) if is_more else None
 
     async def _claimed(self, now: datetime) -> tuple[int, Sequence[Stranger]]:
         """How many had waited, and whom of them to ask about: who wrote to a channel that is in use."""

@@ -48,7 +48,7 @@ class Strangers(Protocol):
     """
 
     async def claim(self, vendor: str, *, now: datetime, until: datetime, limit: int) -> tuple[Stranger, ...]:
-        """Those whose time has come, the longest waiting first; nobody else gets them before `until`."""
+        """Some of those whose time has come; nobody else gets them before `until`."""
         ...
 
     async def ask_again(self, identity_ids: Collection[str], *, at: datetime) -> None:

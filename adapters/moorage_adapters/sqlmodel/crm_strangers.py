@@ -23,7 +23,7 @@ class SqlStrangers:
         self._gate = gate
 
     async def claim(self, vendor: str, *, now: datetime, until: datetime, limit: int) -> tuple[Stranger, ...]:
-        """Those whose time has come, the longest waiting first; nobody else gets them before `until`."""
+        """Some of those whose time has come; nobody else gets them before `until`."""
         are_due = (IDENTITY.c.vendor == vendor, IS_NAMELESS, IDENTITY.c.ask_at <= now)
 
         def work(org: Tenant) -> tuple[Stranger, ...]:
