@@ -49,7 +49,7 @@ QUEUE: Final = "names"
 ORGS_AT_ONCE: Final = 2
 SWEEP_EVERY: Final = timedelta(seconds=10)
 # Names are in nobody's way: not of what is delivered, and not of the limits that answers need.
-PEOPLE_A_LOOK: Final = 20
+PEOPLE_A_LOOK: Final = 10
 CALLS_AT_ONCE: Final = 2  # of one org
 PAUSE: Final = timedelta(seconds=5)  # between two looks at an org
 CALL_DEADLINE: Final = timedelta(seconds=30)

@@ -39,21 +39,32 @@ def profile(person_id: str, channel_id: str, token: Secret, *, on_instagram: boo
 
 
 @attrs.frozen(kw_only=True)
+class _Acting:
+    """How a channel is acted as."""
+
+    token: Secret
+    on_instagram: bool
+    is_allowed: bool  # as far as is known from the consent
+
+
+@attrs.frozen(kw_only=True)
 class GraphProfiles:
-    """A `Profiles` for the Pages and Instagram accounts of one org."""
+    """A `Profiles` for the Pages and Instagram accounts of one org.
+
+    What it found in the vault it remembers: it lives as long as a few people are asked about.
+    """
 
     client: GraphClient
     vault: GraphTokenVault
+    _acting: dict[str, _Acting] = attrs.field(factory=dict, init=False, repr=False)
 
     async def person(self, channel_external_id: str, person: Person) -> Person | None:
         """One call; none for ids that are not of this channel, as WhatsApp's."""
         if person.realm != channel_external_id or node_id(person.external_id) != person.external_id:
             return None
-        token = await self.vault.channel_token(channel_external_id)
-        on_instagram = await self.vault.channel_type(channel_external_id) == INSTAGRAM_CHANNEL
-        if on_instagram:
-            await self._check_scopes(channel_external_id)
-        call = profile(person.external_id, channel_external_id, token, on_instagram=on_instagram)
+        acting = await self._acting_as(channel_external_id)
+        on_instagram = acting.on_instagram
+        call = profile(person.external_id, channel_external_id, acting.token, on_instagram=on_instagram)
         try:
             answer = await self.client.send(call)
         except VendorNotFoundError:
@@ -67,16 +78,25 @@ class GraphProfiles:
         handle = name_of(answer.get("username")).strip() if on_instagram else ""
         return attrs.evolve(person, name=name, handle=handle) if name or handle else None
 
-    async def _check_scopes(self, channel_external_id: str) -> None:
-        """What is known to be missing, so that 230 means one thing.
+    async def _acting_as(self, channel_external_id: str) -> _Acting:
+        """The token to ask with. What is known to be missing is not asked for, so that 230 means one thing.
 
         Raises:
-            MissingScopeError: The account's messages were not allowed.
+            ReauthorizationError: The channel's token is gone.
+            MissingScopeError: The messages of this account were not allowed.
         """
-        scopes = await self.vault.channel_scopes(channel_external_id)
-        if scopes and READ_INSTAGRAM not in scopes:
+        acting = self._acting.get(channel_external_id)
+        if acting is None:
+            token = await self.vault.channel_token(channel_external_id)
+            on_instagram = await self.vault.channel_type(channel_external_id) == INSTAGRAM_CHANNEL
+            scopes = await self.vault.channel_scopes(channel_external_id)
+            is_allowed = not (on_instagram and scopes) or READ_INSTAGRAM in scopes
+            acting = _Acting(token=token, on_instagram=on_instagram, is_allowed=is_allowed)
+            self._acting[channel_external_id] = acting
+        if not acting.is_allowed:
             msg = "the messages of this account were not allowed"
             raise MissingScopeError(msg, vendor=VENDOR, hits=Hits.CHANNEL, remedy=_ALLOW)
+        return acting
 
 
 def profiles(context: VendorContext) -> GraphProfiles:
