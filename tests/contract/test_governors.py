@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.database import Database
 from moorage_adapters.sqlmodel.governor import SqlGovernors
 from moorage_adapters.sqlmodel.postgres import PostgresDatabase
@@ -15,7 +14,7 @@ from moorage_adapters.sqlmodel.sqlite import SqliteDatabase
 from moorage_ports.governor import Governor
 from moorage_ports.testing.governor import GovernorContract
 from moorage_ports.testing.lent import BEGINNING, FakeClock, FakeGovernor
-from tests.support.databases import Databases, fresh_database
+from tests.support.databases import Databases, fresh_database, migrated_file
 
 
 class TestFakeGovernor(GovernorContract):
@@ -52,7 +51,7 @@ class OnSql:
                     await stack.enter_async_context(fresh_database(databases))
                 )
             else:
-                await migrate.upgrade(f"sqlite:///{tmp_path / 'moorage.sqlite'}")
+                await migrated_file(tmp_path / "moorage.sqlite")
                 opened = await SqliteDatabase.open(tmp_path / "moorage.sqlite")
             yield opened
             await opened.aclose()

@@ -8,7 +8,6 @@ import pytest
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import SystemClock
 from moorage_adapters.jobs import EmbeddedJobs
-from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.jobs import Jobs
 from moorage_ports.storage import Storage
@@ -19,6 +18,7 @@ from moorage_ports.testing.jobs import JobsContract
 from moorage_ports.testing.lead_forms import LeadFormsContract
 from moorage_ports.testing.lead_ledger import LeadLedgerContract
 from moorage_ports.testing.secret_store import OpenStore, SecretStoreContract
+from tests.support.databases import migrated_file
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> s
 
 @pytest.fixture
 async def sql(url: str, tmp_path: Path) -> AsyncIterator[SqlStorage]:
-    await migrate.upgrade(url)
+    if url.startswith("sqlite:"):
+        await migrated_file(tmp_path / "moorage.sqlite")
     opened = await SqlStorage.open(url, Keyring.create(tmp_path / "keyring.json"), SystemClock())
     yield opened
     await opened.aclose()

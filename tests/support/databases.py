@@ -4,10 +4,14 @@ Making one is a copy of a migrated one; dropping one costs PostgreSQL a checkpoi
 that were given back are emptied and used again.
 """
 
+import atexit
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
@@ -16,6 +20,7 @@ from moorage_adapters.sqlmodel import migrate
 from tests.support.postgres import Cluster
 
 _numbers = itertools.count(1)
+_sqlite_template: list[Path] = []
 
 # Deleting a handful of rows is much faster than truncating thirty tables.
 _EMPTY: Final = """
@@ -31,6 +36,19 @@ BEGIN
     END LOOP;
 END $$;
 """
+
+
+async def migrated_file(path: Path) -> str:
+    """The URL of a SQLite file: as it stands, or a fresh one of the newest schema, made once per process."""
+    if not path.exists():
+        if not _sqlite_template:
+            folder = Path(tempfile.mkdtemp(prefix="moorage-template-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            await migrate.upgrade(f"sqlite:///{folder / 'made.db'}")
+            _sqlite_template.append(folder / "made.db")
+        shutil.copyfile(_sqlite_template[0], path)
+        path.chmod(0o600)
+    return f"sqlite:///{path}"
 
 
 class Databases:

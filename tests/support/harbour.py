@@ -61,6 +61,7 @@ from moorage_ports.plugin import Vendor
 from moorage_ports.publisher import PublishPost
 from moorage_ports.secret import Secret
 from moorage_ports.webhooks import Delivery
+from tests.support.databases import migrated_file
 
 ORIGIN = "http://127.0.0.1:8080"
 RETURN_URL = "https://admin.example/integrations?tab=1"
@@ -105,6 +106,7 @@ class Harbour:
     storage: SqlStorage
     world: MemoryWorld
     clock: FixedClock
+    _opened: list[httpx.AsyncClient] = attrs.field(factory=list, init=False)
 
     @cached_property
     def app(self) -> Litestar:
@@ -113,7 +115,13 @@ class Harbour:
     @cached_property
     def http(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
+        self._opened.append(httpx.AsyncClient(transport=transport, base_url=ORIGIN))
+        return self._opened[-1]
+
+    async def aclose(self) -> None:
+        """Close what was opened; an app that nobody asked for is not made for that."""
+        for client in self._opened:
+            await client.aclose()
 
     @property
     def vendor(self) -> Vendor:
@@ -225,7 +233,7 @@ async def harbour(folder: Path, *plugins: object, database_url: str = "") -> Asy
         try:
             yield host
         finally:
-            await host.http.aclose()
+            await host.aclose()
 
 
 @asynccontextmanager
@@ -242,7 +250,7 @@ async def working_harbour(folder: Path) -> AsyncIterator[Harbour]:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-            await host.http.aclose()
+            await host.aclose()
 
 
 @asynccontextmanager
@@ -251,8 +259,9 @@ async def _assembled(
 ) -> AsyncIterator[tuple[Services, SqlStorage, MemoryWorld]]:
     world = MemoryWorld(now=clock.now)
     vendors = installed_vendors(memory_plugin(world), *plugins, entries=())
-    url = database_url or f"sqlite:///{folder}/moorage.db"
-    await migrate.upgrade(url)
+    if database_url:
+        await migrate.upgrade(database_url)
+    url = database_url or await migrated_file(folder / "moorage.db")
     keyring_file = folder / "keyring.json"
     # Another host over the same folder is the next process of the first one.
     keyring = Keyring.load(keyring_file) if keyring_file.exists() else Keyring.create(keyring_file)

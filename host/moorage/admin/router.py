@@ -8,7 +8,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 from litestar.response import Response
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ExceptionHandlersMap, Guard
 
 from moorage.admin import (
     contacts,
@@ -56,8 +56,8 @@ _KINDS: Final = {
 }
 
 
-def admin_router(services: Services) -> Router:
-    """`/admin` with everything below it."""
+def admin_router(services: Services, guard: Guard) -> Router:
+    """`/admin` with everything below it; `guard` decides who may call what, as everywhere."""
     desk = build_desk(services)
     handlers: list[BaseRouteHandler] = [
         sign_in.sign_in_page,
@@ -117,7 +117,7 @@ def admin_router(services: Services) -> Router:
     return Router(
         path="/admin",
         route_handlers=handlers,
-        guards=[only_from_our_pages],
+        guards=[guard, only_from_our_pages],
         dependencies={
             "desk": Provide(lambda: desk, use_cache=True, sync_to_thread=False),
             "visit": Provide(provide_visit),

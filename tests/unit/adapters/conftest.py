@@ -1,6 +1,5 @@
 """A keyring, a clock that stands still, and storage on a fresh database of either kind."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -10,9 +9,8 @@ import pytest
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.storage import SqlStorage
-from tests.support.databases import Databases, fresh_database
+from tests.support.databases import Databases, fresh_database, migrated_file
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -33,13 +31,10 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite database of the newest schema, made once per run and process."""
-    template = tmp_path_factory.getbasetemp() / "template.db"
-    if not template.exists():
-        made = tmp_path_factory.mktemp("template") / "made.db"
-        await migrate.upgrade(f"sqlite:///{made}")
-        shutil.copyfile(made, template)
-    return template
+    """An empty SQLite database of the newest schema."""
+    path = tmp_path_factory.mktemp("migrated") / "m.db"
+    await migrated_file(path)
+    return path
 
 
 def _databases(database_kind: str, request: pytest.FixtureRequest) -> Databases | None:
@@ -48,7 +43,7 @@ def _databases(database_kind: str, request: pytest.FixtureRequest) -> Databases 
 
 
 @pytest.fixture
-async def url_at(database_kind: str, request: pytest.FixtureRequest, migrated: Path) -> AsyncIterator[Urls]:
+async def url_at(database_kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Urls]:
     """The URL of the database that belongs to a path: empty and migrated when it is first asked for.
 
     On SQLite it is that file; on PostgreSQL the path is just a name.
@@ -59,9 +54,7 @@ async def url_at(database_kind: str, request: pytest.FixtureRequest, migrated: P
 
         async def url_at(path: Path) -> str:
             if databases is None:
-                if not path.exists():
-                    shutil.copyfile(migrated, path)
-                return f"sqlite:///{path}"
+                return await migrated_file(path)
             if path not in urls:
                 urls[path] = await stack.enter_async_context(fresh_database(databases))
             return urls[path]
@@ -87,7 +80,6 @@ async def open_storage(url_at: Urls, keyring: Keyring, clock: FixedClock) -> Asy
 def fresh_storage(
     database_kind: str,
     request: pytest.FixtureRequest,
-    migrated: Path,
     tmp_path_factory: pytest.TempPathFactory,
     keyring: Keyring,
     clock: FixedClock,
@@ -101,7 +93,7 @@ def fresh_storage(
             if databases is not None:
                 url = await stack.enter_async_context(fresh_database(databases))
             else:
-                url = f"sqlite:///{shutil.copy(migrated, tmp_path_factory.mktemp('fresh') / 'm.db')}"
+                url = await migrated_file(tmp_path_factory.mktemp("fresh") / "m.db")
             storage = await SqlStorage.open(url, keyring, clock)
             stack.push_async_callback(storage.aclose)
             yield storage
