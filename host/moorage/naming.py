@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,7 +22,7 @@ from moorage.nudging import nudge_all
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services, port
 from moorage_ports.capabilities import Capability, Support
-from moorage_ports.crm_records import Ledger, LedgerKeys
+from moorage_ports.crm_records import ContactRecord, Ledger, LedgerKeys
 from moorage_ports.errors import (
     Hits,
     MoorageError,
@@ -146,12 +146,16 @@ class _Look:
             )
             if not claimed:
                 return 0, ()
+            keys = {one.identity_id for one in claimed}
+            ledger = await uow.crm_records.load(LedgerKeys(identities=set(keys)))
+            named = {key for key in keys if _is_named(ledger, key)}
             in_use = await self._channels_in_use(uow, integration)
-            going = await _being_erased(uow, [one.identity_id for one in claimed])
+            there = keys - named - await _being_erased(uow, ledger, keys)
             strangers = [
-                one for one in claimed if one.channel_external_id in in_use and one.identity_id not in going
+                one for one in claimed if one.identity_id in there and one.channel_external_id in in_use
             ]
-            others = {one.identity_id for one in claimed} - {one.identity_id for one in strangers}
+            others = keys - named - {one.identity_id for one in strangers}
+            await uow.strangers.ask_again(named, at=now + NAMELESS)
             await uow.strangers.ask_again(others, at=now + NOT_NOW)
         return len(claimed), strangers
 
@@ -255,19 +259,24 @@ class _Look:
         )
 
 
-async def _being_erased(uow: UnitOfWork, identity_ids: Sequence[str]) -> frozenset[str]:
+def _contact_of(ledger: Ledger, identity_id: str) -> ContactRecord | None:
+    identity = ledger.identities.get(identity_id)
+    return ledger.contacts.get(identity.contact_id) if identity is not None else None
+
+
+def _is_named(ledger: Ledger, identity_id: str) -> bool:
+    """Whether they have a name all the same: they are somebody who is known by another id, too."""
+    contact = _contact_of(ledger, identity_id)
+    return contact is not None and bool(contact.name)
+
+
+async def _being_erased(uow: UnitOfWork, ledger: Ledger, identity_ids: Collection[str]) -> frozenset[str]:
     """Those of whom an erasure has not got to the last record yet. Who wrote after theirs is somebody new."""
     marks = await uow.crm_records.erased(identity_ids)
-    if not marks:
-        return frozenset()
-    ledger = await uow.crm_records.load(LedgerKeys(identities=set(marks)))
-    return frozenset(key for key, erased_at in marks.items() if not _came_after(ledger, key, erased_at))
-
-
-def _came_after(ledger: Ledger, identity_id: str, erased_at: datetime) -> bool:
-    identity = ledger.identities.get(identity_id)
-    contact = ledger.contacts.get(identity.contact_id) if identity is not None else None
-    return contact is not None and contact.last_seen_at > erased_at
+    found = ((key, erased_at, _contact_of(ledger, key)) for key, erased_at in marks.items())
+    return frozenset(
+        key for key, erased_at, contact in found if contact is None or contact.last_seen_at <= erased_at
+    )
 
 
 async def _name(uow: UnitOfWork, names: Mapping[str, Person], asked_at: datetime) -> int:
@@ -278,8 +287,7 @@ async def _name(uow: UnitOfWork, names: Mapping[str, Person], asked_at: datetime
     marks = await uow.crm_records.erased(names)
     merge = Merge(ledger=ledger)
     for key, person in names.items():
-        identity = ledger.identities.get(key)
-        contact = ledger.contacts.get(identity.contact_id) if identity is not None else None
+        identity, contact = ledger.identities.get(key), _contact_of(ledger, key)
         if identity is None or contact is None or (key in marks and marks[key] >= asked_at):
             continue
         merge.name(identity, contact, person, asked_at)

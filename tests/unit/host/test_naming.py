@@ -244,6 +244,21 @@ async def test_who_has_a_name_already_is_not_asked_about(quick: Harbour) -> None
     assert await asked(quick) == 0
 
 
+async def test_whose_contact_has_a_name_keeps_it(quick: Harbour) -> None:
+    """They are known by another id, too: whoever gave them that name knew them better than a profile does."""
+    await hear(quick, BO)
+    bo = events.Person(external_id=BO.id, realm="town")
+    called = events.Person(external_id="person-70", realm="town", name="Bo from the quay")
+    linked = events.PersonLinked(channel_external_id=CAFE.id, persons=(bo, called), at=quick.clock.now())
+    async with quick.storage.unit_of_work(ADMIN.org_id) as uow:
+        await apply_events(uow.crm_records, [("memory", linked)])
+    before = await names(quick)
+    assert before == ["Bo from the quay"]
+
+    assert await asked(quick) == 0
+    assert await names(quick) == before
+
+
 async def test_who_only_cheered_or_is_on_a_board_not_in_use_is_not_asked_about(quick: Harbour) -> None:
     """Until they write, or the board is chosen."""
     nobody = events.Person(external_id=CY.id, realm="town")
