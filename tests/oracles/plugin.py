@@ -13,6 +13,7 @@ from moorage_facebook.authorizer import GraphAuthorizer, authorizer
 from moorage_facebook.direct_messages import GraphDirectMessages, direct_messages
 from moorage_facebook.directory import GraphDirectory, directory
 from moorage_facebook.lead_source import GraphLeadSource, lead_source
+from moorage_facebook.profiles import GraphProfiles, profiles
 from moorage_facebook.publisher import GraphPublisher, publisher
 from moorage_facebook.scopes import plan_scopes
 from moorage_facebook.subscriptions import GraphSubscriptions, subscriptions
@@ -46,6 +47,7 @@ class ConnectedPlugin:
     lead_source: GraphLeadSource
     activity_sync: GraphActivitySync
     direct_messages: GraphDirectMessages
+    profiles: GraphProfiles
     token_vault: GraphTokenVault
 
 
@@ -72,6 +74,7 @@ def ports(sandbox: ServedSandbox, http: HttpClient) -> ConnectedPlugin:
         lead_source=lead_source(context),
         activity_sync=activity_sync(context),
         direct_messages=direct_messages(context),
+        profiles=profiles(context),
         token_vault=token_vault(context),
     )
 

@@ -25,6 +25,9 @@ from tests.oracles.graph_spec import KINDS, SdkSpec, Spec, table_spec
 from tests.oracles.plugin import GRANT, ConnectedPlugin, connect, http_client, ports
 from tests.oracles.sandbox import FORM, PAGE, ServedSandbox
 
+WRITERS: Mapping[str, str] = {"messenger": "User", "instagram": "IGUser", "whatsapp": NUMBER}
+"""Whoever writes there, in the words of the specification: it has no nodes of their own for such people."""
+
 LISTS: Mapping[str, str] = {
     "apps": "Application",
     "users": "User",
@@ -162,7 +165,7 @@ async def syncing_instagram(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> 
 
 
 async def writing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
-    """On each channel an answer, in time and late; and a private one to a comment."""
+    """On each channel an answer, in time and late, to somebody who has a name; a private one to a comment."""
     now = plugin.publisher.client.clock.now()
     for surface, channel_id, realm in (
         ("messenger", PAGE, PAGE),
@@ -171,9 +174,12 @@ async def writing(plugin: ConnectedPlugin, sandbox: ServedSandbox) -> None:
     ):
         made = sandbox.control("messages", channel=surface, text="Do you open on Sunday?")
         (row,) = msgspec.convert(made["messages"], list[dict[str, object]])
+        person = Person(external_id=str(row["personId"]), realm=realm)
+        named = await plugin.profiles.person(channel_id, person)
+        assert (named is None) == (surface == "whatsapp")
         answer = OutgoingMessage(
             channel_external_id=channel_id,
-            person=Person(external_id=str(row["personId"]), realm=realm),
+            person=person,
             surface=surface,
             text="From ten to four.",
             reply_to_external_id=str(row["id"]),
@@ -263,6 +269,7 @@ async def told(sandbox: ServedSandbox) -> AsyncIterator[Told]:
         for chapter in STORY:
             await chapter(plugin, sandbox)
             kinds |= {str(row["id"]): kind for name, kind in LISTS.items() for row in sandbox.state(name)}
+        kinds |= {str(row["personId"]): WRITERS[str(row["channel"])] for row in sandbox.state("messages")}
         pages = {str(row["id"]) for row in sandbox.state("tokens") if row["kind"] == "PAGE"}
         yield Told(
             calls=len(http.sent),
