@@ -79,11 +79,19 @@ def worker(
 async def _work(settings: Settings, found: Vendors, port: int | None) -> None:
     from moorage.app import create_health_app  # noqa: PLC0415
     from moorage.bootstrap import assembled  # noqa: PLC0415
-    from moorage.serving import Site, listening, port_of, until_told, working  # noqa: PLC0415
+    from moorage.serving import (  # noqa: PLC0415
+        Site,
+        listening,
+        port_of,
+        tune_the_interpreter,
+        until_told,
+        working,
+    )
     from moorage.serving import serve as serve_sites  # noqa: PLC0415
 
     async with assembled(settings, found) as services, working(services):
         if port is None:
+            tune_the_interpreter()
             say("Moorage works.")
             await until_told()
             return

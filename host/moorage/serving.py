@@ -89,7 +89,7 @@ async def serve(*sites: Site, ready: Callable[[], None] | None = None) -> None:
         ]
         try:
             await _until_started(servers, tasks)
-            _tune_the_interpreter()
+            tune_the_interpreter()
             if ready is not None:
                 ready()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +153,7 @@ async def working(services: Services) -> AsyncIterator[None]:
             await jobs
 
 
-def _tune_the_interpreter() -> None:
+def tune_the_interpreter() -> None:
     """Two habits of the interpreter cost a delivery more than its own work does (see the bench).
 
     What the start has built lives as long as the process: it is taken out of the garbage collector's rounds
