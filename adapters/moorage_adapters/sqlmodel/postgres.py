@@ -11,6 +11,7 @@ do not take that lock; their statements are right alone.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POOL: Final = 10  # per process; `max_connections` has to hold all processes' pools and intakes
+
+_DISCARD: Final = "DISCARD PLANS"
+_PLANS_KEPT: Final = (5.0, 300.0)  # seconds: at first, and doubled each time up to
 
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -377,13 +381,32 @@ async def _begins(connection: AsyncConnection, begin: str) -> bool:
     """Begin on this connection; false (and it is gone) if it was dead."""
     raw = driver_connection(connection)
     try:
-        await raw.execute(begin)
+        await raw.execute(f"{begin}; {_DISCARD}" if _wants_new_plans(connection) else begin)
     except DATABASE_ERRORS as failure:
         was_dead = raw.is_closed() or isinstance(failure, asyncpg.InternalClientError)
         await give_back(connection, raw)
         if was_dead:
             return False
         raise
+    return True
+
+
+def _wants_new_plans(connection: AsyncConnection) -> bool:
+    """Whether it is time to plan this connection's statements anew.
+
+    PostgreSQL keeps the plans of prepared statements until statistics are taken, which it does once a minute.
+    Of an empty table they read any index; while it is filled they would read all that an org has, each time.
+    https://www.postgresql.org/docs/current/sql-discard.html
+    """
+    sync = connection.sync_connection
+    if sync is None:
+        return False
+    now, kept = time.monotonic(), sync.info  # which lives as long as the driver's connection
+    at, after = kept.setdefault("moorage_plans", (now + _PLANS_KEPT[0], _PLANS_KEPT[0]))
+    if now < at:
+        return False
+    after = min(2 * after, _PLANS_KEPT[1])
+    kept["moorage_plans"] = (now + after, after)
     return True
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock
-from moorage_adapters.sqlmodel import migrate, postgres_connections
+from moorage_adapters.sqlmodel import migrate, postgres, postgres_connections
 from moorage_adapters.sqlmodel.database import UnsafeDatabaseError
 from moorage_adapters.sqlmodel.keeping import BUCKETS, bucket_of
 from moorage_adapters.sqlmodel.postgres import POOL, PostgresDatabase
@@ -19,12 +19,14 @@ from moorage_adapters.sqlmodel.postgres_connections import DURABLE, login_of, po
 from moorage_adapters.sqlmodel.postgres_errors import is_unavailable, out_of_reach, quiet
 from moorage_adapters.sqlmodel.storage import SqlStorage
 from moorage_ports.crm import LeadFilter
+from moorage_ports.crm_records import LedgerKeys
 from moorage_ports.errors import CommitUnknownError, UnavailableError
 from moorage_ports.inbox import ItemState, Kept, Settlement
 from moorage_ports.secret import Secret
 from moorage_ports.secret_store import SecretRef
 from tests.support.databases import Databases
 from tests.unit.adapters.conftest import NOON, Opener
+from tests.unit.adapters.crm_things import conversation, keep
 from tests.unit.adapters.things import VENDOR, arrival, change, connect, lead
 
 pytestmark = pytest.mark.postgres
@@ -523,6 +525,32 @@ async def test_the_hot_paths_use_their_indexes(storage: SqlStorage, superuser: a
         plan = "\n".join(row[0] for row in rows)
         assert "Index" in plan, plan
         assert "Seq Scan" not in plan, plan
+
+
+async def test_what_was_planned_over_an_empty_table_is_planned_anew_while_it_fills(
+    storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes statistics meanwhile: the plan of a prepared statement would stay for a minute."""
+    monkeypatch.setattr(postgres, "_PLANS_KEPT", (0.0, 0.0))
+    wanted = LedgerKeys(conversations={conversation(number).id for number in range(64)})
+    for _ in range(7):  # by then the server has made a plan for good
+        async with storage.unit_of_work("a") as uow:
+            await uow.crm_records.load(wanted)
+    for start in range(0, 3000, 500):
+        await keep(storage, "a", *map(conversation, range(start, start + 500)))
+    async with storage.unit_of_work("a") as uow:
+        await uow.crm_records.load(wanted)
+
+    def plan(connection: sa.Connection) -> str:
+        mine = (
+            "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT fo%%FROM conversation %%'"
+        )
+        name = connection.exec_driver_sql(mine).scalar_one()
+        rows = connection.exec_driver_sql(f"EXPLAIN EXECUTE \"{name}\" ('a', ARRAY{list('x' * 64)})").all()
+        return "\n".join(row[0] for row in rows)
+
+    async with storage.database.write(org_id="a") as transaction:
+        assert "using pk_conversation on" in await transaction.run(plan)
 
 
 # Text and errors -----------------------------------------------------------------------------
