@@ -26,7 +26,7 @@ from sqlalchemy import (
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.lead_ledger_tables import LEAD_ENTRY
 from moorage_adapters.sqlmodel.tables import INBOX, IS_PARKED, IS_PENDING
-from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, among
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.inbox import (
     BODY_KEPT,
@@ -283,7 +283,7 @@ def _settle(org: Tenant, words: _Words, digests: Sequence[bytes]) -> Iterable[by
     }
     where = (
         INBOX.c.vendor == words.vendor,
-        INBOX.c.key_digest.in_(digests),
+        among(INBOX.c.key_digest, digests),
         INBOX.c.lease == words.lease,
         IS_PENDING,
     )

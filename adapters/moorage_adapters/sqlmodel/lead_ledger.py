@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, RowMapping, case, literal_column, not_, or
 from moorage_adapters.sqlmodel.crm_people import Page
 from moorage_adapters.sqlmodel.lead_ledger_tables import LEAD_ENTRY
 from moorage_adapters.sqlmodel.tables import INBOX, INBOX_DOUBLE
-from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, among, fields_of, value_of
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.inbox import ItemState
 from moorage_ports.lead_ledger import SETTLED, EntryFilter, LeadEntry, LeadOutcome, LeadTotals
@@ -216,7 +216,7 @@ def _entries(
     wanted = sorted({clean(one) for one in external_ids})
     rows: list[RowMapping] = []
     for start in range(0, len(wanted), _AT_ONCE):
-        some = LEAD_ENTRY.c.external_id.in_(wanted[start : start + _AT_ONCE])
+        some = among(LEAD_ENTRY.c.external_id, wanted[start : start + _AT_ONCE])
         rows += org.rows(LEAD_ENTRY, LEAD_ENTRY.c.vendor == vendor, some, *where)
     return rows
 

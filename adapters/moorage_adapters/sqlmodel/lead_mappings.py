@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import RowMapping, func, select
 
 from moorage_adapters.sqlmodel.lead_mapping_tables import LEAD_MAPPING
-from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, value_of
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, among, value_of
 from moorage_adapters.sqlmodel.types import clean, to_json
 from moorage_ports.lead_mapping import DedupePolicy, FormMapping, MappingRule
 
@@ -108,7 +108,7 @@ def _newest_of(org: Tenant, vendor: str, form_external_ids: list[str]) -> list[R
         org.rows(
             LEAD_MAPPING,
             LEAD_MAPPING.c.vendor == vendor,
-            LEAD_MAPPING.c.form_external_id.in_(form_external_ids),
+            among(LEAD_MAPPING.c.form_external_id, form_external_ids),
             LEAD_MAPPING.c.version == newest,
         )
     )

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, func, not_, or_, select, tuple_
 
 from moorage_adapters.sqlmodel.lead_order_tables import BACKFILL, FORM_CHECK, LEAD_TEST, REMAP
 from moorage_adapters.sqlmodel.tables import CHANNEL, INTEGRATION
-from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
+from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, among, fields_of, value_of
 from moorage_ports.form_checks import FormCheck
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.lead_orders import Backfill, LeadTest, OrderState, Remap
@@ -133,7 +133,7 @@ class SqlLeadTests:
 
     async def made(self, vendor: str, lead_external_ids: tuple[str, ...]) -> frozenset[str]:
         """Which of these leads are tests that were ordered here."""
-        where = (LEAD_TEST.c.vendor == vendor, LEAD_TEST.c.lead_external_id.in_(lead_external_ids))
+        where = (LEAD_TEST.c.vendor == vendor, among(LEAD_TEST.c.lead_external_id, lead_external_ids))
         return await self._gate.run(
             lambda org: frozenset(org.distinct(LEAD_TEST, "lead_external_id", *where))
         )

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import RowMapping
 
 from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK
-from moorage_adapters.sqlmodel.tenant import Tenant
+from moorage_adapters.sqlmodel.tenant import Tenant, among
 from moorage_ports.secret_store import SealError
 
 MARK_LABEL: Final = "erased"  # what a mark's digest is told apart by
@@ -23,5 +23,5 @@ def marks_of(org: Tenant, keys: Collection[str]) -> Mapping[str, datetime]:
     digests = list(named)
     rows: list[RowMapping] = []
     for start in range(0, len(digests), _AT_ONCE):
-        rows += org.rows(ERASED_MARK, ERASED_MARK.c.key_digest.in_(digests[start : start + _AT_ONCE]))
+        rows += org.rows(ERASED_MARK, among(ERASED_MARK.c.key_digest, digests[start : start + _AT_ONCE]))
     return {named[bytes(row["key_digest"])]: row["at"] for row in rows}

@@ -232,6 +232,16 @@ class OrgGate:
             self._transaction.after_commit.append(callback)
 
 
+def among(column: ColumnElement[T], values: Iterable[T]) -> ColumnElement[bool]:
+    """Whether the column has one of these values: as many as the next power of two, the last one repeated.
+
+    Drivers keep a few statements prepared, and a list of every length would be a statement of its own.
+    """
+    listed = list(values)
+    missing = (1 << max(len(listed) - 1, 0).bit_length()) - len(listed)
+    return column.in_([*listed, *listed[-1:] * missing])
+
+
 def fields_of(value: attrs.AttrsInstance, *, without: Iterable[str] = ()) -> dict[str, object]:
     """The value's fields by name, as they are."""
     left_out = set(without)

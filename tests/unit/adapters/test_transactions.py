@@ -7,10 +7,13 @@ import traceback
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from moorage_adapters.sqlmodel.postgres import POOL
 from moorage_adapters.sqlmodel.storage import SqlStorage
+from moorage_adapters.sqlmodel.tenant import among
 from moorage_ports.errors import UnavailableError
 from moorage_ports.jobs import Nudge
 from moorage_ports.secret import Secret
@@ -192,3 +195,21 @@ async def test_work_at_once_whose_caller_is_cancelled_is_done_all_the_same(stora
         await task
     async with asyncio.timeout(2), storage.unit_of_work("a") as uow:
         assert await uow.leads.get("lead-1") is not None
+
+
+# Lists of values -----------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 50), max_size=40))
+def test_a_list_of_any_length_is_one_of_a_few_statements_and_means_the_same(values: list[int]) -> None:
+    engine = sa.create_engine("sqlite://")
+    numbers = sa.Table("n", sa.MetaData(), sa.Column("n", sa.Integer))
+    with engine.begin() as connection:
+        numbers.create(connection)
+        connection.execute(numbers.insert(), [{"n": n} for n in range(51)])
+        found = connection.execute(sa.select(numbers.c.n).where(among(numbers.c.n, values))).scalars().all()
+    length = len(among(numbers.c.n, values).right.value)
+
+    assert set(found) == set(values)
+    assert length in {0, 1, 2, 4, 8, 16, 32, 64}
+    assert length <= 2 * len(values)
