@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 import attrs
+from attrs.validators import optional
 
 from moorage_ports.operations import Role
 from moorage_ports.values import is_aware
@@ -23,7 +24,10 @@ class Account:
 
 @attrs.frozen(kw_only=True)
 class Session:
-    """A signed-in browser. `token_hash` is what the store keeps of its cookie."""
+    """A signed-in browser. `token_hash` is what the store keeps of its cookie.
+
+    `proved_at`: when its person last gave their password; `None` for sessions older than that question.
+    """
 
     id: str
     token_hash: str = attrs.field(repr=False)
@@ -34,6 +38,7 @@ class Session:
     role: Role
     created_at: datetime = attrs.field(validator=is_aware)
     last_seen_at: datetime = attrs.field(validator=is_aware)
+    proved_at: datetime | None = attrs.field(default=None, validator=optional(is_aware))
 
 
 class Accounts(Protocol):
@@ -61,6 +66,13 @@ class Accounts(Protocol):
 
     async def touch(self, session_id: str, at: datetime) -> None:
         """Record that the session was used."""
+        ...
+
+    async def prove(self, session_id: str, at: datetime, *, token_hash: str) -> bool:
+        """Record that its person gave their password again: from then on another cookie opens the session.
+
+        Answers whether there is such a session still.
+        """
         ...
 
     async def close_session(self, session_id: str) -> None:

@@ -127,6 +127,13 @@ class SqlAccounts:
         statement = update(SESSION).where(SESSION.c.id == session_id).values(last_seen_at=at)
         await self._database.write_at_once(lambda connection: connection.execute(statement).rowcount)
 
+    async def prove(self, session_id: str, at: datetime, *, token_hash: str) -> bool:
+        """Record that its person gave their password again: from then on another cookie opens the session."""
+        mine = update(SESSION).where(SESSION.c.id == session_id)
+        statement = mine.values(proved_at=at, last_seen_at=at, token_hash=token_hash)
+        count = await self._database.write_at_once(lambda connection: connection.execute(statement).rowcount)
+        return count > 0
+
     async def close_session(self, session_id: str) -> None:
         """Sign out."""
         statement = delete(SESSION).where(SESSION.c.id == session_id)

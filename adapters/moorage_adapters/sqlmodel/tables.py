@@ -398,6 +398,7 @@ class SessionRow(Base, table=True):
     role: Role = Field(sa_type=EnumValue(Role))
     created_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    proved_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 # Jobs ----------------------------------------------------------------------------------------

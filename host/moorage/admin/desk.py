@@ -15,7 +15,7 @@ from moorage.admin.accounts import Passwords
 from moorage.admin.attempts import Attempts
 from moorage.admin.forms import Form, check_token, read_form
 from moorage.admin.pages import Renderer, templates
-from moorage.admin.sessions import caller_of, session_from_request, touch
+from moorage.admin.sessions import caller_of, is_proven, session_from_request, touch
 from moorage.auth import require_role
 from moorage.ids import new_id
 from moorage.operations.handlers import HANDLERS
@@ -31,6 +31,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 LIVE_HEADER = "x-moorage-live"  # our script looking for news: nobody is there, so the session is not kept up
+BACK = "confirmed"  # stands in the address that leads back from confirming
 
 
 class SignInNeededError(MoorageError):
@@ -81,6 +82,8 @@ class Visit:
     desk: Desk
     session: Session
     path: str
+    query: str = ""
+    is_back: bool = False  # from confirming that it is they: the page says so
 
     @property
     def services(self) -> Services:
@@ -91,6 +94,11 @@ class Visit:
     def org_id(self) -> str:
         """The one org that everything here is about."""
         return self.session.org_id
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the person gave their password a short while ago."""
+        return is_proven(self.session, self.desk.now())
 
     def may(self, role: Role) -> bool:
         """Whether the person's role reaches that far; templates show only what they may do."""
@@ -106,6 +114,8 @@ class Visit:
             "path": self.path,
             "may_post": self.may(Role.AGENT),
             "may_connect": self.may(Role.ADMIN),
+            "is_proven": self.is_proven,
+            "is_back": self.is_back and self.is_proven,
         }
         return self.desk.renderer.page(template, {**frame, **context}, now=self.desk.now(), status=status)
 
@@ -210,7 +220,13 @@ async def provide_visit(request: Request[Any, Any, Any], desk: DeskHere) -> Visi
         raise SignInNeededError(back_to + (f"?{request.url.query}" if back_to and request.url.query else ""))
     if LIVE_HEADER not in request.headers:
         await touch(session, desk.services)
-    return Visit(desk=desk, session=session, path=request.url.path)
+    return Visit(
+        desk=desk,
+        session=session,
+        path=request.url.path,
+        query=request.url.query,
+        is_back=BACK in request.query_params,
+    )
 
 
 async def provide_form(request: Request[Any, Any, Any], visit: VisitHere) -> Form:

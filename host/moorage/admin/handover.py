@@ -13,6 +13,7 @@ from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES, Form
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
+from moorage.admin.proof import ADD, DELETE, MOVE, ROTATE, SEND_AGAIN, confirm_path, needs_proof
 from moorage.admin.words import Badge, Trouble
 from moorage.auth import SESSION
 from moorage.errors import status_of
@@ -124,6 +125,7 @@ async def endpoints_page(
 async def add_endpoint(visit: VisitHere, form: FormHere) -> Answer:
     """Tell an endpoint from now on. The answer shows its secret, and the same form sent again does not."""
     caller = visit.caller(Role.ADMIN)
+    needs_proof(visit, ADD)
     events = tuple(name for name in form.all("event") if name in EVENTS)
     draft = Draft(
         key=form.text("key") or new_id(),
@@ -163,6 +165,7 @@ async def _list_page(
         "failure_words": failure_words,
         "draft": draft,
         "may_add": len(found) < MOST_ENDPOINTS,
+        "confirm_href": confirm_path(ADD),
         "most": MOST_ENDPOINTS,
         "failure": failure,
         "fields": failure.fields if failure else {},
@@ -187,6 +190,7 @@ async def endpoint_page(
     tested: Annotated[str, QueryParameter(required=False)] = "",
     replayed: Annotated[str, QueryParameter(required=False)] = "",
     saved: Annotated[str, QueryParameter(required=False)] = "",
+    keep: Annotated[str, QueryParameter(required=False)] = "",
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """One endpoint: how it stands, what may be changed, and its messages, the newest first."""
@@ -198,6 +202,7 @@ async def endpoint_page(
         "replayed": page_number(replayed) if replayed and replayed != "0" else 0,
         "is_saved": bool(saved),
         "replayed_none": replayed == "0",
+        "keep": keep,
     }
     return await _one_page(visit, endpoint_id, query, notes=notes)
 
@@ -218,7 +223,14 @@ async def _one_page(
         name: (await list_handovers(services, org_id, endpoint_id, HandoverQuery(ps=1, state=name))).total
         for name in HANDOVERS
     }
-    told = {"tested": "", "replayed": 0, "is_saved": False, "replayed_none": False, **(notes or {})}
+    told = {
+        "tested": "",
+        "replayed": 0,
+        "is_saved": False,
+        "replayed_none": False,
+        "keep": "",
+        **(notes or {}),
+    }
     context = {
         "title": endpoint.description or "Endpoint",
         "endpoint": endpoint,
@@ -232,6 +244,7 @@ async def _one_page(
         "counts": counts,
         "failure_words": failure_words,
         "keeps": KEEPS,
+        "confirm_href": confirm_path(MOVE, _path(endpoint_id)),
         "key": new_id(),
         "now": visit.desk.now(),
         "most": MOST_REPLAYED,
@@ -263,10 +276,20 @@ async def change(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -
     caller = visit.caller(Role.ADMIN)
     try:
         asked = codec.structure(_changes(form), EndpointChange)
+        if asked.url is not None and asked.url != await _url(visit, endpoint_id):
+            needs_proof(visit, MOVE, _path(endpoint_id))
         await change_endpoint(visit.services, caller, endpoint_id, asked)
     except MoorageError as error:
         return await _refused(visit, endpoint_id, error)
-    return visit.redirect(f"/admin{PATH}/{endpoint_id}?saved=1")
+    return visit.redirect(f"{_path(endpoint_id)}?saved=1")
+
+
+async def _url(visit: Visit, endpoint_id: str) -> str:
+    return (await get_endpoint(visit.services, visit.org_id, endpoint_id)).url
+
+
+def _path(endpoint_id: str) -> str:
+    return f"/admin{PATH}/{endpoint_id}"
 
 
 def _changes(form: Form) -> dict[str, object]:
@@ -282,6 +305,7 @@ async def rotate(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -
     """Sign with a new secret, shown once; the same form sent again changes nothing."""
     caller = visit.caller(Role.ADMIN)
     hours = form.text("keep") if form.text("keep") in KEEPS else "24"
+    needs_proof(visit, ROTATE, f"{_path(endpoint_id)}?keep={hours}")
 
     async def turn(_: str) -> SecretShown:
         return await rotate_secret(visit.services, caller, endpoint_id, Rotation(keep_hours=int(hours)))
@@ -289,7 +313,7 @@ async def rotate(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -
     key = form.text("key") or new_id()
     _, shown = await visit.once(_ROTATE_ONCE, key, f"{endpoint_id} {hours}", turn)
     if shown is None:
-        return visit.redirect(f"/admin{PATH}/{endpoint_id}")
+        return visit.redirect(_path(endpoint_id))
     return _secret_page(visit, shown, is_new=False)
 
 
@@ -297,23 +321,26 @@ async def rotate(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -
 async def test_it(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Send a test message and wait for what comes of it."""
     sent = await send_ping(visit.services, visit.caller(Role.ADMIN), endpoint_id)
-    return visit.redirect(f"/admin{PATH}/{endpoint_id}?tested={sent.id}")
+    return visit.redirect(f"{_path(endpoint_id)}?tested={sent.id}")
 
 
 @post(f"{_ONE}/replay", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def replay_messages(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Send one message again, or all that were given up."""
     caller = visit.caller(Role.ADMIN)
+    needs_proof(visit, SEND_AGAIN, _path(endpoint_id))
     try:
         asked = codec.structure({"ids": list(form.all("id"))}, HandoverReplay)
         done = await replay_handovers(visit.services, caller, endpoint_id, asked)
     except MoorageError as error:
         return await _refused(visit, endpoint_id, error)
-    return visit.redirect(f"/admin{PATH}/{endpoint_id}?replayed={done.replayed}")
+    return visit.redirect(f"{_path(endpoint_id)}?replayed={done.replayed}")
 
 
 @post(f"{_ONE}/delete", opt=SESSION, request_max_body_size=MAX_FORM_BYTES, status_code=200)
 async def delete(visit: VisitHere, form: FormHere, endpoint_id: FromPath[str]) -> Answer:
     """Tell it nothing any more; the page said what goes with it."""
-    await delete_endpoint(visit.services, visit.caller(Role.ADMIN), endpoint_id)
+    caller = visit.caller(Role.ADMIN)
+    needs_proof(visit, DELETE, _path(endpoint_id))
+    await delete_endpoint(visit.services, caller, endpoint_id)
     return visit.redirect(f"/admin{PATH}?deleted=1")

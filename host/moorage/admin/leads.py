@@ -15,13 +15,14 @@ from moorage.admin.forms import day_of
 from moorage.admin.lead_words import form_names, status_badge
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number, search_text
 from moorage.admin.pages import Answer
-from moorage.admin.sessions import caller_of
+from moorage.admin.proof import EXPORT, needs_proof
 from moorage.admin.standing import all_standings, channel_names
 from moorage.auth import SESSION
 from moorage.crm.leads import lead_filter
 from moorage.handover.exporting import MEDIA_TYPES, ExportFormat, ExportQuery
 from moorage.routes.export import export_answer
 from moorage_ports.crm import LEAD_STATUSES
+from moorage_ports.operations import Role
 
 _TESTS: Final[Mapping[str, bool | None]] = {"": None, "without": False, "only": True}
 
@@ -93,6 +94,7 @@ async def leads_page(
     tests: Annotated[str, QueryParameter(required=False)] = "",
     since: Annotated[str, QueryParameter(required=False)] = "",
     until: Annotated[str, QueryParameter(required=False)] = "",
+    take: Annotated[str, QueryParameter(required=False)] = "",
     p: Annotated[str, QueryParameter(required=False)] = "1",
 ) -> Answer:
     """The org's leads, newest first. The script asks for this page again to see what came."""
@@ -109,6 +111,7 @@ async def leads_page(
         "leads": found.items,
         "pages": leafing(found, asked.query()),
         "asked": asked,
+        "file_type": _file_type(take),
         "search": asked.search,
         "statuses": {one: status_badge(one).text for one in LEAD_STATUSES},
         "forms": {one.id: one.name for one in reversed(forms)},
@@ -136,8 +139,11 @@ async def export_leads_file(
     file_type: Annotated[str, QueryParameter(name="format", required=False)] = "csv",
 ) -> Stream:
     """The same leads as a file, however many: the API's export."""
-    kind = cast("ExportFormat", file_type if file_type in MEDIA_TYPES else "csv")
-    query = _asked(q, status, form_id, tests, since, until).wanted(kind)
-    return await export_answer(
-        visit.services, caller_of(visit.session), query, visit.desk.renderer.headers("")
-    )
+    caller, kind = visit.caller(Role.AGENT), _file_type(file_type) or "csv"
+    asked = _asked(q, status, form_id, tests, since, until)
+    needs_proof(visit, EXPORT, "/admin/leads?" + urlencode({**asked.query(), "take": kind}))
+    return await export_answer(visit.services, caller, asked.wanted(kind), visit.desk.renderer.headers(""))
+
+
+def _file_type(text: str) -> ExportFormat | None:
+    return cast("ExportFormat", text) if text in MEDIA_TYPES else None

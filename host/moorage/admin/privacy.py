@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import attrs
 from litestar import Request, get, post
@@ -15,6 +16,7 @@ from moorage.admin.inbox import NAMELESS
 from moorage.admin.lead_words import name_of
 from moorage.admin.leafing import PAGE_SIZE, leafing, page_number
 from moorage.admin.pages import Answer
+from moorage.admin.proof import ERASE, SHORTEN, confirm_path, needs_proof
 from moorage.admin.words import Trouble
 from moorage.auth import SESSION
 from moorage.crm.contacts import name_of as contact_name
@@ -103,6 +105,7 @@ async def _page(
         "failure": failure,
         "about": about,
         "fields": failure.fields if failure else {},
+        "confirm_href": confirm_path(ERASE),
     }
     return visit.page("privacy.html", context, status=status)
 
@@ -148,10 +151,24 @@ async def save_retention(visit: VisitHere, form: FormHere) -> Answer:
     caller = visit.caller(Role.ADMIN)
     written = {name: form.text(name) for name in DAYS}
     try:
-        await set_retention(visit.services, caller, _retention(written))
+        asked = _retention(written)
+        if _is_shorter(asked, await get_retention(visit.services, visit.org_id)):
+            needs_proof(visit, SHORTEN, f"/admin{PATH}/retention?{urlencode(written)}")
+        await set_retention(visit.services, caller, asked)
     except InvalidRequestError as error:
         return await _bad_days(visit, written, error)
     return visit.redirect(f"/admin{PATH}?saved=1")
+
+
+def _is_shorter(asked: SetRetention, kept: RetentionView) -> bool:
+    """Whether anything would be kept for fewer days than now; no number is for ever."""
+    pairs = (
+        (asked.lead_days, kept.lead_days),
+        (asked.person_days, kept.person_days),
+        (asked.delivery_days, kept.delivery_days),
+        (asked.waiting_days, kept.waiting_days),
+    )
+    return any(new is not None and (old is None or new < old) for new, old in pairs)
 
 
 def _retention(written: Mapping[str, str]) -> SetRetention:
@@ -219,6 +236,10 @@ async def erase(visit: VisitHere, form: FormHere) -> Answer:
     said, only_this = {name: form.text(name) for name in _SAID}, bool(form.text("only"))
     if not form.text("sure"):
         return await _look(visit, said, only_this=only_this, is_unsure=True)
+    # An address or a number is typed again: the way back is an address, and none may say it.
+    back = {"lead": said["leadId"], "contact": said["contactId"], "only": form.text("only")}
+    is_by_id = said["leadId"] or said["contactId"]
+    needs_proof(visit, ERASE, f"/admin{PATH}/erase?{urlencode(back)}" if is_by_id else "")
     try:
         await erase_person(visit.services, caller, _person(said, only_this=only_this, dry_run=False))
     except MoorageError as error:

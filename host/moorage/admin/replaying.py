@@ -10,6 +10,7 @@ from moorage.admin.desk import FormHere, Visit, VisitHere
 from moorage.admin.forms import MAX_FORM_BYTES
 from moorage.admin.lead_words import form_names, stopped_by
 from moorage.admin.pages import Answer
+from moorage.admin.proof import REPLAY, needs_proof
 from moorage.admin.sessions import caller_of
 from moorage.auth import SESSION
 from moorage.deliveries import Replayed, ReplayPlan, ReplayRequest, replay_deliveries
@@ -48,6 +49,7 @@ async def replay_page(request: Request[Any, Any, Any], visit: VisitHere) -> Answ
 async def do_replay(visit: VisitHere, form: FormHere) -> Answer:
     """Work on exactly that again."""
     caller = visit.caller(Role.ADMIN)
+    needs_proof(visit, REPLAY, form.text("page"))
     pairs = [(name, text) for name in form.fields for text in form.all(name)]
     asked = codec.structure_query(_said(pairs), ReplayRequest)
     done = await replay_deliveries(visit.services, caller, asked)
@@ -99,6 +101,7 @@ async def _plan_page(
         "is_parked": ("state", "parked") in said,
         "fates": FATES,
         "back": back if back in BACK else "deliveries",
+        "page": f"{visit.path}?{visit.query}",
         "back_path": path,
         "back_title": place,
         "left_out": left_out,

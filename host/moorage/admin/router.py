@@ -11,6 +11,7 @@ from litestar.response import Response
 from litestar.types import ExceptionHandlersMap, Guard
 
 from moorage.admin import (
+    confirm,
     contacts,
     conversation,
     handover,
@@ -43,6 +44,7 @@ from moorage.admin.desk import (
 )
 from moorage.admin.forms import only_from_our_pages
 from moorage.admin.pages import STATIC, Answer
+from moorage.admin.proof import ProofNeededError, confirm_path
 from moorage.admin.words import Trouble
 from moorage.auth import PUBLIC
 from moorage.errors import on_unforeseen, request_id_of, status_of
@@ -63,6 +65,8 @@ def admin_router(services: Services, guard: Guard) -> Router:
         sign_in.sign_in_page,
         sign_in.sign_in,
         sign_in.sign_out,
+        confirm.confirm_page,
+        confirm.confirm,
         overview.overview,
         inbox.inbox_page,
         conversation.conversation_page,
@@ -160,6 +164,9 @@ def _exception_handlers(desk: Desk) -> ExceptionHandlersMap:
             return Response(b"", status_code=401, headers=desk.renderer.headers(""))
         return desk.renderer.redirect(sign_in_path(error.back_to))
 
+    def confirm_first(_: Request[Any, Any, Any], error: ProofNeededError) -> Answer:
+        return desk.renderer.redirect(confirm_path(error.act, error.page))
+
     def problem(request: Request[Any, Any, Any], error: MoorageError) -> Answer:
         if status_of(error) == 500:
             return broken(request, error)
@@ -176,6 +183,7 @@ def _exception_handlers(desk: Desk) -> ExceptionHandlersMap:
 
     return {
         SignInNeededError: sign_in_first,
+        ProofNeededError: confirm_first,
         MoorageError: problem,
         HTTPException: refused,
         Exception: broken,

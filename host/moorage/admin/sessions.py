@@ -6,7 +6,7 @@ the person back from its own site, and that navigation must carry the session it
 
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 from uuid import uuid4
@@ -19,6 +19,8 @@ from moorage_ports.accounts import Account, Session
 
 IDLE: Final = timedelta(minutes=30)
 ABSOLUTE: Final = timedelta(hours=12)
+# One errand: to look, to decide, to press, to look again. A browser that was left open over lunch is none.
+PROOF_LASTS: Final = timedelta(minutes=10)
 TOUCH_EVERY: Final = timedelta(minutes=1)  # a write per click is more than anybody needs
 
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -69,6 +71,7 @@ async def open_session(services: Services, account: Account) -> tuple[Session, s
         role=account.role,
         created_at=now,
         last_seen_at=now,
+        proved_at=now,
     )
     await services.storage.accounts.open_session(session)
     return session, token
@@ -96,6 +99,22 @@ async def touch(session: Session, services: Services) -> None:
     now = services.clock.now()
     if now - session.last_seen_at >= TOUCH_EVERY:
         await services.storage.accounts.touch(session.id, now)
+
+
+def is_proven(session: Session, now: datetime) -> bool:
+    """Whether its person gave their password a short while ago, be it by signing in."""
+    return session.proved_at is not None and now - session.proved_at < PROOF_LASTS
+
+
+async def prove(session: Session, services: Services) -> str | None:
+    """Record a proof; answers the cookie value that opens the session now, `None` if it ended meanwhile.
+
+    The cookie is another one, as after a sign-in: whoever had got hold of the old one has nothing. The rest
+    stays: a connection that was begun, forms in other tabs, and the hour at which the session ends.
+    """
+    token = secrets.token_urlsafe(32)
+    now, kept = services.clock.now(), token_hash(token)
+    return token if await services.storage.accounts.prove(session.id, now, token_hash=kept) else None
 
 
 def caller_of(session: Session) -> Caller:

@@ -40,7 +40,7 @@ async def sign_in(request: Request[Any, Any, Any], desk: DeskHere) -> Answer:
     """Check the password; then a session that no browser could have chosen."""
     form = await read_form(request)
     email, back_to = form.text("email"), _back_to(form.text("next"))
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     wait = desk.attempts.begin(email, address, desk.now())
     if wait is not None:
         log.warning("sign_in_limited", address=address)
@@ -84,13 +84,23 @@ def _form(desk: Desk, back_to: str, *, email: str = "", problem: str = "", statu
     return desk.nobody_page("sign_in.html", context, status=status)
 
 
-def _too_many(desk: Desk, back_to: str, email: str, wait: timedelta) -> Answer:
+def address_of(request: Request[Any, Any, Any]) -> str:
+    """Where a guess comes from, for its limit."""
+    return request.client.host if request.client else ""
+
+
+def wait_words(wait: timedelta) -> str:
+    """How long to wait after too many guesses."""
     minutes = math.ceil(wait / timedelta(minutes=1))
+    return f"Wait {minutes} {'minute' if minutes == 1 else 'minutes'}, then try again."
+
+
+def _too_many(desk: Desk, back_to: str, email: str, wait: timedelta) -> Answer:
     context = {
         "back_to": back_to,
         "email": email,
         "problem": "Too many attempts.",
-        "wait": f"Wait {minutes} {'minute' if minutes == 1 else 'minutes'}, then try again.",
+        "wait": wait_words(wait),
     }
     seconds = str(math.ceil(wait.total_seconds()))
     return desk.nobody_page("sign_in.html", context, status=429, extra_headers={"Retry-After": seconds})

@@ -122,9 +122,12 @@ async function refresh(part) {
   if (document.hidden || isInUse(part)) return part;
   const answer = await load(location.href);
   if (answer.status === 401) {
-    location.reload();
+    // Asked twice it is over; once, another window may have confirmed who it is, and the cookie is a new one.
+    if (part.wasRefused) location.reload();
+    part.wasRefused = true;
     return part;
   }
+  part.wasRefused = false;
   const next = answer.status === 200 && answer.response?.querySelector(`[data-live="${part.dataset.live}"]`);
   if (!next || isInUse(part) || shape(next) === part.shape) return part;
   const known = keys(part);
