@@ -1,8 +1,8 @@
 """`make test`: the checks, then every test, then one line that counts them.
 
-Without arguments in two parts: what can bear company runs on all cores, then what measures time or kills
-processes runs alone, also where it is one file among others. With arguments, pytest
-gets just those.
+Without arguments in three parts: what can bear company runs on all cores, then what mostly waits for a lease
+to run out, all at once; then what measures time or kills processes runs alone, also where it is one file
+among others. With arguments, pytest gets just those.
 
 The last line is always `N passed, N failed, N skipped`. A failed `make check`, a missing browser
 (in CI) and a pytest that died each count as one failure, so that line and exit code never disagree.
@@ -28,6 +28,8 @@ TOGETHER = (
     "tests/architecture",
     "tests/unit",
 )
+WAITING = ("tests/chaos/test_publishing_killed.py",)
+AT_ONCE = 3  # of those that wait
 ALONE = (
     "tests/chaos",
     "tests/e2e/test_many_processes.py",
@@ -92,8 +94,12 @@ def main(pytest_args: list[str]) -> int:
 def _parts() -> list[list[str]]:
     """The arguments of each part. A file's tests stay together: they share what is dear to set up."""
     cores = str(min(os.cpu_count() or 1, 8))
-    apart = [f"--ignore={path}" for path in ALONE]
-    return [["-n", cores, "--dist", "loadfile", *TOGETHER, *apart], [*ALONE]]
+    apart, waiting = ([f"--ignore={path}" for path in paths] for paths in (ALONE, WAITING))
+    return [
+        ["-n", cores, "--dist", "loadfile", *TOGETHER, *apart],
+        ["-n", str(AT_ONCE), "--dist", "load", *WAITING],
+        [*ALONE, *waiting],
+    ]
 
 
 def _run(arguments: list[str]) -> Tally:

@@ -47,7 +47,7 @@ def test_every_test_belongs_to_one_part() -> None:
     folders = {f"tests/{path.parent.name}" for path in (run_tests.ROOT / "tests").glob("*/test_*.py")}
     folders |= {f"tests/{path.parents[1].name}" for path in (run_tests.ROOT / "tests").glob("*/*/test_*.py")}
 
-    files = {path for path in run_tests.ALONE if path.endswith(".py")}
+    files = {path for path in (*run_tests.WAITING, *run_tests.ALONE) if path.endswith(".py")}
     assert folders == {*run_tests.TOGETHER, *run_tests.ALONE} - files
     assert not set(run_tests.TOGETHER) & set(run_tests.ALONE)
     assert all((run_tests.ROOT / path).is_file() for path in files)
@@ -66,9 +66,11 @@ def test_what_runs_alone_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_tests, "_run", ran)
     assert run_tests.main([]) == 0
 
-    together, alone = runs
-    assert alone == list(run_tests.ALONE)
-    assert {f"--ignore={path}" for path in alone} <= set(together)
+    together, waiting, alone = runs
+    assert [path for path in waiting if path.startswith("tests/")] == list(run_tests.WAITING)
+    assert [path for path in alone if path.startswith("tests/")] == list(run_tests.ALONE)
+    assert {f"--ignore={path}" for path in run_tests.ALONE} <= set(together)
+    assert {f"--ignore={path}" for path in run_tests.WAITING} <= set(alone)
 
 
 @pytest.mark.parametrize(("problem", "code"), [(None, 0), ("make check", 1)])
