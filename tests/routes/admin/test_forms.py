@@ -14,6 +14,7 @@ from tests.support.visitor import PASSWORD, Browser, Page, browser_of, connect
 
 POSTS = [
     "/admin/sign-out",
+    "/admin/confirm",
     "/admin/posts",
     "/admin/inbox/cv_1/answer",
     "/admin/inbox/cv_1/private",

@@ -12,6 +12,7 @@ import pytest
 
 import moorage.admin
 from moorage.admin.pages import STATIC, templates
+from moorage.admin.sessions import PROOF_LASTS
 from moorage.crm.apply import apply_events
 from moorage_adapters.memory.world import CAFE
 from moorage_ports.conversations import ConversationFilter
@@ -160,6 +161,16 @@ async def test_so_have_the_pages_outside_the_frame_u1(admin: Browser, stranger: 
     assert answer.status_code == (200 if path == "/admin/sign-in" else 404)
     _check_headers(answer)
     _check_html(answer)
+
+
+async def test_so_has_the_page_that_asks_for_the_password_again_u1(host: Harbour, admin: Browser) -> None:
+    host.clock.advance(PROOF_LASTS)
+    answer = await admin.get("/admin/confirm?act=erase&next=/admin/x?lead=<script>alert(1)</script>")
+
+    assert answer.status_code == 200
+    _check_headers(answer)
+    assert "alert(1)" not in answer.text
+    assert _check_html(answer).field("next") == "/admin/operations/privacy"
 
 
 async def test_redirects_and_refusals_have_the_headers_too_u1(admin: Browser, stranger: Browser) -> None:

@@ -285,6 +285,19 @@ async def test_a_session_lives_from_sign_in_to_sign_out(storage: SqlStorage) -> 
     assert await accounts.session("hash-1") is None
 
 
+async def test_a_proof_is_kept_and_gives_the_session_another_cookie(storage: SqlStorage) -> None:
+    accounts, later = storage.accounts, NOON + timedelta(minutes=20)
+    await accounts.open_session(_session(proved_at=NOON))
+    await accounts.open_session(_session(id="session-2", token_hash="hash-2"))
+    assert await accounts.prove("session-1", later, token_hash="hash-3")
+    assert await accounts.session("hash-1") is None
+    proved = _session(token_hash="hash-3", proved_at=later, last_seen_at=later)
+    assert await accounts.session("hash-3") == proved
+    assert await accounts.session("hash-2") == _session(id="session-2", token_hash="hash-2")
+    assert not await accounts.prove("session-9", later, token_hash="hash-4")
+    assert await accounts.session("hash-4") is None
+
+
 async def test_a_changed_account_is_signed_out_everywhere_and_nobody_else(storage: SqlStorage) -> None:
     accounts = storage.accounts
     await accounts.save(_account())
