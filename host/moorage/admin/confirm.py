@@ -43,13 +43,12 @@ async def confirm(request: Request[Any, Any, Any], visit: VisitHere, form: FormH
         log.warning("proof_limited", account=session.account_id, address=address)
         return _form(visit, act, asked, wait=wait)
     account = await visit.services.storage.accounts.by_email(session.email)
-    if account is not None and account.id != session.account_id:
-        account = None
     if not await desk.passwords.check(account, form.exact("password")):
         log.info("proof_refused", account=session.account_id, address=address)
         return _form(visit, act, asked, problem="The password is not right.", status=422)
     desk.attempts.succeeded(session.email, address)
-    # A hash that became too weak is renewed at the next sign-in: keeping another one ends the sessions.
+    # Another account of that address has ended this session: then there is nothing to prove any more. And a
+    # hash that became too weak is renewed at the next sign-in: keeping another one ends the sessions.
     token = await prove(session, visit.services)
     if token is None:
         raise SignInNeededError(confirm_path(act, asked))

@@ -242,6 +242,17 @@ async def test_signing_in_is_a_proof_and_lasts_for_ten_minutes_u5(
     assert (await stranger.get("/admin/leads/export")).status_code == 200
 
 
+async def test_who_has_to_sign_in_first_is_led_on_to_the_act_u5(account: Account, stranger: Browser) -> None:
+    asked = await stranger.get(
+        "/admin/confirm?act=rotate&next=%2Fadmin%2Foperations%2Fhandover%2Fep_1%3Fkeep%3D1"
+    )
+    form = await stranger.page(asked.headers["location"])
+    sent = {"email": account.email, "password": PASSWORD, "next": form.field("next")}
+    there = await stranger.get((await stranger.post("/admin/sign-in", sent)).headers["location"])
+
+    assert there.headers["location"] == f"{HANDOVER}/ep_1?keep=1&confirmed=1#secret"
+
+
 async def test_a_session_from_before_that_question_is_asked_u5(host: Harbour, admin: Browser) -> None:
     session = await session_of(host, admin)
     await host.storage.accounts.close_session(session.id)
