@@ -1,6 +1,7 @@
 """The PostgreSQL of a run, and what is said when there is none."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -19,6 +20,18 @@ def pytest_configure() -> None:
     renderer = structlog.get_config()["processors"][-1]
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
     renderer.exception_formatter = structlog.dev.plain_traceback
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that runs within a test sets up the process's logging, on a stream that is closed then."""
+    yield
+    root = logging.getLogger()
+    ours = [one for one in root.handlers if isinstance(one.formatter, structlog.stdlib.ProcessorFormatter)]
+    if ours:
+        root.handlers = [one for one in root.handlers if one not in ours]
+        root.setLevel(logging.WARNING)
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
