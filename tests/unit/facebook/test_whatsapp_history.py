@@ -209,6 +209,9 @@ def test_a_thread_may_be_with_a_user_id() -> None:
 
 def test_notes_to_oneself_are_no_conversation() -> None:
     assert events_of(history(thread(SHOWN, said(1, SHOWN), said(2, SHOWN, to=SHOWN)))) == []
+    spaced = history(thread(SHOWN, said(1, SHOWN)))
+    spaced["value"]["metadata"]["display_phone_number"] = "+49 30 123456"
+    assert events_of(spaced) == []
 
 
 def test_what_cannot_be_read_is_counted_and_costs_nothing_else() -> None:

@@ -79,7 +79,7 @@ def _readings(happening: Happening) -> Iterator[Events]:
 
 def _message(happening: Happening, one: Mapping[str, object], thread_id: str) -> Events:
     """One message, with whoever the thread is with on its other side."""
-    if thread_id in own_numbers(happening):
+    if _is_own(happening, thread_id):
         return ()  # what somebody noted for themselves
     is_ours = _is_ours(happening, one, thread_id)
     name, side = ("message_echoes", "to") if is_ours else ("messages", "from")
@@ -99,14 +99,15 @@ def _is_ours(happening: Happening, one: Mapping[str, object], thread_id: str) ->
     if happening.list_name == "message_echoes":
         return True
     sender, addressee = loose_id(one.get("from")), loose_id(one.get("to"))
-    if _digits(sender) in set(map(_digits, own_numbers(happening))) - {""}:
+    if _is_own(happening, sender):
         return True
     return bool(thread_id) and addressee == thread_id != sender
 
 
-def _digits(number: str) -> str:
-    """A number as it is dialled: the one that is displayed may have blanks and brackets."""
-    return NO_DIGIT.sub("", number)
+def _is_own(happening: Happening, number: str) -> bool:
+    """Whether it is the business's own, as it is dialled: the one displayed may have blanks and brackets."""
+    own = {NO_DIGIT.sub("", one) for one in own_numbers(happening)}
+    return NO_DIGIT.sub("", number) in own - {""}
 
 
 def _as_history(event: Event) -> Event:
