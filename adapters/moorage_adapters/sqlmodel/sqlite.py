@@ -29,6 +29,7 @@ from moorage_adapters.sqlmodel.database import (
 )
 from moorage_adapters.sqlmodel.sqlite_errors import is_fatal, mapping_errors, sqlite_code
 from moorage_adapters.sqlmodel.sqlite_lane import Lane, sqlite_engine
+from moorage_ports.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -224,8 +225,7 @@ class SqliteDatabase:
             UnavailableError: Nothing was written.
             CommitUnknownError: The disk failed while committing.
         """
-        self.refuse_if_broken()
-        await self._turns.take(org_id or "", hot=hot)
+        await self._take_turn(org_id, hot=hot)
         transaction = SqliteTransaction(self, self._writer, writes=True)
         try:
             yield transaction
@@ -285,8 +285,7 @@ class SqliteDatabase:
         org_id: str | None = None,
     ) -> T:
         """One turn, one hop, one transaction; `after` is called once it is durable."""
-        self.refuse_if_broken()
-        await self._turns.take(org_id or "", hot=hot)
+        await self._take_turn(org_id, hot=hot)
 
         def whole(connection: Connection) -> T:
             try:
@@ -311,6 +310,16 @@ class SqliteDatabase:
         done.add_done_callback(ended)
         with self.mapping_errors(writes=True, commits=True):
             return await asyncio.shield(done)
+
+    async def _take_turn(self, org_id: str | None, *, hot: bool) -> None:
+        """Wait for a turn to write. Given back at once if the file was closed, or broke, meanwhile."""
+        self.refuse_if_broken()
+        await self._turns.take(org_id or "", hot=hot)
+        try:
+            self.refuse_if_broken()
+        except UnavailableError:
+            self._turns.give()
+            raise
 
     async def read_at_once(self, work: Callable[[Connection], T]) -> T:
         """A whole reading transaction.

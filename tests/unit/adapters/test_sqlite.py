@@ -478,3 +478,23 @@ async def test_processes_that_meet_a_new_org_at_once_agree_on_its_keys(
             found = await storage.secrets("shared", VENDOR).get(ref)
             assert found is not None
             assert found.value.reveal() == f"{number}-{count}"
+
+
+async def test_whoever_is_in_line_when_the_file_is_closed_is_told_so_and_holds_up_nobody(
+    tmp_path: Path,
+) -> None:
+    database = await SqliteDatabase.open(tmp_path / "closed.db")
+    is_held = threading.Event()
+    first = asyncio.create_task(database.write_at_once(lambda _: is_held.wait(5)))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(database.write_at_once(lambda _: None)) for _ in range(2)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(database.aclose())
+    await asyncio.sleep(0)
+
+    is_held.set()
+    await asyncio.gather(first, closing)
+
+    async with asyncio.timeout(1):
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(one) for one in told] == ["the database is closed; nothing was written"] * 2
