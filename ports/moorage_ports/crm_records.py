@@ -8,7 +8,6 @@ whose word a field holds: an older moment never overwrites a newer one.
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Protocol
 
 import attrs
@@ -16,7 +15,6 @@ import attrs
 from moorage_ports.events import Attachment, DeliveryState, MessageKind, Severity
 
 
-@lru_cache(maxsize=8192)  # one event asks for the same few again and again
 def record_id(prefix: str, *names: str) -> str:
     """The id of what `names` name; the same in every process and for every order of arrival."""
     digest = hashlib.blake2b(digest_size=15)
