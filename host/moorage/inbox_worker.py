@@ -19,6 +19,7 @@ from moorage.leads.fetching import Announced, Fetching
 from moorage.nudging import nudge_all
 from moorage.services import Services
 from moorage.settling import LeaseLostError, Outcome, Settler
+from moorage.waits import FIRST_RETRY, doubled
 from moorage_ports.errors import (
     MissingScopeError,
     MoorageError,
@@ -45,8 +46,6 @@ GROUPS_AT_ONCE: Final = 16
 READ_AT_A_STRETCH: Final = 32
 SETTLE_WITHIN: Final = 0.25  # seconds
 MOST_TRIES: Final = 8
-FIRST_RETRY: Final = timedelta(seconds=5)
-LONGEST_RETRY: Final = timedelta(minutes=15)
 # "Not found" is also what some vendors say to those whom a person still has to let in: 3 days for that.
 NOT_FOUND_RETRIES: Final = (
     FIRST_RETRY,
@@ -282,6 +281,4 @@ def _wait(tries: int, failure: Exception) -> timedelta:
         place = min(max(tries, 1), len(NOT_FOUND_RETRIES)) - 1
         return NOT_FOUND_RETRIES[place] * random.uniform(0.9, 1.1)  # noqa: S311 - as below
     asked = failure.retry_after if isinstance(failure, VendorError) else None
-    doubled = min(FIRST_RETRY * (1 << min(max(tries - 1, 0), 10)), LONGEST_RETRY)
-    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    return asked + doubled * 0.1 * jitter if asked else doubled * jitter
+    return asked + doubled(tries) * 0.1 if asked else doubled(tries)

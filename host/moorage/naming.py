@@ -8,7 +8,6 @@ applies events knows nothing of it, and never waits for it.
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,9 +18,10 @@ import structlog
 
 from moorage.crm.merge import Merge
 from moorage.nudging import nudge_all
-from moorage.operations.standing import act_on_vendor_error
+from moorage.operations.standing import act_on_vendor_error, is_wanted
 from moorage.services import Services, port
-from moorage_ports.capabilities import Capability, Support
+from moorage.waits import SHORTEST_WAIT, asked_by
+from moorage_ports.capabilities import Capability
 from moorage_ports.crm_records import ContactRecord, Ledger, LedgerKeys
 from moorage_ports.errors import (
     Hits,
@@ -61,7 +61,6 @@ REFUSED: Final = timedelta(days=1)  # the vendor would not answer about this per
 NOT_ALLOWED: Final = timedelta(hours=6)  # a person has to change something first
 NOT_NOW: Final = timedelta(hours=1)  # they never wrote, or their channel is not in use
 UNAVAILABLE: Final = timedelta(minutes=5)
-SHORTEST_WAIT: Final = timedelta(minutes=1)  # after a limit, or when somebody has to connect again
 
 _ABOUT_ONE: Final = (RejectedError, VendorNotFoundError)
 _WEATHER: Final = (VendorUnavailableError, UnavailableError, OutcomeUnknownError, TimeoutError)
@@ -75,12 +74,7 @@ def naming_nudge(org_id: str, vendor: str) -> Nudge:
 
 def may_name(vendor: Vendor, integration: Integration | None) -> bool:
     """Whether the vendor can be asked who writes, and the org wants to be written to."""
-    if vendor.profiles is None or vendor.support(Capability.DIRECT_MESSAGES) is not Support.FULL:
-        return False
-    if integration is None or integration.status is not IntegrationStatus.ACTIVE:
-        return False
-    wanted = integration.capabilities
-    return not wanted or Capability.DIRECT_MESSAGES in wanted
+    return vendor.profiles is not None and is_wanted(vendor, Capability.DIRECT_MESSAGES, integration)
 
 
 async def sweep(services: Services) -> None:
@@ -296,12 +290,11 @@ async def _name(uow: UnitOfWork, names: Mapping[str, Person], asked_at: datetime
 
 
 def _wait_after(failure: Exception) -> timedelta:
-    """When it makes sense to ask again; what the vendor asks for, spread a little."""
-    spread = random.uniform(1.0, 1.2)  # noqa: S311 - spreads load, guards nothing
+    """When it makes sense to ask again."""
     if isinstance(failure, RateLimitError):
-        return max(failure.retry_after or SHORTEST_WAIT, SHORTEST_WAIT) * spread
+        return asked_by(failure)
     if isinstance(failure, _WEATHER):
-        return UNAVAILABLE * spread
+        return UNAVAILABLE
     if isinstance(failure, ReauthorizationError) and failure.hits is not Hits.CALL:
         return SHORTEST_WAIT  # what it hits is left alone until somebody has connected again
     if isinstance(failure, MoorageError) and not isinstance(failure, _ABOUT_ONE):

@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.leads.feeding import Subject, feed, subject_of, wait_of
+from moorage.leads.feeding import Subject, feed, subject_of
 from moorage.leads.form_counter import FormCounter
 from moorage.leads.forms import remember_forms
 from moorage.metrics import LEADS_RECOVERED, RESUBSCRIBED
@@ -22,6 +22,7 @@ from moorage.nudging import nudge_all
 from moorage.operations.grants import note_subscribed, subscribe_channels
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
+from moorage.waits import asked_by
 from moorage_ports.capabilities import Capability
 from moorage_ports.checkpoints import LeadCheckpoint
 from moorage_ports.errors import (
@@ -82,7 +83,7 @@ class Reconciler:
                 self._could_not(subject, missing)
             return None if await self._read_forms(subject, asked_at) else LookAgain()
         except RateLimitError as limit:
-            return LookAgain(at=self.services.clock.now() + wait_of(limit))
+            return LookAgain(at=self.services.clock.now() + asked_by(limit))
         except VendorError as failure:
             self._could_not(subject, failure)
             await act_on_vendor_error(

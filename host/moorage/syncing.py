@@ -7,7 +7,6 @@ the next is read.
 """
 
 import asyncio
-import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,10 +18,11 @@ import structlog
 from moorage.crm.apply import apply_events
 from moorage.metrics import SYNCED
 from moorage.nudging import nudge_all
-from moorage.operations.standing import act_on_vendor_error
+from moorage.operations.standing import act_on_vendor_error, is_wanted
 from moorage.services import Services
+from moorage.waits import FIRST_RETRY, asked_by, doubled
 from moorage_ports.activity_sync import ActivityPiece, ActivitySync, SyncState
-from moorage_ports.capabilities import Capability, Support
+from moorage_ports.capabilities import Capability
 from moorage_ports.errors import (
     MoorageError,
     NotConnectedError,
@@ -36,7 +36,7 @@ from moorage_ports.errors import (
 )
 from moorage_ports.events import CrmEvent
 from moorage_ports.failpoints import fail_point
-from moorage_ports.integrations import Integration, IntegrationStatus
+from moorage_ports.integrations import Integration
 from moorage_ports.jobs import LookAgain, Nudge
 from moorage_ports.plugin import Vendor
 from moorage_ports.storage import UnitOfWork
@@ -48,9 +48,6 @@ CHANNELS_AT_ONCE: Final = 4
 SLICE: Final = 250  # events per unit of work: an acknowledgement may have to wait behind it
 PIECES_A_LOOK: Final = 20  # then back to the end of the line: a big channel must not keep others waiting
 PIECE_DEADLINE: Final = timedelta(minutes=3)
-FIRST_RETRY: Final = timedelta(seconds=5)
-LONGEST_RETRY: Final = timedelta(minutes=15)
-SHORTEST_WAIT: Final = timedelta(minutes=1)  # after a limit that names none
 # The vendor (or our database) is the trouble: tried again by itself, for as long as it takes.
 _WEATHER: Final = (RateLimitError, VendorUnavailableError, UnavailableError, OutcomeUnknownError)
 
@@ -67,12 +64,7 @@ def sync_nudge(org_id: str, vendor: str, channel_external_id: str, at: datetime 
 
 def may_sync(vendor: Vendor, integration: Integration | None) -> bool:
     """Whether the vendor can be asked for activity, and the org wants it to be."""
-    if vendor.activity_sync is None or vendor.support(Capability.SYNC_ACTIVITY) is not Support.FULL:
-        return False
-    if integration is None or integration.status is not IntegrationStatus.ACTIVE:
-        return False
-    wanted = integration.capabilities
-    return not wanted or Capability.SYNC_ACTIVITY in wanted
+    return vendor.activity_sync is not None and is_wanted(vendor, Capability.SYNC_ACTIVITY, integration)
 
 
 async def nudge_channels(services: Services) -> None:
@@ -298,10 +290,4 @@ def _next(state: SyncState, failure: Exception, now: datetime) -> SyncState:
 
 
 def _wait(tries: int, failure: Exception) -> timedelta:
-    """What the vendor asks for, else longer from try to try; spread, so that not all come back at once."""
-    doubled = min(FIRST_RETRY * (1 << min(max(tries - 1, 0), 10)), LONGEST_RETRY)
-    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    if isinstance(failure, RateLimitError):
-        asked = max(failure.retry_after or SHORTEST_WAIT, SHORTEST_WAIT)
-        return asked * (1 + 0.2 * jitter)
-    return doubled * jitter
+    return asked_by(failure) if isinstance(failure, RateLimitError) else doubled(tries)

@@ -11,10 +11,11 @@ from typing import Final
 import attrs
 import structlog
 
-from moorage.leads.feeding import Subject, feed, subject_of, wait_of
+from moorage.leads.feeding import Subject, feed, subject_of
 from moorage.nudging import nudge_all
 from moorage.operations.standing import act_on_vendor_error
 from moorage.services import Services
+from moorage.waits import asked_by
 from moorage_ports.errors import (
     InvalidRequestError,
     MoorageError,
@@ -131,7 +132,7 @@ class Backfiller:
             return None
         org_id = subject.org_id
         if isinstance(failure, RateLimitError):
-            return await self._wait(org_id, backfill, failure, wait_of(failure))
+            return await self._wait(org_id, backfill, failure, asked_by(failure))
         if isinstance(failure, VendorUnavailableError) or not isinstance(
             failure, VendorError | InvalidRequestError
         ):

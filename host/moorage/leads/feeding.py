@@ -4,16 +4,13 @@ They go into the inbox as the changes that their deliveries would have been, und
 delivery that comes after all is a duplicate, and one that came before makes the lead that was read one.
 """
 
-import random
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Final
 
 import attrs
 import structlog
 
 from moorage.services import Services
-from moorage_ports.errors import NotConnectedError, RateLimitError
+from moorage_ports.errors import NotConnectedError
 from moorage_ports.inbox import Arrival, HeardBy, Kept, inbox_nudge
 from moorage_ports.integrations import Channel, Integration, IntegrationStatus
 from moorage_ports.lead_source import Lead
@@ -21,8 +18,6 @@ from moorage_ports.plugin import Vendor, VendorContext
 from moorage_ports.webhooks import Change
 
 log = structlog.get_logger(__name__)
-
-SHORTEST_WAIT: Final = timedelta(minutes=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,9 +96,3 @@ async def _revive(services: Services, subject: Subject, changes: Iterable[Change
             org=subject.org_id,
             channel=subject.channel.id,
         )
-
-
-def wait_of(limit: RateLimitError) -> timedelta:
-    """What the vendor asks for, and a little more, so that not all channels come back at once."""
-    asked = max(limit.retry_after or SHORTEST_WAIT, SHORTEST_WAIT)
-    return asked * random.uniform(1.0, 1.2)  # noqa: S311 - spreads load, guards nothing

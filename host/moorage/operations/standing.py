@@ -6,7 +6,7 @@ import attrs
 import structlog
 
 from moorage.services import Services
-from moorage_ports.capabilities import Capability
+from moorage_ports.capabilities import Capability, Support
 from moorage_ports.errors import (
     Hits,
     InvalidRequestError,
@@ -53,6 +53,14 @@ async def usable_integration(uow: UnitOfWork, vendor: str) -> Integration:
         msg = "the grant is gone"
         raise ReauthorizationError(msg, vendor=vendor, hits=Hits.INTEGRATION)
     return integration
+
+
+def is_wanted(vendor: Vendor, capability: Capability, integration: Integration | None) -> bool:
+    """Whether the vendor does this whole, the org is connected, and wants it done."""
+    if vendor.support(capability) is not Support.FULL or integration is None:
+        return False
+    wanted = integration.capabilities
+    return integration.status is IntegrationStatus.ACTIVE and (not wanted or capability in wanted)
 
 
 async def usable_channel(uow: UnitOfWork, vendor: str, external_id: str) -> Channel:
