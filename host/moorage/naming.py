@@ -244,6 +244,8 @@ class _Look:
             for wait in set(self.waits.values()):
                 waiting = [key for key, its_wait in self.waits.items() if its_wait == wait]
                 await uow.strangers.ask_again(waiting, at=now + wait)
+            for channel, wait in self.closed.items():
+                await uow.strangers.leave_be(self.vendor.slug, channel, until=now + wait)
         log.info(
             "people_named",
             org=self.org_id,

@@ -54,3 +54,7 @@ class Strangers(Protocol):
     async def ask_again(self, identity_ids: Collection[str], *, at: datetime) -> None:
         """Have these wait until `at`."""
         ...
+
+    async def leave_be(self, vendor: str, channel_external_id: str, *, until: datetime) -> None:
+        """Have everybody wait at least until then who wrote to this channel: it cannot be asked with now."""
+        ...

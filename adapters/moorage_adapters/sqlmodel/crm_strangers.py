@@ -9,10 +9,12 @@ from sqlalchemy import Connection, exists, select
 from moorage_adapters.sqlmodel.crm_tables import CONVERSATION, IDENTITY, IS_NAMELESS
 from moorage_adapters.sqlmodel.tables import INTEGRATION
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant
+from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.events import Person
 from moorage_ports.integrations import IntegrationStatus
 from moorage_ports.profiles import Stranger
 
+_WRITTEN_IN: Final = (CONVERSATION.c.kind == "direct", CONVERSATION.c.last_received_at.is_not(None))
 _COLUMNS: Final = ("id", "external_id", "realm")
 
 
@@ -51,14 +53,28 @@ class SqlStrangers:
             of_them = IDENTITY.c.id.in_(sorted(identity_ids))
             await self._gate.run(lambda org: org.update(IDENTITY, {"ask_at": at}, of_them))
 
+    async def leave_be(self, vendor: str, channel_external_id: str, *, until: datetime) -> None:
+        """Have everybody wait at least until then who wrote to this channel."""
+
+        def work(org: Tenant) -> None:
+            wrote = exists().where(
+                CONVERSATION.c.org_id == org.org_id,
+                CONVERSATION.c.identity_id == IDENTITY.c.id,
+                CONVERSATION.c.channel_external_id == clean(channel_external_id),
+                *_WRITTEN_IN,
+            )
+            waiting = (IDENTITY.c.vendor == vendor, IS_NAMELESS, IDENTITY.c.ask_at < until, wrote)
+            org.update(IDENTITY, {"ask_at": until}, *waiting)  # type: ignore[arg-type]
+
+        await self._gate.run(work)
+
 
 def _channels(org: Tenant, identity_ids: Sequence[str]) -> dict[str, str]:
     """The channel that each of these wrote to last; nothing of those who never wrote to one."""
     rows = org.rows(
         CONVERSATION,
         CONVERSATION.c.identity_id.in_(identity_ids),
-        CONVERSATION.c.kind == "direct",
-        CONVERSATION.c.last_received_at.is_not(None),
+        *_WRITTEN_IN,
         order_by=(CONVERSATION.c.last_received_at, CONVERSATION.c.id),
         columns=("identity_id", "channel_external_id"),
     )

@@ -14,6 +14,7 @@ from moorage.naming import (
     NAMELESS,
     NOT_ALLOWED,
     REFUSED,
+    SWEEP_EVERY,
     UNAVAILABLE,
     Namer,
     naming_nudge,
@@ -153,6 +154,31 @@ async def test_what_was_not_allowed_is_asked_for_quietly(quick: Harbour) -> None
 
     await look(quick)
     assert await names(quick) == [f"P {number}" for number in range(9)]
+
+
+@pytest.mark.parametrize("trouble", ["limit", "scope", "down"])
+async def test_trouble_of_a_channel_is_everybodys_who_waits_there(host: Harbour, trouble: str) -> None:
+    """Not only of those whom one look took up: the next sweep is seconds away. Other channels go on."""
+    await host.select(CAFE.id, BOOKS.id)
+    await hear(host, *(Person(id=f"guest-{number}", name=f"G {number}") for number in range(15)))
+    {
+        "limit": lambda: host.world.limit(timedelta(hours=1)),
+        "scope": lambda: host.world.drop_scope(SEND_LETTERS),
+        "down": host.world.go_down,
+    }[trouble]()
+
+    assert 0 < await asked(host) <= CALLS_AT_ONCE + 1
+    for _ in range(5):
+        host.clock.advance(SWEEP_EVERY)
+        assert await asked(host) == 0
+    host.world.clear_up()
+    host.world.restore_scope(SEND_LETTERS)
+    await hear(host, CY, board=BOOKS.id)
+    await look(host)
+    assert "Cy Moor" in await names(host)
+    host.clock.advance(NOT_ALLOWED)
+    await look(host)
+    assert "" not in await names(host)
 
 
 async def test_an_integration_that_expires_waits_and_goes_on_after_reconnection(host: Harbour) -> None:
