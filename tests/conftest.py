@@ -66,6 +66,12 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database for a host; "" is a SQLite file of its own."""
+    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say at the very end that half of the storage was not tested."""
     if _MISSING in config.stash:

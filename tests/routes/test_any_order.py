@@ -219,15 +219,9 @@ async def told_in_order(pieces: Sequence[dict[str, object]]) -> DictRecords:
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """Of a fresh database; "" is a SQLite file of the host's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def either(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+async def either(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     """The same host, on either database."""
-    async with harbour(tmp_path, database_url=url) as made:
+    async with harbour(tmp_path, database_url=database_url) as made:
         await made.connect()
         await made.select(CAFE.id)
         yield made

@@ -25,12 +25,6 @@ CONVERSATIONS, MESSAGES, ACTIVITY = "/crm/inbox/conversations", "/crm/inbox/mess
 
 
 @pytest.fixture
-def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """Of a fresh database; "" is a SQLite file of the host's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
 async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     async with harbour(tmp_path, database_url=database_url) as made:
         await made.connect()

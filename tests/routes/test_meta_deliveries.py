@@ -16,11 +16,6 @@ SAMPLES = {path.stem: path.read_bytes() for path in sample_bodies()}
 MUTANTS = 200
 
 
-@pytest.fixture
-def database_url(request: pytest.FixtureRequest, database_kind: str) -> str:
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
 async def deliver_all(host: ListeningHost, bodies: Sequence[bytes]) -> None:
     """Each is answered with 200, and no worker breaks on any."""
     for start in range(0, len(bodies), 32):

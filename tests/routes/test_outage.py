@@ -22,11 +22,6 @@ LOST, DOUBLED = 0.3, 0.2
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, database_kind: str) -> str:
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
 async def town(tmp_path: Path, database_url: str) -> AsyncIterator[Town]:
     async with town_in(tmp_path, database_url=database_url) as made:
         yield made

@@ -14,7 +14,7 @@ from moorage.crm.apply import apply_events
 from moorage.syncing import SLICE, Syncer, nudge_channels, sync_nudge
 from moorage_adapters.memory.activity_sync import MemoryActivitySync, comment_from_remark
 from moorage_adapters.memory.chatter import LINES_PER_PAGE
-from moorage_adapters.memory.things import READ_BOARDS, Note
+from moorage_adapters.memory.things import READ_BOARDS
 from moorage_adapters.memory.world import BOOKS, CAFE
 from moorage_ports.activity_sync import ActivityPiece, SyncState
 from moorage_ports.contacts import ActivityFilter
@@ -28,21 +28,11 @@ _TABLES = ("contact", "contact_identity", "conversation", "message", "activity",
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
-    async with harbour(tmp_path, database_url=url) as made:
+async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
+    async with harbour(tmp_path, database_url=database_url) as made:
         await made.connect()
         await made.select(CAFE.id)
-        for board in (CAFE, BOOKS):
-            note = Note(
-                id=f"note-{board.id}", board_id=board.id, text="Hi", link=None, images=(), pinned_at=NOON
-            )
-            made.world.notes[note.id] = note
+        made.hang_notes(CAFE, BOOKS)
         yield made
 
 

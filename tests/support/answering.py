@@ -14,13 +14,12 @@ from moorage.crm.merge import direct_id_of
 from moorage.operations import outgoing
 from moorage.syncing import Syncer, sync_nudge
 from moorage_adapters.memory.activity_sync import person_from_memory
-from moorage_adapters.memory.things import Note
 from moorage_adapters.memory.world import ADA, BOOKS, CAFE
 from moorage_ports.conversations import Message
 from moorage_ports.crm_records import ConversationRecord
 from moorage_ports.operations import Role
 from tests.support.asking import headers_of
-from tests.support.harbour import ADMIN, NOON, Harbour, harbour
+from tests.support.harbour import ADMIN, Harbour, harbour
 
 CALL, REHEARSE = "/upstream/call/memory-provider", "/upstream/test/memory-provider"
 TALK = direct_id_of("memory", CAFE.id, person_from_memory(ADA))
@@ -39,11 +38,7 @@ async def answering_host(folder: Path, url: str) -> AsyncIterator[Harbour]:
     async with harbour(folder, database_url=url) as made:
         await made.connect()
         await made.select(CAFE.id)
-        for board in (CAFE, BOOKS):
-            note = Note(
-                id=f"note-{board.id}", board_id=board.id, text="Hi", link=None, images=(), pinned_at=NOON
-            )
-            made.world.notes[note.id] = note
+        made.hang_notes(CAFE, BOOKS)
         made.world.write_to(CAFE.id, "Do you open on Sunday?")
         await hear(made)
         made.clock.advance(timedelta(minutes=1))

@@ -30,6 +30,7 @@ from moorage_adapters.cipher import Keyring
 from moorage_adapters.clock import FixedClock, SystemClock
 from moorage_adapters.jobs import EmbeddedJobs
 from moorage_adapters.memory.plugin import MemorySettings, memory_plugin
+from moorage_adapters.memory.things import Board, Note
 from moorage_adapters.memory.world import MemoryWorld
 from moorage_adapters.sqlmodel import migrate
 from moorage_adapters.sqlmodel.governor import SqlGovernors
@@ -180,6 +181,14 @@ class Harbour:
         view = await HANDLERS[PUBLISH.name](self.call(caller, subject_id=subject_id), post)
         assert isinstance(view, PublicationView)
         return view
+
+    def hang_notes(self, *boards: Board) -> None:
+        """A note on each of these boards, for people to write below."""
+        for board in boards:
+            note = Note(
+                id=f"note-{board.id}", board_id=board.id, text="Hi", link=None, images=(), pinned_at=NOON
+            )
+            self.world.notes[note.id] = note
 
     async def deliver(self, delivery: Delivery, *, query: str = "", path: str = "memory") -> httpx.Response:
         """Post a delivery to the webhook as the vendor sends it."""

@@ -10,15 +10,9 @@ from tests.support.harbour import Harbour
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     """Org A manages the café's board, on which a note hangs; Ada has just written to it."""
-    async with answering_host(tmp_path, url) as made:
+    async with answering_host(tmp_path, database_url) as made:
         yield made
 
 

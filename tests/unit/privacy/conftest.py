@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from moorage_adapters.memory.things import Note
 from moorage_adapters.memory.world import BOOKS, CAFE
-from tests.support.harbour import NOON, Harbour, harbour
+from tests.support.harbour import Harbour, harbour
 from tests.unit.privacy.planting import BEN, GONE
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     """The café's board is chosen, and a note hangs there."""
-    async with _town(tmp_path, url) as made:
+    async with _town(tmp_path, database_url) as made:
         yield made
 
 
@@ -36,10 +29,7 @@ async def quick(tmp_path: Path) -> AsyncIterator[Harbour]:
 async def _town(folder: Path, url: str) -> AsyncIterator[Harbour]:
     async with harbour(folder, database_url=url) as made:
         made.world.people |= {GONE.id: GONE, BEN.id: BEN}
-        for board in (CAFE, BOOKS):
-            made.world.notes[f"note-{board.id}"] = Note(
-                id=f"note-{board.id}", board_id=board.id, text="Hi", link=None, images=(), pinned_at=NOON
-            )
+        made.hang_notes(CAFE, BOOKS)
         await made.connect()
         await made.select(CAFE.id)
         yield made

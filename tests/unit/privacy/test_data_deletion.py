@@ -33,15 +33,9 @@ OTHER = Caller(org_id="org-b", user_id="user-2", role=Role.ADMIN)
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     """Ada connected two orgs, and wrote to the board that they share; so did Bo."""
-    async with harbour(tmp_path, database_url=url) as made:
+    async with harbour(tmp_path, database_url=database_url) as made:
         made.world.people[BO.id] = BO
         for caller in (ADMIN, OTHER):
             await made.connect(caller)

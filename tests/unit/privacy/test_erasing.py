@@ -37,7 +37,9 @@ from tests.unit.privacy.planting import (
 
 
 @pytest.mark.parametrize("by", ["contactId", "leadId", "email", "phone"])
-async def test_t_delete_canary_nothing_is_left_m3(host: Harbour, tmp_path: Path, url: str, by: str) -> None:
+async def test_t_delete_canary_nothing_is_left_m3(
+    host: Harbour, tmp_path: Path, database_url: str, by: str
+) -> None:
     """M3: by whatever they are known; in the files, the rows, the index of words, and in what is sealed."""
     planted = await plant(host)
     assert found_in(await opened(host, ADMIN.org_id), SEALED) == set(SEALED), "the planting is seen at all"
@@ -53,14 +55,16 @@ async def test_t_delete_canary_nothing_is_left_m3(host: Harbour, tmp_path: Path,
     assert answer.status_code == 200, answer.text
     assert answer.json()["counts"]["leads"] == 1
     assert planted.contact_id in answer.json()["contactIds"]
-    assert await remains(host, tmp_path, url) == set()
+    assert await remains(host, tmp_path, database_url) == set()
 
 
-async def test_the_planting_is_found_without_an_erasure(host: Harbour, tmp_path: Path, url: str) -> None:
+async def test_the_planting_is_found_without_an_erasure(
+    host: Harbour, tmp_path: Path, database_url: str
+) -> None:
     """Without this the test above could not fail."""
     await plant(host)
 
-    assert await remains(host, tmp_path, url) == set(ALL)
+    assert await remains(host, tmp_path, database_url) == set(ALL)
 
 
 async def test_a_dry_run_says_what_would_go_and_changes_nothing(host: Harbour) -> None:
@@ -116,7 +120,7 @@ async def test_what_others_said_stays(host: Harbour) -> None:
     assert found["total"] == 4
 
 
-async def test_nothing_brings_them_back_m3(host: Harbour, tmp_path: Path, url: str) -> None:
+async def test_nothing_brings_them_back_m3(host: Harbour, tmp_path: Path, database_url: str) -> None:
     """M3: the vendor sends all of it again, a month later, too, and a sync reads the board anew."""
     planted = await plant(host)
     await ask(host, ERASE, method="POST", body={"email": EMAIL, "dryRun": False})
@@ -134,7 +138,7 @@ async def test_nothing_brings_them_back_m3(host: Harbour, tmp_path: Path, url: s
     assert (await read(host, "/crm/inbox/messages", search=REMARK))["total"] == 0
 
     # What no org owned comes aside again, sealed, for its week: whose it is, nobody here can tell.
-    assert await remains(host, tmp_path, url, aside=False) == set()
+    assert await remains(host, tmp_path, database_url, aside=False) == set()
 
 
 async def test_a_lead_goes_with_those_that_were_put_into_it_and_none_comes_back_m3(quick: Harbour) -> None:

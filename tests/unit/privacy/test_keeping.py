@@ -41,15 +41,9 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
+async def host(tmp_path: Path, database_url: str) -> AsyncIterator[Harbour]:
     """A host that is connected, and has the café's board chosen."""
-    async with harbour(tmp_path, database_url=url) as made:
+    async with harbour(tmp_path, database_url=database_url) as made:
         made.world.people[BO.id] = BO
         await made.connect()
         await made.select(CAFE.id)

@@ -1,9 +1,7 @@
 """Who writes by direct message gets a name: asked once, again only when that may help, never in the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -28,32 +26,11 @@ from moorage_adapters.sqlmodel.tables import JOB
 from moorage_ports import events
 from moorage_ports.capabilities import Capability
 from tests.support.crm import ask, read
-from tests.support.harbour import ADMIN, NOON, Harbour, harbour
-from tests.support.naming import BO, CY, SECOND, asked, contact_of, hear, look, names, open_cafe, tell
+from tests.support.harbour import ADMIN, NOON, Harbour
+from tests.support.naming import BO, CY, SECOND, asked, contact_of, hear, look, names, tell
 
 OTHER = attrs.evolve(ADMIN, org_id="org-b", user_id="user-9")
 ERASE = "/crm/privacy/erase"
-
-
-@pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
-    async with harbour(tmp_path, database_url=url) as made:
-        await open_cafe(made)
-        yield made
-
-
-@pytest.fixture
-async def quick(tmp_path: Path) -> AsyncIterator[Harbour]:
-    """The same, where it makes no difference which database there is."""
-    async with harbour(tmp_path) as made:
-        await open_cafe(made)
-        yield made
 
 
 # A name comes in ---------------------------------------------------------------------------------

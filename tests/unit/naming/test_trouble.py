@@ -1,8 +1,6 @@
 """Names that cannot be had, or not now: whom that stops, for how long, and what a vendor is spared."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -25,30 +23,8 @@ from moorage_adapters.memory.world import BOOKS, CAFE
 from moorage_ports import events
 from moorage_ports.errors import RejectedError, VendorUnavailableError
 from moorage_ports.integrations import IntegrationStatus
-from tests.support.harbour import ADMIN, Harbour, harbour
-from tests.support.naming import BO, CY, SECOND, asked, hear, look, names, open_cafe, tell
-
-
-@pytest.fixture
-def url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """The database that is none of the harbour's own."""
-    return str(request.getfixturevalue("postgres_url")) if database_kind == "postgres" else ""
-
-
-@pytest.fixture
-async def host(tmp_path: Path, url: str) -> AsyncIterator[Harbour]:
-    async with harbour(tmp_path, database_url=url) as made:
-        await open_cafe(made)
-        yield made
-
-
-@pytest.fixture
-async def quick(tmp_path: Path) -> AsyncIterator[Harbour]:
-    """The same, where it makes no difference which database there is."""
-    async with harbour(tmp_path) as made:
-        await open_cafe(made)
-        yield made
-
+from tests.support.harbour import ADMIN, Harbour
+from tests.support.naming import BO, CY, SECOND, asked, hear, look, names, tell
 
 # There is none to be had, or not now -------------------------------------------------------------
 
