@@ -308,3 +308,7 @@ class CrmRecords(Protocol):
     async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
         """Which records of these ids were erased, and when: they are not to be made again."""
         ...
+
+    async def mark_erased(self, keys: Collection[str], *, at: datetime) -> None:
+        """Records of these ids are not to be made again, either; a mark that is there already stays."""
+        ...

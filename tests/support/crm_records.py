@@ -117,3 +117,6 @@ class DictRecords:
 
     async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
         return {key: self.marks[key] for key in keys if key in self.marks}
+
+    async def mark_erased(self, keys: Collection[str], *, at: datetime) -> None:
+        self.marks = {**dict.fromkeys(keys, at), **self.marks}

@@ -22,7 +22,7 @@ from moorage_adapters.sqlmodel.crm_tables import (
     SEARCH_ENTRY,
     UNMAPPED,
 )
-from moorage_adapters.sqlmodel.marks import marks_of
+from moorage_adapters.sqlmodel.marks import marks_of, put_marks
 from moorage_adapters.sqlmodel.tenant import OrgGate, Tenant
 from moorage_adapters.sqlmodel.types import clean
 from moorage_ports.crm_records import (
@@ -222,6 +222,11 @@ class SqlCrmRecords:
     async def erased(self, keys: Collection[str]) -> Mapping[str, datetime]:
         """Which records of these ids were erased, and when."""
         return await self._gate.run(lambda org: marks_of(org, keys)) if keys else {}
+
+    async def mark_erased(self, keys: Collection[str], *, at: datetime) -> None:
+        """Records of these ids are not to be made again, either; a mark that is there already stays."""
+        if keys:
+            await self._gate.run(lambda org: put_marks(org, keys, at))
 
     async def _remove(self, wanted: Mapping[Codec[Any], Collection[str]]) -> None:
         """Delete records with the words they are found by."""

@@ -18,8 +18,8 @@ from moorage_adapters.sqlmodel.crm_tables import (
     MESSAGE,
     POST,
 )
-from moorage_adapters.sqlmodel.marks import MARK_LABEL, marks_of
-from moorage_adapters.sqlmodel.privacy_tables import ERASED_MARK, ERASURE
+from moorage_adapters.sqlmodel.marks import marks_of, put_marks
+from moorage_adapters.sqlmodel.privacy_tables import ERASURE
 from moorage_adapters.sqlmodel.tables import LEAD
 from moorage_adapters.sqlmodel.tenant import Condition, OrgGate, Tenant, fields_of, value_of
 from moorage_adapters.sqlmodel.types import clean, to_json
@@ -35,15 +35,8 @@ class SqlErasures:
 
     async def mark(self, keys: Collection[str], *, at: datetime) -> None:
         """These were erased; a mark that is there already stays as it is."""
-
-        def work(org: Tenant) -> None:
-            digests = sorted(
-                {org.digest(MARK_LABEL, key) for key in keys}
-            )  # two erasures must not wait for each other
-            org.insert_all(ERASED_MARK, [{"key_digest": one, "at": at} for one in digests], "key_digest")
-
         if keys:
-            await self._gate.run(work)
+            await self._gate.run(lambda org: put_marks(org, keys, at))
 
     async def marked(self, keys: Collection[str]) -> Mapping[str, datetime]:
         """Which of these were erased, and when."""

@@ -14,6 +14,14 @@ MARK_LABEL: Final = "erased"  # what a mark's digest is told apart by
 _AT_ONCE: Final = 400  # parameters of one statement
 
 
+def put_marks(org: Tenant, keys: Collection[str], at: datetime) -> None:
+    """These were erased; a mark that is there already stays as it is."""
+    digests = sorted(
+        {org.digest(MARK_LABEL, key) for key in keys}
+    )  # two of these must not wait for each other
+    org.insert_all(ERASED_MARK, [{"key_digest": one, "at": at} for one in digests], "key_digest")
+
+
 def marks_of(org: Tenant, keys: Collection[str]) -> Mapping[str, datetime]:
     """Which of these keys were erased, and when."""
     try:

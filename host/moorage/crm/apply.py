@@ -12,7 +12,7 @@ import attrs
 
 from moorage.crm import attempts
 from moorage.crm.event_kinds import keys_of, merge_event
-from moorage.crm.forgotten import forgotten_among
+from moorage.crm.forgotten import forget_among
 from moorage.crm.merge import Merge, direct_id_of, identity_id_of, thread_id_of
 from moorage_ports.crm_records import CrmRecords, IdentityRecord, Ledger, LedgerKeys, record_id
 from moorage_ports.events import (
@@ -42,7 +42,7 @@ async def apply_events(records: CrmRecords, events: Sequence[tuple[str, CrmEvent
     Raises:
         UnavailableError: The database is out of reach; nothing of it was written.
     """
-    left_out = await forgotten_among(records, events)
+    left_out = await forget_among(records, events)
     events = [pair for place, pair in enumerate(events) if place not in left_out]
     merge = await _loaded(records, events)
     for vendor, event in events:

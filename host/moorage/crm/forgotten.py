@@ -1,8 +1,8 @@
 """What was erased stays erased: late and repeated words about it are left out before they are merged.
 
 An event is left out if the very thing it tells of was erased, or if it names somebody who was, and happened
-before that; so is whatever is told of that thing together with it. What somebody does after they were
-forgotten is new, and they are a new contact.
+before that. Then the thing itself counts as erased from now on: what changes it names nobody, and may come in
+any order. What somebody does after they were forgotten is new, and they are a new contact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,11 +10,12 @@ from datetime import datetime
 
 from moorage.crm.event_kinds import thing_of
 from moorage.crm.merge import identity_id_of
-from moorage_ports.crm_records import CrmRecords
+from moorage_ports.crm_records import CrmRecords, LedgerKeys
 from moorage_ports.events import (
     CommentSeen,
     CrmEvent,
     DeliveryMark,
+    MessageSeen,
     Person,
     PersonLinked,
     PersonNamed,
@@ -22,8 +23,8 @@ from moorage_ports.events import (
 )
 
 
-async def forgotten_among(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> frozenset[int]:
-    """The places of those `events` that are about what was erased."""
+async def forget_among(records: CrmRecords, events: Sequence[tuple[str, CrmEvent]]) -> frozenset[int]:
+    """The places of those `events` that are about what was erased, and nothing more of what they tell."""
     things = [thing_of(vendor, event) for vendor, event in events]
     people = [[identity_id_of(vendor, person) for person in _people(event)] for vendor, event in events]
     marks = await records.erased({key for key in (*things, *(one for each in people for one in each)) if key})
@@ -34,9 +35,20 @@ async def forgotten_among(records: CrmRecords, events: Sequence[tuple[str, CrmEv
         for place, ((_, event), thing, persons) in enumerate(zip(events, things, people, strict=True))
         if thing in marks or _is_of_before(event, persons, marks)
     }
-    # How far such a message got, or how it was changed, names nobody.
-    gone = {things[place] for place in old} - {""}
+    said = {things[place] for place in old if isinstance(events[place][1], MessageSeen | CommentSeen)}
+    gone = await _forget(records, said - marks.keys(), at=max(marks.values()))
     return frozenset(old | {place for place, thing in enumerate(things) if thing in gone})
+
+
+async def _forget(records: CrmRecords, messages: set[str], *, at: datetime) -> set[str]:
+    """Mark messages that are told of too late, and drop what was heard of them before; answers which."""
+    if not messages:
+        return set()
+    there = (await records.load(LedgerKeys(messages=messages))).messages
+    await records.remove_messages([key for key, message in there.items() if not message.is_known])
+    gone = {key for key in messages if key not in there or not there[key].is_known}
+    await records.mark_erased(gone, at=at)
+    return gone
 
 
 def is_about(vendor: str, event: CrmEvent, erased: Collection[str]) -> bool:

@@ -277,3 +277,15 @@ async def test_merged_on_a_database_is_merged_in_memory(
 def _by_heat(contacts: Any) -> list[str]:
     there: list[ContactRecord] = [one for one in contacts if not one.merged_into]
     return [one.id for one in sorted(there, key=lambda one: (one.heat, one.id), reverse=True)]
+
+
+async def test_what_is_marked_as_erased_stays_so_since_then_and_for_its_org_alone(
+    storage: SqlStorage,
+) -> None:
+    async with storage.unit_of_work("a") as uow:
+        await uow.crm_records.mark_erased({"ms_1"}, at=at(1))
+        await uow.crm_records.mark_erased({"ms_1", "ms_2"}, at=at(2))
+        await uow.crm_records.mark_erased(set(), at=at(3))
+        assert await uow.crm_records.erased({"ms_1", "ms_2", "ms_3"}) == {"ms_1": at(1), "ms_2": at(2)}
+    async with storage.unit_of_work("b") as uow:
+        assert await uow.crm_records.erased({"ms_1"}) == {}

@@ -1,6 +1,8 @@
 """M3: whatever is told again of somebody who was erased has no effect; what they do afterwards has."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import get_args
 
 import pytest
@@ -142,15 +144,27 @@ async def test_what_is_told_again_of_somebody_who_was_erased_has_no_effect_m3(
     assert not any(vars_of(records))
 
 
+OF_A_HISTORY: list[CrmEvent] = [
+    MessageEdited(channel_external_id=BOARD, message_external_id="m7", at=AFTER, text="hello again"),
+    message("m7", ADA, BEFORE),
+    MessageDelivery(channel_external_id=BOARD, message_external_id="m7", state=DeliveryState.READ, at=AFTER),
+]
+
+
+@pytest.mark.parametrize("told", [*permutations(OF_A_HISTORY)])
+async def test_told_piece_by_piece_in_any_order_a_history_leaves_no_stub_either_m3(
+    records: DictRecords, told: Sequence[CrmEvent]
+) -> None:
+    """M3, W15: what changes a message names nobody, and its text would stay for ever."""
+    for event in told:
+        await apply_events(records, [(VENDOR, event)])
+
+    assert not any(vars_of(records))
+
+
 async def test_a_history_that_is_told_after_an_erasure_leaves_no_stub_m3(records: DictRecords) -> None:
     """M3: how far a message of before got, and how it was changed, names nobody; another's stays."""
-    told: list[CrmEvent] = [
-        MessageEdited(channel_external_id=BOARD, message_external_id="m7", at=AFTER, text="hello again"),
-        message("m7", ADA, BEFORE),
-        MessageDelivery(
-            channel_external_id=BOARD, message_external_id="m7", state=DeliveryState.READ, at=AFTER
-        ),
-    ]
+    told = OF_A_HISTORY
     applied = await apply_events(records, [(VENDOR, event) for event in told])
     assert (sum(applied.written.values()), applied.left_out) == (0, frozenset({0, 1, 2}))
 
